@@ -1,0 +1,236 @@
+/**
+ * Errors say what could not be done, why, with the offending value; and how to take them. One class a
+ * family, as in the seeds, each with a `code` and a `kind`:
+ *
+ * | kind        | meaning                                          | who acts                   |
+ * | ----------- | ------------------------------------------------ | -------------------------- |
+ * | `temporary` | try the same again (the seeds call it retryable) | `retry.ts`, the runners    |
+ * | `reset`     | L1 or L2 was reorganised: step back, then go on  | the deriver                |
+ * | `critical`  | stop, say so, keep everything                    | whoever runs it            |
+ *
+ * @module
+ */
+
+/** How an error is to be taken. */
+export type ErrorKind = "temporary" | "reset" | "critical";
+
+/** The numbers and names an error is about, for machines. */
+export type ErrorDetails = Readonly<Record<string, string | number | bigint | undefined>>;
+
+/** What every error of this project can be given besides its message. */
+export interface MontanaErrorOptions extends ErrorOptions {
+  /** Overrides the kind that its code has by default. */
+  readonly kind?: ErrorKind;
+  readonly details?: ErrorDetails;
+}
+
+/** What the families share. */
+export abstract class MontanaError extends Error {
+  abstract readonly code: string;
+  readonly kind: ErrorKind;
+  readonly details: ErrorDetails;
+
+  constructor(message: string, kind: ErrorKind, options: MontanaErrorOptions = {}) {
+    super(message, options);
+    this.name = new.target.name;
+    this.kind = options.kind ?? kind;
+    this.details = options.details ?? {};
+  }
+
+  /** The seeds' `Retryable`: the very same call may succeed later. */
+  get isRetryable(): boolean {
+    return this.kind === "temporary";
+  }
+}
+
+/**
+ * | code           | kind      |                                                        |
+ * | -------------- | --------- | ------------------------------------------------------ |
+ * | `Connection`   | temporary | the source could not be asked                          |
+ * | `Empty`        | temporary | it has no blocks yet                                   |
+ * | `NoOrigin`     | temporary | the L1 origin cannot be told now                       |
+ * | `NotFound`     | critical  | there is no such file or directory                     |
+ * | `Unreadable`   | critical  | it is there and cannot be read                         |
+ * | `InvalidBlock` | critical  | a block is not what a block must be                    |
+ * | `Gap`          | critical  | block numbers do not follow each other                 |
+ * | `WrongParent`  | critical  | a block does not link to the one before                |
+ * | `Changed`      | critical  | what was read already is no longer what it was         |
+ * | `Damaged`      | critical  | an L1 directory lacks a part, or one is not as written |
+ */
+export type SourceErrorCode =
+  | "Connection"
+  | "Empty"
+  | "NoOrigin"
+  | "NotFound"
+  | "Unreadable"
+  | "InvalidBlock"
+  | "Gap"
+  | "WrongParent"
+  | "Changed"
+  | "Damaged";
+
+/** Blocks or batches could not be taken from where they come from. */
+export class SourceError extends MontanaError {
+  readonly code: SourceErrorCode;
+
+  constructor(code: SourceErrorCode, message: string, options?: MontanaErrorOptions) {
+    const temporary = code === "Connection" || code === "Empty" || code === "NoOrigin";
+    super(message, temporary ? "temporary" : "critical", options);
+    this.code = code;
+  }
+}
+
+/**
+ * | code                  | kind      |                                                     |
+ * | --------------------- | --------- | --------------------------------------------------- |
+ * | `Connection`          | temporary | the sink could not be asked                         |
+ * | `Timeout`             | temporary | sent, not confirmed in time: it may still land      |
+ * | `BlobGasTooExpensive` | temporary | above the ceiling: wait                             |
+ * | `NoSpace`             | temporary | the disk is full: goes on when there is room        |
+ * | `TxFailed`            | critical  | the transaction was refused or reverted             |
+ * | `InsufficientFunds`   | critical  | the account cannot pay                              |
+ * | `TooLarge`            | critical  | more than the sink can take at all                  |
+ * | `Unwritable`          | critical  | no right to write there, or no such place           |
+ * | `Changed`             | critical  | what was written already is no longer what it was   |
+ */
+export type SinkErrorCode =
+  | "Connection"
+  | "Timeout"
+  | "BlobGasTooExpensive"
+  | "NoSpace"
+  | "TxFailed"
+  | "InsufficientFunds"
+  | "TooLarge"
+  | "Unwritable"
+  | "Changed";
+
+const TEMPORARY_SINK_ERRORS: readonly SinkErrorCode[] = [
+  "Connection",
+  "Timeout",
+  "BlobGasTooExpensive",
+  "NoSpace",
+];
+
+/** A batch or a block could not be handed to where it goes. */
+export class SinkError extends MontanaError {
+  readonly code: SinkErrorCode;
+
+  constructor(code: SinkErrorCode, message: string, options?: MontanaErrorOptions) {
+    super(message, TEMPORARY_SINK_ERRORS.includes(code) ? "temporary" : "critical", options);
+    this.code = code;
+  }
+}
+
+/**
+ * | code                    |                                                                |
+ * | ----------------------- | -------------------------------------------------------------- |
+ * | `InvalidVersion`        | a batch whose version is not 0                                 |
+ * | `Truncated`             | bytes end inside a field                                       |
+ * | `InvalidBlockCount`     | 0 blocks, more than 65535, or not as many as the header says   |
+ * | `InvalidTimestampDelta` | the first is not 0, or one is below 0 or above 65535           |
+ * | `TrailingBytes`         | bytes after the last block                                     |
+ * | `TooLarge`              | a value its field cannot hold                                  |
+ * | `InvalidHeader`         | a JSON or header field is not what it must be                   |
+ * | `UnknownFormat`         | the first byte of a compressed batch names no compression      |
+ * | `InvalidBlobSize`       | not 131072 bytes                                               |
+ * | `InvalidBlobVersion`    | blob encoding other than 0                                     |
+ * | `InvalidBlobLength`     | a length no blob holds, or a blob before the last not full     |
+ * | `InvalidFieldElement`   | the two top bits of a field element are set                    |
+ * | `ExtraneousData`        | bytes beyond the length that are not 0                         |
+ */
+export type CodecErrorCode =
+  | "InvalidVersion"
+  | "Truncated"
+  | "InvalidBlockCount"
+  | "InvalidTimestampDelta"
+  | "TrailingBytes"
+  | "TooLarge"
+  | "InvalidHeader"
+  | "UnknownFormat"
+  | "InvalidBlobSize"
+  | "InvalidBlobVersion"
+  | "InvalidBlobLength"
+  | "InvalidFieldElement"
+  | "ExtraneousData";
+
+/** Bytes are not, or values cannot become, what the wire format says. Always critical. */
+export class CodecError extends MontanaError {
+  readonly code: CodecErrorCode;
+
+  constructor(code: CodecErrorCode, message: string, options?: MontanaErrorOptions) {
+    super(message, "critical", options);
+    this.code = code;
+  }
+}
+
+/**
+ * | code            |                                                              |
+ * | --------------- | ------------------------------------------------------------ |
+ * | `Failed`        | the compressor gave up, or did not give back what it was fed |
+ * | `Corrupted`     | not a whole, lone stream of that format                      |
+ * | `TooLarge`      | would become more than the bound                             |
+ * | `Unsupported`   | a level, window or engine that is not to be had              |
+ */
+export type CompressionErrorCode = "Failed" | "Corrupted" | "TooLarge" | "Unsupported";
+
+/** Bytes could not be compressed or decompressed. Always critical. */
+export class CompressionError extends MontanaError {
+  readonly code: CompressionErrorCode;
+
+  constructor(code: CompressionErrorCode, message: string, options?: MontanaErrorOptions) {
+    super(message, "critical", options);
+    this.code = code;
+  }
+}
+
+/**
+ * | code                 |                                                                    |
+ * | -------------------- | ------------------------------------------------------------------ |
+ * | `SequenceGap`        | a batch is missing and its sequencing window is over               |
+ * | `UnsupportedVersion` | a header version this program does not know                        |
+ * | `BlockTooLarge`      | one block alone is more than the sink takes                        |
+ * | `WrongL1`            | the L1 is not the one that was followed before                     |
+ * | `WrongBlocks`        | L1 holds other blocks than the source or the output                |
+ * | `Closed`             | used after shutdown, or started twice                              |
+ */
+export type PipelineErrorCode =
+  | "SequenceGap"
+  | "UnsupportedVersion"
+  | "BlockTooLarge"
+  | "WrongL1"
+  | "WrongBlocks"
+  | "Closed";
+
+/** The pipeline itself cannot go on. Always critical. */
+export class PipelineError extends MontanaError {
+  readonly code: PipelineErrorCode;
+
+  constructor(code: PipelineErrorCode, message: string, options?: MontanaErrorOptions) {
+    super(message, "critical", options);
+    this.code = code;
+  }
+}
+
+/** `Usage`: a flag or argument that cannot be. `Invalid`: a setting whose value cannot be. */
+export type ConfigErrorCode = "Usage" | "Invalid";
+
+/** A setting cannot be used. Always critical. */
+export class ConfigError extends MontanaError {
+  readonly code: ConfigErrorCode;
+
+  constructor(code: ConfigErrorCode, message: string, options?: MontanaErrorOptions) {
+    super(message, "critical", options);
+    this.code = code;
+  }
+}
+
+/** True when the very same call may succeed later. What is not ours is not known to be harmless. */
+export function isRetryable(error: unknown): boolean {
+  return error instanceof MontanaError && error.isRetryable;
+}
+
+/** One line about anything thrown: `code: message`, or the message alone. */
+export function describeError(error: unknown): string {
+  if (error instanceof MontanaError) return `${error.code}: ${error.message}`;
+  return error instanceof Error ? error.message : String(error);
+}

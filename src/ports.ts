@@ -1,0 +1,174 @@
+/**
+ * The seams: what the flows ask of the world (seed `montana.md`, "Core Traits"). Adapters stand in
+ * `local/`, `l1/` and `l2/`; a fake for each in `local/memory.ts`. "Nothing new" is `undefined`, or an
+ * empty list where a list is asked for.
+ *
+ * @module
+ */
+import type {
+  Batch,
+  BatchHeader,
+  CompressedBatch,
+  DerivedBlock,
+  L1Batch,
+  L2Block,
+  SubmissionReceipt,
+} from "./types.ts";
+
+/** Where L2 blocks come from. */
+export interface BatchSource {
+  /** The blocks since the last call, oldest first; empty when there is nothing new. */
+  pendingBlocks(): Promise<readonly L2Block[]>;
+  /** Number of the L1 block that a batch cut now refers to. */
+  l1Origin(): Promise<bigint>;
+  /** 32-byte hash of L1 block `number`, so that number and hash can never belong to two blocks. */
+  l1OriginHash(number: bigint): Promise<Uint8Array>;
+  /**
+   * Hash of the block before the first that `pendingBlocks()` ever gave; zeros where nobody knows.
+   * Asked only for blocks that do not carry their own `parentHash`.
+   */
+  parentHash(): Promise<Uint8Array>;
+}
+
+/** Where compressed batches go. */
+export interface BatchSink {
+  /**
+   * Posts a batch and resolves when it is confirmed. Submitting the same batch again is safe: readers
+   * take the first of a number.
+   *
+   * @throws {SinkError} `temporary` when the same call may succeed later
+   */
+  submit(batch: CompressedBatch): Promise<SubmissionReceipt>;
+  /** The most bytes that one submission can carry now. */
+  capacity(): Promise<number>;
+  /** Resolves when the sink could take a batch now, rejects with the reason otherwise. */
+  healthCheck(): Promise<void>;
+  /** Usable bytes of one blob, where the sink posts blobs: sizes are then rounded to whole blobs. */
+  readonly blobBytes?: number;
+}
+
+/** Shrinks and restores batches. Deterministic: the same bytes on every runtime. */
+export interface Compressor {
+  readonly name: string;
+  /** First byte of what it made: 0 Brotli, 1 zstd, 2 none. */
+  readonly format: number;
+  compress(data: Uint8Array): Promise<Uint8Array>;
+  /**
+   * @throws {CompressionError} `TooLarge` before more than the bound is held in memory, `Corrupted`
+   * for anything that is not one whole stream
+   */
+  decompress(data: Uint8Array): Promise<Uint8Array>;
+  /** Raw bytes for one compressed byte, as seen so far; conservative at first. */
+  estimatedRatio(): number;
+}
+
+/** Batches to bytes and back. */
+export interface BatchCodec {
+  encode(header: BatchHeader, blocks: readonly L2Block[]): Uint8Array;
+  decode(data: Uint8Array): Batch;
+}
+
+/** Where batches are read back from. */
+export interface L1BatchSource {
+  /** The next batch to the inbox in L1 order, or `undefined` when caught up. */
+  nextBatch(): Promise<L1Batch | undefined>;
+  /** Number of the last L1 block that `nextBatch()` reads up to. */
+  l1Head(): Promise<bigint>;
+  /** 32-byte hash of the canonical L1 block `number`, or `undefined` when there is none yet. */
+  l1BlockHash(number: bigint): Promise<Uint8Array | undefined>;
+}
+
+/** Where derived blocks go. */
+export interface L2BlockSink {
+  /** Takes the next block. */
+  ingest(block: DerivedBlock): Promise<void>;
+  /** Resolves when all that was ingested would survive a crash. Called after each batch. */
+  flush?(): Promise<void>;
+  /** Hash of the last block taken, where the sink knows it: `parent_check` is then verified. */
+  parentHash?(): Promise<Uint8Array | undefined>;
+}
+
+/** Time, so that intervals and backoff can be tested in no time. */
+export interface Clock {
+  /** Milliseconds since 1970. */
+  now(): number;
+  /** Resolves after `ms`, or at once when `signal` aborts; never rejects. */
+  sleep(ms: number, signal?: AbortSignal): Promise<void>;
+}
+
+/** Randomness, so that jitter can be replayed. */
+export interface Random {
+  /** From 0 up to, not including, 1. */
+  next(): number;
+}
+
+/** Why a batch was cut where it was. */
+export type CutReason = "full" | "interval" | "blocks" | "size" | "shutdown" | "manual";
+
+/** Why derivation left a batch out. */
+export type DropReason =
+  | "undecodable"
+  | "version"
+  | "number_mismatch"
+  | "origin_ahead"
+  | "origin_expired"
+  | "origin_check"
+  | "parent_check"
+  | "timestamp";
+
+/** What the flows tell, as it happens. Prose is made of it at the rim. */
+export type LogEvent =
+  | { readonly event: "blocks.taken"; readonly count: number; readonly last?: L2Block }
+  | {
+    readonly event: "batch.sealed";
+    readonly batchNumber: bigint;
+    readonly blocks: number;
+    readonly transactions: number;
+    readonly rawBytes: number;
+    readonly compressedBytes: number;
+    readonly reason: CutReason;
+    readonly lastBlock: L2Block;
+  }
+  | {
+    readonly event: "batch.submitted";
+    readonly receipt: SubmissionReceipt;
+    readonly blocks: number;
+    readonly rawBytes: number;
+    readonly compressedBytes: number;
+    readonly latencyMs: number;
+  }
+  | { readonly event: "batch.failed"; readonly batchNumber: bigint; readonly error: unknown }
+  | {
+    readonly event: "submission.retried";
+    readonly batchNumber: bigint;
+    readonly attempt: number;
+    readonly delayMs: number;
+    readonly error: unknown;
+  }
+  | { readonly event: "sink.fell_back"; readonly batchNumber: bigint; readonly error: unknown }
+  | { readonly event: "source.failed"; readonly error: unknown }
+  | { readonly event: "tick.failed"; readonly error: unknown; readonly retryMs: number }
+  | {
+    readonly event: "batch.accepted";
+    readonly batch: L1Batch;
+    readonly blocks: number;
+    readonly transactions: number;
+    readonly rawBytes: number;
+  }
+  | { readonly event: "batch.duplicate"; readonly batch: L1Batch; readonly expected: bigint }
+  | { readonly event: "batch.future"; readonly batch: L1Batch; readonly expected: bigint }
+  | {
+    readonly event: "batch.dropped";
+    readonly batch: L1Batch;
+    readonly reason: DropReason;
+    readonly error: unknown;
+  }
+  | {
+    readonly event: "transaction.ignored";
+    readonly l1Block: bigint;
+    readonly txHash: Uint8Array;
+    readonly reason: "sender" | "calldata";
+  };
+
+/** Takes events. It must not throw, and flows do not wait for it. */
+export type Log = (event: LogEvent) => void;

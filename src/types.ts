@@ -1,0 +1,87 @@
+/**
+ * The nouns. Numbers that are 64 bits wide on the wire or on a chain are `bigint`; counts, sizes and
+ * milliseconds are `number`.
+ *
+ * @module
+ */
+
+/** One L2 block: what a batch carries of it, and what its source knew besides. */
+export interface L2Block {
+  /** Unix seconds. */
+  readonly timestamp: bigint;
+  /** Signed EIP-2718 bytes in block order, opaque to the pipeline. */
+  readonly transactions: readonly Uint8Array[];
+  /** Height, where the source knows it. It does not travel. */
+  readonly number?: bigint;
+  /** 32-byte block hash, where the source knows it. It does not travel. */
+  readonly hash?: Uint8Array;
+  /** 32-byte hash of the block before, where the source knows it. Its first 20 bytes travel. */
+  readonly parentHash?: Uint8Array;
+}
+
+/** The 67 bytes in front of every batch (seed `montana.md`, "Batch Encoding"). */
+export interface BatchHeader {
+  /** Wire format version, 0. */
+  readonly version: number;
+  /** One more than the batch before; the first is 0. */
+  readonly batchNumber: bigint;
+  /** L1 block number (the epoch) that the batch refers to. */
+  readonly l1Origin: bigint;
+  /** First 20 bytes of that L1 block's hash. */
+  readonly l1OriginCheck: Uint8Array;
+  /** First 20 bytes of the hash of the L2 block before the first block. */
+  readonly parentCheck: Uint8Array;
+  /** Unix seconds of the first block. */
+  readonly timestamp: bigint;
+  /** 1 to 65535. */
+  readonly blockCount: number;
+}
+
+/** Consecutive L2 blocks under one header. */
+export interface Batch {
+  readonly header: BatchHeader;
+  readonly blocks: readonly L2Block[];
+}
+
+/** A batch as it is posted: `format u8 ‖ payload`, before it is cut into blobs. */
+export interface CompressedBatch {
+  readonly batchNumber: bigint;
+  readonly data: Uint8Array;
+}
+
+/** Where a batch landed. */
+export interface SubmissionReceipt {
+  readonly batchNumber: bigint;
+  /** 32 bytes. */
+  readonly txHash: Uint8Array;
+  /** Number of the L1 block that includes the transaction. */
+  readonly l1Block: bigint;
+  /** 32 bytes: the hash of that L1 block. */
+  readonly l1BlockHash: Uint8Array;
+  /** One 32-byte hash a blob, in order; empty when the batch went into calldata. */
+  readonly blobHashes: readonly Uint8Array[];
+}
+
+/** A batch read back from L1, and the block that included it. */
+export interface L1Batch extends CompressedBatch {
+  readonly inclusion: {
+    readonly blockNumber: bigint;
+    /** 32 bytes. */
+    readonly blockHash: Uint8Array;
+    /** Unix seconds of the L1 block. */
+    readonly timestamp: bigint;
+    /** 32 bytes. */
+    readonly txHash: Uint8Array;
+    /** How many blobs carried it; 0 means calldata. */
+    readonly blobs: number;
+  };
+}
+
+/** A block given back by derivation, with where it came from. */
+export interface DerivedBlock extends L2Block {
+  readonly batchNumber: bigint;
+  /** The epoch that its batch names. */
+  readonly l1Origin: bigint;
+  /** The L1 block that included its batch. */
+  readonly l1Block: bigint;
+}
