@@ -28,6 +28,8 @@ export interface BatchSource {
    * Asked only for blocks that do not carry their own `parentHash`.
    */
   parentHash(): Promise<Uint8Array>;
+  /** True once nothing more will come, where the source can tell: what a run `--once` ends with. */
+  readonly isExhausted?: boolean;
 }
 
 /** Where compressed batches go. */
@@ -103,7 +105,14 @@ export interface Random {
 }
 
 /** Why a batch was cut where it was. */
-export type CutReason = "full" | "interval" | "blocks" | "size" | "shutdown" | "manual";
+export type CutReason =
+  | "full"
+  | "interval"
+  | "blocks"
+  | "size"
+  | "timestamp"
+  | "shutdown"
+  | "manual";
 
 /** Why derivation left a batch out. */
 export type DropReason =
@@ -118,7 +127,7 @@ export type DropReason =
 
 /** What the flows tell, as it happens. Prose is made of it at the rim. */
 export type LogEvent =
-  | { readonly event: "blocks.taken"; readonly count: number; readonly last?: L2Block }
+  | { readonly event: "blocks.taken"; readonly blocks: readonly L2Block[] }
   | {
     readonly event: "batch.sealed";
     readonly batchNumber: bigint;
@@ -133,6 +142,7 @@ export type LogEvent =
     readonly event: "batch.submitted";
     readonly receipt: SubmissionReceipt;
     readonly blocks: number;
+    readonly lastBlock: L2Block;
     readonly rawBytes: number;
     readonly compressedBytes: number;
     readonly latencyMs: number;

@@ -64,6 +64,8 @@ export interface SubmissionReceipt {
 
 /** A batch read back from L1, and the block that included it. */
 export interface L1Batch extends CompressedBatch {
+  /** Why its blobs hold no bytes that a batch could be; `data` is empty then. */
+  readonly broken?: Error;
   readonly inclusion: {
     readonly blockNumber: bigint;
     /** 32 bytes. */

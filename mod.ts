@@ -1,0 +1,146 @@
+/**
+ * Montana: L2 blocks in, blobs out, blocks back.
+ *
+ * The words and ports, the wire format, the compressors, the pipelines and runners, and the embedded
+ * defaults: an L1 in a directory or in memory, blocks in files. No package is loaded by importing this.
+ *
+ * @example Batches to an L1 in memory, and back
+ * ```ts
+ * import {
+ *   allCompressors,
+ *   BatchSubmissionRunner,
+ *   BrotliCompressor,
+ *   DerivationRunner,
+ *   MemoryBatchSource,
+ *   MemoryBlockSink,
+ *   MemoryL1,
+ *   systemClock as clock,
+ *   systemRandom as random,
+ * } from "https://example.com/montana/v0.1.0/mod.ts";
+ *
+ * const blocks = [
+ *   { timestamp: 1000n, transactions: [Uint8Array.of(2, 1)] },
+ *   { timestamp: 1002n, transactions: [] },
+ * ];
+ * const l1 = new MemoryL1();
+ * const batcher = new BatchSubmissionRunner({
+ *   source: new MemoryBatchSource(blocks, l1),
+ *   compressor: BrotliCompressor.maxCompression(),
+ *   sink: l1.sink(),
+ *   clock,
+ *   random,
+ * });
+ * await batcher.run({ once: true });
+ *
+ * const sink = new MemoryBlockSink();
+ * const deriver = new DerivationRunner({
+ *   source: l1.source(),
+ *   compressors: allCompressors(),
+ *   sink,
+ *   clock,
+ *   random,
+ * });
+ * await deriver.run({ once: true });
+ * if (sink.blocks.length !== 2) throw new Error("expected both blocks back");
+ * ```
+ *
+ * @module
+ */
+export * from "./src/types.ts";
+export * from "./src/ports.ts";
+export * from "./src/errors.ts";
+export * from "./src/config.ts";
+export * from "./src/retry.ts";
+export * from "./src/version.ts";
+
+export {
+  decodeBatch,
+  encodeBatch,
+  encodedBlockSize,
+  HEADER_SIZE,
+  headerFor,
+  type HeaderInput,
+  standardCodec,
+} from "./src/wire/batch.ts";
+export { batchFromJson, type BatchJson, batchToJson } from "./src/wire/batch_json.ts";
+export { open, seal } from "./src/wire/envelope.ts";
+export {
+  BLOB_CAPACITY,
+  BLOB_SIZE,
+  blobCount,
+  decodeBlob,
+  encodeBlob,
+  fromBlobs,
+  MAX_BLOBS_PER_TX,
+  splitBlobs,
+  toBlobs,
+} from "./src/wire/blob.ts";
+export { batchCalldata, blobCalldata, parseCalldata } from "./src/wire/inbox.ts";
+export { fromHex, toHex } from "./src/wire/hex.ts";
+
+export { BrotliCompressor, type BrotliOptions } from "./src/compress/brotli.ts";
+export { ZstdCompressor, type ZstdOptions } from "./src/compress/zstd.ts";
+export { NoopCompressor } from "./src/compress/noop.ts";
+export { allCompressors, type FormatName, FORMATS } from "./src/compress/formats.ts";
+export type { BoundOptions } from "./src/compress/bound.ts";
+
+export {
+  type BatcherParts,
+  BatcherPipeline,
+  type BatcherPosition,
+} from "./src/pipeline/batcher.ts";
+export {
+  DerivationPipeline,
+  DERIVER_DEFAULTS,
+  type DeriverConfig,
+  type DeriverParts,
+  type DeriverPosition,
+  type StepResult,
+} from "./src/pipeline/deriver.ts";
+export {
+  BATCH_SUBMISSION_DEFAULTS,
+  type BatchRunOptions,
+  type BatchSubmissionCallbacks,
+  type BatchSubmissionConfig,
+  BatchSubmissionRunner,
+} from "./src/pipeline/batch_runner.ts";
+export {
+  type DerivationConfig,
+  DerivationRunner,
+  type DerivationRunOptions,
+} from "./src/pipeline/derivation_runner.ts";
+export type { BatchSubmissionMetrics, DerivationMetrics } from "./src/pipeline/metrics.ts";
+export {
+  type RecoveredPosition,
+  recoverPosition,
+  type RecoveryParts,
+} from "./src/pipeline/recovery.ts";
+
+export { FileBatchSource, FileSink } from "./src/local/files.ts";
+export { L1Directory, type L1DirectoryOptions } from "./src/local/l1_directory.ts";
+export type { L1Block, L1Transaction, L1TransactionDraft } from "./src/local/l1_block.ts";
+export {
+  CALLDATA_CAPACITY,
+  DEFAULT_BATCHER,
+  DEFAULT_INBOX,
+  InboxSink,
+  type InboxSinkOptions,
+  InboxSource,
+  type InboxSourceOptions,
+  type L1Head,
+  type LocalL1,
+} from "./src/local/inbox.ts";
+export {
+  FileBlockSource,
+  type FileBlockSourceOptions,
+  type ResumePoint,
+} from "./src/local/file_block_source.ts";
+export { FileBlockSink, type FilePosition, StdoutBlockSink } from "./src/local/file_block_sink.ts";
+export {
+  ManualClock,
+  MemoryBatchSource,
+  MemoryBlockSink,
+  MemoryL1,
+  SeededRandom,
+} from "./src/local/memory.ts";
+export { systemClock, systemRandom } from "./src/runtime.ts";

@@ -1,0 +1,242 @@
+/**
+ * `montana batcher`: blocks from a file to an L1 in a directory.
+ *
+ * @module
+ */
+import { join } from "node:path";
+import { allCompressors } from "../compress/formats.ts";
+import { PIPELINE_DEFAULTS } from "../config.ts";
+import { describeError, MontanaError } from "../errors.ts";
+import { readCheckpoint, writeCheckpoint } from "../local/checkpoint.ts";
+import { FileBlockSource } from "../local/file_block_source.ts";
+import { InboxSink, InboxSource } from "../local/inbox.ts";
+import { L1Directory } from "../local/l1_directory.ts";
+import { BatchSubmissionRunner } from "../pipeline/batch_runner.ts";
+import { recoverPosition } from "../pipeline/recovery.ts";
+import {
+  onShutdownSignal,
+  systemClock,
+  systemRandom,
+  writeStderr,
+  writeStdout,
+} from "../runtime.ts";
+import type { L2Block, SubmissionReceipt } from "../types.ts";
+import { BLOB_SIZE, MAX_BLOBS_PER_TX } from "../wire/blob.ts";
+import { MAX_U16 } from "../wire/batch.ts";
+import {
+  type CommandSpec,
+  EXIT,
+  type Flag,
+  type FlagValues,
+  JSON_FLAG,
+  textOf,
+} from "./command.ts";
+import { COMPRESSION_FLAGS, compressorFrom } from "./compression.ts";
+import {
+  addressesOf,
+  BATCHER_FLAG,
+  DATA_DIR_FLAG,
+  INBOX_FLAG,
+  type L1Mark,
+  l1Path,
+  mustBeSameL1,
+  ONCE_FLAG,
+  retryPolicy,
+} from "./local_l1.ts";
+import { LOG_FLAGS, logFrom } from "./log.ts";
+import { parseChoice, parseCount, parseDuration, parseSize } from "./options.ts";
+import { countOf, formatBytes, toJson } from "./text.ts";
+
+const PACKING_FLAGS: readonly Flag[] = [
+  { flags: "--max-blocks-per-batch <n>", help: "1 to 65535", value: "1000" },
+  { flags: "--max-blobs <n>", help: "blobs of one batch, 1 to 6", value: "1" },
+  {
+    flags: "--min-batch-bytes <size>",
+    help: "a smaller batch waits for the interval",
+    value: "1KiB",
+  },
+  { flags: "--batch-interval <time>", help: "longest wait of a block", value: "12s" },
+  { flags: "--da <where>", help: "blobs or calldata", value: "blobs" },
+];
+
+/** The batcher. */
+export const batcher: CommandSpec = {
+  name: "batcher",
+  summary: "Post L2 blocks as batches to L1",
+  flags: [
+    {
+      flags: "--l2 <file>",
+      help: "blocks as JSON lines, plain or gzip; - is stdin",
+      isRequired: true,
+    },
+    { flags: "--l1 <dir>", help: "L1 directory; made if missing", isRequired: true },
+    DATA_DIR_FLAG,
+    ONCE_FLAG,
+    ...PACKING_FLAGS,
+    ...COMPRESSION_FLAGS,
+    INBOX_FLAG,
+    BATCHER_FLAG,
+    { flags: "--poll-interval <time>", help: "between two looks at the source", value: "100ms" },
+    { flags: "--shutdown-timeout <time>", help: "for posting what is left", value: "60s" },
+    ...LOG_FLAGS,
+    JSON_FLAG,
+  ],
+  examples: [
+    "batcher --l2 blocks.jsonl.gz --l1 ./l1 --once",
+    "batcher --l2 blocks.jsonl --l1 ./l1 --data-dir ./batcher --max-blobs 6",
+    "tail -f blocks.jsonl | montana batcher --l2 - --l1 ./l1",
+  ],
+  run: runBatcher,
+};
+
+/** What `batcher.json` holds. */
+interface Checkpoint {
+  readonly nextBatchNumber: bigint;
+  readonly blocks: number;
+  readonly lastBlock: L2Block;
+  readonly l1: L1Mark;
+}
+
+async function runBatcher(flags: FlagValues): Promise<number> {
+  const settings = settingsFrom(flags);
+  const { once, l2, dataDir, shutdownTimeoutMs, log } = settings;
+  let isStopping = false;
+  const signal = onShutdownSignal((name) => {
+    isStopping = true;
+    writeStderr(`${name}: posting what was taken; once more stops at once, and nothing is lost`);
+  });
+
+  const now = BigInt(Math.floor(systemClock.now() / 1000));
+  const l1 = await L1Directory.openOrCreate(settings.l1, now);
+  const path = dataDir && join(dataDir, "batcher.json");
+  const checkpoint = path ? await readCheckpoint<Checkpoint>(path) : undefined;
+  if (checkpoint) await mustBeSameL1(l1, checkpoint.l1, dataDir!);
+
+  const { inbox, batcher: from } = addressesOf(flags);
+  const source = await FileBlockSource.open(l2, {
+    l1,
+    follow: !once,
+    ...(checkpoint ? { resume: checkpoint } : {}),
+  });
+  const posted = new InboxSource(l1, {
+    inbox,
+    batchers: [from],
+    head: "latest",
+    startBlock: checkpoint ? checkpoint.l1.number + 1n : 0n,
+  });
+  const recovery = {
+    l1: posted,
+    compressors: allCompressors(),
+    source,
+    clock: systemClock,
+    signal,
+  };
+  const position = await recoverPosition(recovery, checkpoint);
+  if (isStopping) return EXIT.done;
+  tellPosition(position.nextBatchNumber, position.blocks);
+
+  const sinkOptions = { clock: systemClock, inbox, from, da: settings.da };
+  const saver = new CheckpointSaver(path, position.blocks);
+  const runner = new BatchSubmissionRunner(
+    {
+      source,
+      compressor: compressorFrom(flags),
+      sink: new InboxSink(l1, sinkOptions),
+      clock: systemClock,
+      random: systemRandom,
+      log: (event) => {
+        log(event);
+        if (event.event === "batch.submitted") {
+          saver.save(event.receipt, event.blocks, event.lastBlock);
+        }
+      },
+    },
+    settings.config,
+    {},
+    position,
+  );
+  try {
+    await runner.run({ signal, once, shutdownTimeoutMs });
+    await saver.settled();
+  } catch (error) {
+    await saver.settled().catch(() => {});
+    if (!isStopping || !(error instanceof MontanaError)) throw error;
+    writeStderr(`error: ${describeError(error)}`);
+    writeStderr(`stopped with ${countOf(runner.pendingBlocks, "block")} not posted; start again`);
+    return EXIT.workLeft;
+  }
+  const { batches_submitted, blocks_processed, bytes_original, bytes_compressed } = runner
+    .metrics();
+  await writeStdout(
+    flags.json ? toJson(runner.metrics()) : `posted ${countOf(batches_submitted, "batch")}, ` +
+      `${countOf(blocks_processed, "block")}, ${formatBytes(bytes_original)} → ` +
+      `${formatBytes(bytes_compressed)}\n`,
+  );
+  return EXIT.done;
+}
+
+function settingsFrom(flags: FlagValues) {
+  const text = (name: string) => textOf(flags, name) ?? "";
+  const once = flags.once === true;
+  const maxBlobs = parseCount("--max-blobs", text("maxBlobs"), 1, MAX_BLOBS_PER_TX);
+  return {
+    l1: l1Path(flags),
+    l2: text("l2"),
+    dataDir: textOf(flags, "dataDir"),
+    once,
+    log: logFrom(flags),
+    da: parseChoice("--da", text("da"), ["blobs", "calldata"]),
+    shutdownTimeoutMs: parseDuration("--shutdown-timeout", text("shutdownTimeout")),
+    config: {
+      batchIntervalMs: parseDuration("--batch-interval", text("batchInterval")),
+      maxBatchBytes: maxBlobs * BLOB_SIZE,
+      minBatchBytes: parseSize("--min-batch-bytes", text("minBatchBytes")),
+      maxBlocksPerBatch: parseCount(
+        "--max-blocks-per-batch",
+        text("maxBlocksPerBatch"),
+        1,
+        MAX_U16,
+      ),
+      targetBatchSize: PIPELINE_DEFAULTS.targetRawBytes,
+      pollIntervalMs: parseDuration("--poll-interval", text("pollInterval")),
+      retry: retryPolicy(once),
+    },
+  };
+}
+
+function tellPosition(nextBatchNumber: bigint, blocks: number): void {
+  if (nextBatchNumber === 0n) return;
+  writeStderr(`going on with batch ${nextBatchNumber}, after ${countOf(blocks, "block")}`);
+}
+
+/** Writes checkpoints one after the other; L1 is the truth, so a late one costs only time. */
+class CheckpointSaver {
+  readonly #path: string | undefined;
+  #blocks: number;
+  #last: Promise<void> = Promise.resolve();
+
+  constructor(path: string | undefined, blocks: number) {
+    this.#path = path;
+    this.#blocks = blocks;
+  }
+
+  save(receipt: SubmissionReceipt, blocks: number, last: L2Block): void {
+    this.#blocks += blocks;
+    if (!this.#path) return;
+    const path = this.#path;
+    const checkpoint: Checkpoint = {
+      nextBatchNumber: receipt.batchNumber + 1n,
+      blocks: this.#blocks,
+      lastBlock: { ...last, transactions: [] },
+      l1: { number: receipt.l1Block, hash: receipt.l1BlockHash },
+    };
+    this.#last = this.#last.then(() => writeCheckpoint(path, checkpoint));
+    // It is thrown by `settled()`; until then it must not count as unhandled.
+    this.#last.catch(() => {});
+  }
+
+  /** @throws {SinkError} when a checkpoint could not be written */
+  async settled(): Promise<void> {
+    await this.#last;
+  }
+}

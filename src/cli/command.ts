@@ -1,0 +1,51 @@
+/**
+ * What a command is: a name, flags, examples, and what it does. `program.ts` makes the command line of it.
+ *
+ * @module
+ */
+
+/** A flag, as commander writes it: `--l2 <file>`. */
+export interface Flag {
+  readonly flags: string;
+  readonly help: string;
+  /** Shown in the help, and used where the flag is not given. */
+  readonly value?: string;
+  readonly isRequired?: boolean;
+}
+
+/** Texts of the flags that were given, by their names in camel case; `true` for a bare one. */
+export type FlagValues = Readonly<Record<string, string | boolean | undefined>>;
+
+/** A command. */
+export interface CommandSpec {
+  readonly name: string;
+  readonly summary: string;
+  /** A positional argument, such as `<file>`. */
+  readonly argument?: { readonly name: string; readonly help: string };
+  readonly flags: readonly Flag[];
+  /** Lines that work as they stand, without the program's name. */
+  readonly examples: readonly string[];
+  /** @returns the exit code */
+  readonly run: (flags: FlagValues, argument?: string) => Promise<number>;
+}
+
+/** Exit codes (design `operator.md`). */
+export const EXIT = {
+  done: 0,
+  failed: 1,
+  usage: 2,
+  workLeft: 3,
+  different: 4,
+  tryLater: 75,
+  badConfig: 78,
+  aborted: 130,
+} as const;
+
+/** The flag of every command that answers. */
+export const JSON_FLAG: Flag = { flags: "--json", help: "answer in JSON" };
+
+/** The text of a flag, where it was given or has a value. */
+export function textOf(flags: FlagValues, name: string): string | undefined {
+  const value = flags[name];
+  return typeof value === "string" ? value : undefined;
+}

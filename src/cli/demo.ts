@@ -1,0 +1,220 @@
+/**
+ * `montana demo`: the whole pipeline on this machine, without a network or another program, and the proof
+ * that what comes back is what went in.
+ *
+ * @module
+ */
+import { createHash } from "node:crypto";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { allCompressors } from "../compress/formats.ts";
+import { FileBlockSource } from "../local/file_block_source.ts";
+import { InboxSink, InboxSource } from "../local/inbox.ts";
+import { L1Directory } from "../local/l1_directory.ts";
+import { TransferSource } from "../local/transfers.ts";
+import { BatchSubmissionRunner } from "../pipeline/batch_runner.ts";
+import { DerivationRunner } from "../pipeline/derivation_runner.ts";
+import type { BatchSource, L2BlockSink, Log } from "../ports.ts";
+import {
+  onShutdownSignal,
+  systemClock,
+  systemRandom,
+  writeStderr,
+  writeStdout,
+} from "../runtime.ts";
+import type { L2Block } from "../types.ts";
+import { BLOB_CAPACITY } from "../wire/blob.ts";
+import { type CommandSpec, EXIT, type FlagValues, JSON_FLAG, textOf } from "./command.ts";
+import { COMPRESSION_FLAGS, compressorFrom } from "./compression.ts";
+import { parseDuration } from "./options.ts";
+import { countOf, formatBytes, formatRatio, formatShare, formatTable, toJson } from "./text.ts";
+
+/** The demonstration. */
+export const demo: CommandSpec = {
+  name: "demo",
+  summary: "Run the whole pipeline on this machine: no set-up, no network",
+  flags: [
+    { flags: "--for <time>", help: "how long transactions are made", value: "10s" },
+    { flags: "--blocks <file>", help: "take these blocks instead, as JSON lines, plain or gzip" },
+    { flags: "--batch-interval <time>", help: "longest wait of a block", value: "2s" },
+    ...COMPRESSION_FLAGS,
+    JSON_FLAG,
+  ],
+  examples: ["demo", "demo --for 30s", "demo --blocks blocks.jsonl.gz --json"],
+  run: runDemo,
+};
+
+/** What was posted. */
+interface Totals {
+  batches: number;
+  blocks: number;
+  transactions: number;
+  rawBytes: number;
+  compressedBytes: number;
+  blobs: number;
+}
+
+async function runDemo(flags: FlagValues): Promise<number> {
+  const durationMs = parseDuration("--for", textOf(flags, "for")!);
+  const batchIntervalMs = parseDuration("--batch-interval", textOf(flags, "batchInterval")!);
+  const compressor = compressorFrom(flags);
+  const signal = onShutdownSignal((name) => writeStderr(`${name}: posting what was made`));
+
+  const directory = await mkdtemp(join(tmpdir(), "montana-demo-"));
+  try {
+    const l1 = await L1Directory.openOrCreate(directory, BigInt(Math.floor(Date.now() / 1000)));
+    const blocks = textOf(flags, "blocks");
+    const origin = blocks !== undefined
+      ? await FileBlockSource.open(blocks, { l1 })
+      : new TransferSource({ l1, clock: systemClock, random: systemRandom, durationMs });
+    writeStderr(
+      `L1 in ${directory}; L2 from ${blocks ?? `100 signed transactions every 200 ms`}`,
+    );
+
+    const sent: Fingerprint[] = [];
+    const derived: Fingerprint[] = [];
+    const totals = {
+      batches: 0,
+      blocks: 0,
+      transactions: 0,
+      rawBytes: 0,
+      compressedBytes: 0,
+      blobs: 0,
+    };
+    const isBatcherDone = new AbortController();
+    const deriver = new DerivationRunner({
+      source: new InboxSource(l1),
+      compressors: allCompressors(),
+      sink: fingerprintingSink(derived),
+      clock: systemClock,
+      random: systemRandom,
+      log: progress(totals),
+    });
+    const batcher = new BatchSubmissionRunner(
+      {
+        source: fingerprinting(origin, sent),
+        compressor,
+        sink: new InboxSink(l1, { clock: systemClock }),
+        clock: systemClock,
+        random: systemRandom,
+        log: (event) => {
+          if (event.event !== "batch.submitted") return;
+          deriver.recordSubmission(event.receipt.batchNumber, systemClock.now());
+        },
+      },
+      { batchIntervalMs, maxBlocksPerBatch: 1000, targetBatchSize: 64 * 1024 * 1024 },
+    );
+    const deriving = deriver.run({ signal: isBatcherDone.signal });
+    const batching = batcher.run({ once: true, signal }).finally(() => isBatcherDone.abort());
+    await Promise.all([batching, deriving]);
+    await deriver.run({ once: true });
+
+    return await tellEnd(totals, firstDifference(sent, derived), flags.json === true);
+  } finally {
+    await rm(directory, { recursive: true, force: true });
+  }
+}
+
+async function tellEnd(
+  totals: Totals,
+  difference: number | undefined,
+  isJson: boolean,
+): Promise<number> {
+  const { rawBytes, compressedBytes, blobs } = totals;
+  const ratio = compressedBytes > 0 ? rawBytes / compressedBytes : undefined;
+  const fill = blobs > 0 ? compressedBytes / (blobs * BLOB_CAPACITY) : undefined;
+  const identical = difference === undefined;
+  if (isJson) {
+    await writeStdout(toJson({ identical, ...totals, ratio, fill }));
+  } else {
+    const head = ["batches", "blocks", "transactions", "raw", "posted", "ratio", "blobs", "fill"];
+    await writeStdout(
+      formatTable(head, [[
+        `${totals.batches}`,
+        `${totals.blocks}`,
+        `${totals.transactions}`,
+        formatBytes(rawBytes),
+        formatBytes(compressedBytes),
+        formatRatio(ratio),
+        `${blobs}`,
+        formatShare(fill),
+      ]]) +
+        (identical
+          ? `The ${countOf(totals.blocks, "derived block")} are identical to those that went in.\n`
+          : `The derived blocks differ from block ${difference} on.\n`),
+    );
+  }
+  return identical ? EXIT.done : EXIT.different;
+}
+
+/** A block, in short. */
+export type Fingerprint = string;
+
+/** SHA-256 over what a batch carries of a block. */
+export function fingerprint({ timestamp, transactions }: L2Block): Fingerprint {
+  const hash = createHash("sha256").update(`${timestamp}:${transactions.length}`);
+  for (const transaction of transactions) {
+    hash.update(`:${transaction.length}:`).update(transaction);
+  }
+  return hash.digest("hex");
+}
+
+/** Where two chains of blocks part, counted from 0; `undefined` when they are the same. */
+export function firstDifference(
+  sent: readonly Fingerprint[],
+  derived: readonly Fingerprint[],
+): number | undefined {
+  const most = Math.max(sent.length, derived.length);
+  for (let index = 0; index < most; index++) {
+    if (sent[index] !== derived[index]) return index;
+  }
+  return undefined;
+}
+
+function fingerprinting(source: BatchSource, sent: Fingerprint[]): BatchSource {
+  return {
+    async pendingBlocks() {
+      const blocks = await source.pendingBlocks();
+      sent.push(...blocks.map(fingerprint));
+      return blocks;
+    },
+    l1Origin: () => source.l1Origin(),
+    l1OriginHash: (number) => source.l1OriginHash(number),
+    parentHash: () => source.parentHash(),
+    get isExhausted() {
+      return source.isExhausted ?? false;
+    },
+  };
+}
+
+function fingerprintingSink(derived: Fingerprint[]): L2BlockSink {
+  return {
+    ingest(block) {
+      derived.push(fingerprint(block));
+      return Promise.resolve();
+    },
+  };
+}
+
+/** Adds up what was derived, and tells each batch. */
+function progress(totals: Totals): Log {
+  return (event) => {
+    if (event.event !== "batch.accepted") return;
+    const { batch, blocks, transactions, rawBytes } = event;
+    const { blobs } = batch.inclusion;
+    const compressedBytes = batch.data.length;
+    totals.batches += 1;
+    totals.blocks += blocks;
+    totals.transactions += transactions;
+    totals.rawBytes += rawBytes;
+    totals.compressedBytes += compressedBytes;
+    totals.blobs += blobs;
+    writeStderr(
+      `batch ${batch.batchNumber}: ${countOf(blocks, "block")}, ` +
+        `${countOf(transactions, "transaction")}, ${formatBytes(rawBytes)} → ` +
+        `${formatBytes(compressedBytes)} (${formatRatio(rawBytes / compressedBytes)}x), ` +
+        `${countOf(blobs, "blob")} ${formatShare(compressedBytes / (blobs * BLOB_CAPACITY))} full`,
+    );
+  };
+}

@@ -1,0 +1,17 @@
+// deno-lint-ignore-file no-import-prefix -- the registry must be spelled out where no import map travels
+/**
+ * The package of the command line, and the only file that names it.
+ *
+ * @module
+ */
+import type * as Commander from "npm:commander@15.1.0";
+
+export type { Command } from "npm:commander@15.1.0";
+
+const byUrl = import.meta.url.startsWith("http");
+
+/** Loads commander, from wherever this program came. */
+export function commander(): Promise<typeof Commander> {
+  const pinned = "npm:commander@15.1.0";
+  return byUrl ? import(pinned) : import("commander");
+}

@@ -1,0 +1,91 @@
+/**
+ * The flags of roles on an L1 in a directory, and what opens it.
+ *
+ * @module
+ */
+import { ConfigError, PipelineError, SourceError } from "../errors.ts";
+import type { RetryPolicy } from "../retry.ts";
+import { RETRY_DEFAULTS } from "../retry.ts";
+import { L1Directory } from "../local/l1_directory.ts";
+import { systemClock } from "../runtime.ts";
+import { equalBytes } from "../wire/bytes.ts";
+import { toHex } from "../wire/hex.ts";
+import { type Flag, type FlagValues, textOf } from "./command.ts";
+import { parseAddress } from "./options.ts";
+
+/** Which inbox. */
+export const INBOX_FLAG: Flag = {
+  flags: "--inbox <address>",
+  help: "where batches go",
+  value: "0x4242424242424242424242424242424242424242",
+};
+
+/** Whose batches. */
+export const BATCHER_FLAG: Flag = {
+  flags: "--batcher <address>",
+  help: "who posts them",
+  value: "0xf39fd6e51aad88f6f4ce6ab8827279cfffb92266",
+};
+
+/** Work off what is there, and end. */
+export const ONCE_FLAG: Flag = { flags: "--once", help: "work off what is there, then exit" };
+
+/** Where a role keeps its position. */
+export const DATA_DIR_FLAG: Flag = {
+  flags: "--data-dir <dir>",
+  help: "keep the position here; without it, L1 is read again from the start",
+};
+
+/** Retries of a run that ends by itself are few: whoever scripts it can try again. */
+export function retryPolicy(once: boolean): RetryPolicy {
+  return once ? { ...RETRY_DEFAULTS, maxAttempts: 3, baseDelayMs: 500 } : RETRY_DEFAULTS;
+}
+
+/** The directory of `--l1`. */
+export function l1Path(flags: FlagValues): string {
+  const path = textOf(flags, "l1") ?? "";
+  if (path !== "" && !/^[a-z]+:\/\//.test(path)) return path;
+  throw new ConfigError("Usage", `Cannot use --l1 "${path}": need a directory`);
+}
+
+/** The addresses of a role. */
+export function addressesOf(flags: FlagValues): { inbox: Uint8Array; batcher: Uint8Array } {
+  return {
+    inbox: parseAddress("--inbox", textOf(flags, "inbox") ?? ""),
+    batcher: parseAddress("--batcher", textOf(flags, "batcher") ?? ""),
+  };
+}
+
+/** Opens the L1, and with `wait` until there is one. */
+export async function openL1(path: string, wait?: AbortSignal): Promise<L1Directory | undefined> {
+  for (;;) {
+    try {
+      return await L1Directory.open(path);
+    } catch (error) {
+      const isMissing = error instanceof SourceError && error.code === "NotFound";
+      if (!isMissing || !wait) throw error;
+      if (wait.aborted) return undefined;
+      await systemClock.sleep(200, wait);
+    }
+  }
+}
+
+/** An L1 block that a checkpoint was made at. */
+export interface L1Mark {
+  readonly number: bigint;
+  readonly hash: Uint8Array;
+}
+
+/** Refuses an L1 that is another one than the checkpoint's. */
+export async function mustBeSameL1(l1: L1Directory, mark: L1Mark, dataDir: string): Promise<void> {
+  const head = await l1.head("latest");
+  const hash = mark.number <= head ? (await l1.block(mark.number)).hash : undefined;
+  if (hash && equalBytes(hash, mark.hash)) return;
+  throw new PipelineError(
+    "WrongL1",
+    `Cannot go on with ${l1.path}: ${dataDir} belongs to an L1 whose block ${mark.number} is ` +
+      `${toHex(mark.hash)}, here ${hash ? `it is ${toHex(hash)}` : `the head is ${head}`}; ` +
+      `use another --data-dir for another L1`,
+    { details: { block: mark.number, head } },
+  );
+}

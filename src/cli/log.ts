@@ -1,0 +1,169 @@
+/**
+ * Events of the flows as lines on standard error: a sentence for people, or one JSON object a line.
+ *
+ * @module
+ */
+import { describeError } from "../errors.ts";
+import type { Log, LogEvent } from "../ports.ts";
+import { systemClock, writeStderr } from "../runtime.ts";
+import { toHex } from "../wire/hex.ts";
+import { type Flag, type FlagValues, textOf } from "./command.ts";
+import { parseChoice } from "./options.ts";
+import { countOf, formatBytes, formatRatio } from "./text.ts";
+
+/** How much is told, and in which form. */
+export const LOG_FLAGS: readonly Flag[] = [
+  { flags: "--log-level <level>", help: "debug, info, warn or none", value: "info" },
+  { flags: "--log-format <format>", help: "text or json, on standard error", value: "text" },
+];
+
+const LEVELS = ["debug", "info", "warn", "none"] as const;
+type Level = typeof LEVELS[number];
+
+/** The log that the flags ask for. */
+export function logFrom(flags: FlagValues): Log {
+  const least = parseChoice("--log-level", textOf(flags, "logLevel") ?? "info", LEVELS);
+  const format = parseChoice("--log-format", textOf(flags, "logFormat") ?? "text", [
+    "text",
+    "json",
+  ]);
+  return (event) => {
+    const { level, text, fields } = describe(event);
+    if (LEVELS.indexOf(level) < LEVELS.indexOf(least)) return;
+    const time = new Date(systemClock.now()).toISOString();
+    const line = format === "json"
+      ? JSON.stringify({ ts: time, level, event: event.event, ...fields })
+      : `${time.slice(11, 23)} ${level === "warn" ? "warning: " : ""}${text}`;
+    writeStderr(line);
+  };
+}
+
+interface Described {
+  readonly level: Exclude<Level, "none">;
+  readonly text: string;
+  readonly fields: Readonly<Record<string, string | number>>;
+}
+
+function describe(event: LogEvent): Described {
+  switch (event.event) {
+    case "blocks.taken": {
+      const { length: blocks } = event.blocks;
+      return { level: "debug", text: `took ${countOf(blocks, "block")}`, fields: { blocks } };
+    }
+    case "batch.sealed": {
+      const { batchNumber, blocks, transactions, rawBytes, compressedBytes, reason } = event;
+      return {
+        level: "debug",
+        text: `sealed batch ${batchNumber} (${reason}): ${countOf(blocks, "block")}`,
+        fields: {
+          batch: `${batchNumber}`,
+          blocks,
+          transactions,
+          raw_bytes: rawBytes,
+          compressed_bytes: compressedBytes,
+          reason,
+        },
+      };
+    }
+    case "batch.submitted": {
+      const { receipt, blocks, rawBytes, compressedBytes, latencyMs } = event;
+      const where = receipt.blobHashes.length > 0
+        ? countOf(receipt.blobHashes.length, "blob")
+        : "calldata";
+      return {
+        level: "info",
+        text:
+          `batch ${receipt.batchNumber}: ${countOf(blocks, "block")}, ${formatBytes(rawBytes)}` +
+          ` → ${formatBytes(compressedBytes)} (${formatRatio(rawBytes / compressedBytes)}x), ` +
+          `${where} in L1 block ${receipt.l1Block}`,
+        fields: {
+          batch: `${receipt.batchNumber}`,
+          blocks,
+          raw_bytes: rawBytes,
+          compressed_bytes: compressedBytes,
+          blobs: receipt.blobHashes.length,
+          l1_block: `${receipt.l1Block}`,
+          tx_hash: toHex(receipt.txHash),
+          latency_ms: Math.round(latencyMs),
+        },
+      };
+    }
+    case "batch.accepted": {
+      const { batch, blocks, transactions, rawBytes } = event;
+      return {
+        level: "info",
+        text: `derived batch ${batch.batchNumber}: ${countOf(blocks, "block")} from L1 block ` +
+          `${batch.inclusion.blockNumber}`,
+        fields: {
+          batch: `${batch.batchNumber}`,
+          blocks,
+          transactions,
+          raw_bytes: rawBytes,
+          l1_block: `${batch.inclusion.blockNumber}`,
+        },
+      };
+    }
+    case "batch.duplicate":
+    case "batch.future": {
+      const { batch, expected } = event;
+      const isDuplicate = event.event === "batch.duplicate";
+      return {
+        level: isDuplicate ? "info" : "warn",
+        text: `batch ${batch.batchNumber} in L1 block ${batch.inclusion.blockNumber} ` +
+          (isDuplicate ? "was derived before" : `waits for batch ${expected}`),
+        fields: { batch: `${batch.batchNumber}`, expected: `${expected}` },
+      };
+    }
+    case "batch.dropped": {
+      const { batch, reason, error } = event;
+      const l1Block = batch.inclusion.blockNumber;
+      return {
+        level: "warn",
+        text: `dropped batch ${batch.batchNumber} in L1 block ${l1Block}: ${describeError(error)}`,
+        fields: {
+          batch: `${batch.batchNumber}`,
+          l1_block: `${l1Block}`,
+          reason,
+          error: describeError(error),
+        },
+      };
+    }
+    case "transaction.ignored": {
+      const { l1Block, reason, txHash } = event;
+      const why = reason === "sender" ? "its sender is no batcher" : "its calldata is no batch";
+      return {
+        level: "warn",
+        text: `ignored a transaction to the inbox in L1 block ${l1Block}: ${why}`,
+        fields: { l1_block: `${l1Block}`, reason, tx_hash: toHex(txHash) },
+      };
+    }
+    case "submission.retried": {
+      const { batchNumber, attempt, delayMs } = event;
+      return failed(event.error, `submitting batch ${batchNumber} again in ${delayMs} ms`, {
+        batch: `${batchNumber}`,
+        attempt,
+        delay_ms: delayMs,
+      });
+    }
+    case "tick.failed":
+      return failed(event.error, `trying again in ${event.retryMs} ms`, {
+        delay_ms: event.retryMs,
+      });
+    case "sink.fell_back":
+      return failed(event.error, `batch ${event.batchNumber} goes to the second sink`, {
+        batch: `${event.batchNumber}`,
+      });
+    case "batch.failed": {
+      const { batchNumber } = event;
+      const batch = `${batchNumber}`;
+      return { ...failed(event.error, `batch ${batch} is kept`, { batch }), level: "debug" };
+    }
+    case "source.failed":
+      return { ...failed(event.error, "the source failed", {}), level: "debug" };
+  }
+}
+
+function failed(error: unknown, what: string, fields: Described["fields"]): Described {
+  const text = describeError(error);
+  return { level: "warn", text: `${text}; ${what}`, fields: { ...fields, error: text } };
+}

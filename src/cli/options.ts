@@ -1,0 +1,79 @@
+/**
+ * What flags are made of: units, addresses, choices. A value that cannot be is refused with the flag, the
+ * value and what it should look like.
+ *
+ * @module
+ */
+import { ConfigError } from "../errors.ts";
+import { fromHex } from "../wire/hex.ts";
+
+const DURATION_UNITS: Readonly<Record<string, number>> = {
+  ms: 1,
+  s: 1000,
+  m: 60_000,
+  h: 3_600_000,
+};
+const SIZE_UNITS: Readonly<Record<string, number>> = {
+  B: 1,
+  KB: 1000,
+  MB: 1_000_000,
+  KiB: 1024,
+  MiB: 1024 ** 2,
+};
+
+/** `12s`, `100ms`, `1.5m`, `2h` in milliseconds. */
+export function parseDuration(flag: string, text: string): number {
+  return withUnit(flag, text, DURATION_UNITS, "a time such as 12s, 100ms, 2m or 1h");
+}
+
+/** `128KiB`, `1MiB`, `500B` in bytes; a bare number is bytes. */
+export function parseSize(flag: string, text: string): number {
+  const isBare = /^\d+$/.test(text);
+  return withUnit(flag, isBare ? `${text}B` : text, SIZE_UNITS, "a size such as 128KiB or 1MiB");
+}
+
+/** A whole number within bounds. */
+export function parseCount(flag: string, text: string, least: number, most: number): number {
+  const value = /^\d+$/.test(text) ? Number(text) : NaN;
+  if (value >= least && value <= most) return value;
+  throw wrongValue(flag, text, `a whole number from ${least} to ${most}`);
+}
+
+/** A 20-byte address. */
+export function parseAddress(flag: string, text: string): Uint8Array {
+  try {
+    return fromHex(text, flag, 20);
+  } catch {
+    throw wrongValue(flag, text, "an address: 0x and 40 hexadecimal digits");
+  }
+}
+
+/** One of a few words. */
+export function parseChoice<Choice extends string>(
+  flag: string,
+  text: string,
+  choices: readonly Choice[],
+): Choice {
+  const choice = choices.find((each) => each === text);
+  if (choice) return choice;
+  const near = choices.find((each) => each.startsWith(text.slice(0, 2).toLowerCase()));
+  const hint = near ? `; did you mean ${near}?` : "";
+  throw wrongValue(flag, text, `one of ${choices.join(", ")}${hint}`);
+}
+
+function withUnit(
+  flag: string,
+  text: string,
+  units: Readonly<Record<string, number>>,
+  expected: string,
+): number {
+  const [, amount, unit] = /^(\d+(?:\.\d+)?)([A-Za-z]+)$/.exec(text) ?? [];
+  const factor = unit === undefined ? undefined : units[unit];
+  const value = factor === undefined ? NaN : Number(amount) * factor;
+  if (Number.isSafeInteger(value)) return value;
+  throw wrongValue(flag, text, expected);
+}
+
+function wrongValue(flag: string, text: string, expected: string): ConfigError {
+  return new ConfigError("Usage", `Cannot use ${flag} "${text}": need ${expected}`);
+}

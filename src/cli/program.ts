@@ -1,0 +1,115 @@
+/**
+ * The list of commands, and what all of them share: help, wrong usage, errors and exit codes.
+ *
+ * @module
+ */
+import process from "node:process";
+import { ConfigError, describeError, isRetryable, MontanaError } from "../errors.ts";
+import { runtimeName, writeStderr, writeStdout } from "../runtime.ts";
+import { VERSION } from "../version.ts";
+import { batcher } from "./batcher.ts";
+import { decode, encode } from "./codec.ts";
+import { type CommandSpec, EXIT, type FlagValues } from "./command.ts";
+import { demo } from "./demo.ts";
+import { type Command, commander } from "./deps.ts";
+import { deriver } from "./deriver.ts";
+import { inspect } from "./inspect.ts";
+import { report } from "./report.ts";
+import { version } from "./version.ts";
+
+const COMMANDS: readonly CommandSpec[] = [
+  demo,
+  batcher,
+  deriver,
+  encode,
+  decode,
+  inspect,
+  report,
+  version,
+];
+
+const EXIT_CODES = `Exit codes:
+  0 done or drained · 1 failed · 2 wrong usage · 3 stopped with work left · 4 a check found a difference
+  75 try again later · 78 bad configuration · 130 stopped at once by a second signal`;
+
+/**
+ * Runs a command line.
+ *
+ * @param args without the program's name
+ * @returns the exit code
+ */
+export async function main(args: readonly string[]): Promise<number> {
+  const { Command, CommanderError } = await commander();
+  let exitCode: number = EXIT.done;
+  const program = new Command("montana")
+    .description("L2 blocks in, blobs out, blocks back.")
+    .version(`montana ${VERSION} (${runtimeName()})`, "-V, --version", "print the version")
+    .helpOption("-h, --help", "print help")
+    .helpCommand("help [command]", "print help of a command")
+    .addHelpText("after", `\n${EXIT_CODES}`)
+    .configureHelp({ helpWidth: 100 });
+  for (const spec of COMMANDS) {
+    addCommand(program, spec, async (flags, argument) => {
+      exitCode = await spec.run(flags, argument);
+    });
+  }
+  for (const command of [program, ...program.commands]) {
+    command.exitOverride().configureOutput({
+      writeOut: (text) => process.stdout.write(text),
+      writeErr: (text) => process.stderr.write(text),
+    }).showHelpAfterError("(--help tells what there is)");
+  }
+  try {
+    if (args.length === 0) {
+      await writeStdout(program.helpInformation() + `\n${EXIT_CODES}\n`);
+      return EXIT.done;
+    }
+    await program.parseAsync([...args], { from: "user" });
+    return exitCode;
+  } catch (error) {
+    // Commander has said what it had to say.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.usage;
+    return explain(error);
+  }
+}
+
+function addCommand(
+  program: Command,
+  spec: CommandSpec,
+  run: (flags: FlagValues, argument?: string) => Promise<void>,
+): void {
+  const command = program.command(spec.name).description(spec.summary);
+  if (spec.argument) command.argument(spec.argument.name, spec.argument.help);
+  for (const flag of spec.flags) {
+    if (flag.isRequired) command.requiredOption(flag.flags, flag.help);
+    else command.option(flag.flags, flag.help, flag.value);
+  }
+  command.configureHelp({ helpWidth: 100 });
+  const examples = spec.examples.map((line) => `  montana ${line}`).join("\n");
+  command.addHelpText("after", `\nExamples:\n${examples}`);
+  command.action(async (...given: unknown[]) => {
+    const [first, second] = spec.argument ? given : [undefined, given[0]];
+    await run(second as FlagValues, first as string | undefined);
+  });
+}
+
+/** Says in one line what could not be done, and gives the exit code for it. */
+function explain(error: unknown): number {
+  if (isBrokenPipe(error)) return EXIT.done;
+  writeStderr(`error: ${describeError(error)}`);
+  if (!(error instanceof MontanaError)) {
+    // Nobody foresaw this one: whoever mends it needs to know where it came from.
+    if (process.env.MONTANA_TRACE && error instanceof Error) writeStderr(error.stack ?? "");
+    return EXIT.failed;
+  }
+  if (error instanceof ConfigError) return error.code === "Usage" ? EXIT.usage : EXIT.badConfig;
+  return isRetryable(error) ? EXIT.tryLater : EXIT.failed;
+}
+
+/** The reader of our output has seen enough, as in `montana decode … | head`. */
+function isBrokenPipe(error: unknown): boolean {
+  for (let each = error; each instanceof Error; each = each.cause) {
+    if ((each as { code?: unknown }).code === "EPIPE") return true;
+  }
+  return false;
+}

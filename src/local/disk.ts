@@ -1,0 +1,117 @@
+/**
+ * Files that are there whole or not at all, and errors of the disk in our own words.
+ *
+ * @module
+ */
+import { link, open, rename, rm, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import process from "node:process";
+import { SinkError, SourceError } from "../errors.ts";
+
+/** The code of a system error, such as `ENOENT`. */
+export function systemCode(error: unknown): string | undefined {
+  const code = (error as { code?: unknown } | null)?.code;
+  return typeof code === "string" ? code : undefined;
+}
+
+const REASONS: Readonly<Record<string, string>> = {
+  ENOENT: "there is no such file or directory",
+  EACCES: "permission denied",
+  EPERM: "permission denied",
+  EROFS: "the file system is read-only",
+  EISDIR: "it is a directory",
+  ENOTDIR: "a part of the path is no directory",
+  ENOSPC: "no space left on the device",
+  EDQUOT: "the disk quota is used up",
+  EFBIG: "the file would be larger than allowed",
+  EIO: "the device failed to read or write",
+  EMFILE: "too many files are open",
+  EEXIST: "it exists already",
+};
+
+/** Why the system refused, in words. */
+export function systemReason(error: unknown): string {
+  const code = systemCode(error);
+  const text = error instanceof Error ? error.message : String(error);
+  return code === undefined ? text : REASONS[code] ?? text;
+}
+
+/** A {@link SourceError} for what the system said about reading `path`. */
+export function readError(what: string, path: string, cause: unknown): SourceError {
+  if (cause instanceof SourceError) return cause;
+  const code = systemCode(cause) === "ENOENT" ? "NotFound" : "Unreadable";
+  return new SourceError(code, `Cannot read ${what} ${path}: ${systemReason(cause)}`, { cause });
+}
+
+/** A {@link SinkError} for what the system said about writing `path`. */
+export function writeError(what: string, path: string, cause: unknown): SinkError {
+  if (cause instanceof SinkError) return cause;
+  const code = systemCode(cause);
+  const isFull = code === "ENOSPC" || code === "EDQUOT";
+  return new SinkError(
+    isFull ? "NoSpace" : "Unwritable",
+    `Cannot write ${what} ${path}: ${systemReason(cause)}`,
+    { cause },
+  );
+}
+
+/** Writes a file under a temporary name, syncs it, and gives it its name: readers never see half. */
+export async function replaceFile(path: string, data: string | Uint8Array): Promise<void> {
+  await withTemporary(path, data, (temporary) => rename(temporary, path));
+}
+
+/**
+ * Like {@link replaceFile}, but never over a file that is there.
+ *
+ * @returns false when it was there already
+ */
+export async function createFile(path: string, data: string | Uint8Array): Promise<boolean> {
+  try {
+    await withTemporary(path, data, (temporary) => link(temporary, path));
+    return true;
+  } catch (error) {
+    if (systemCode(error) === "EEXIST") return false;
+    throw error;
+  }
+}
+
+/** Syncs a directory, so that the names in it survive a power loss. */
+export async function syncDirectory(path: string): Promise<void> {
+  const handle = await open(path, "r");
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Writes and removes a byte in a directory: throws what the system says where that cannot be done. */
+export async function probeWritable(directory: string): Promise<void> {
+  const probe = join(directory, `probe.${process.pid}.tmp`);
+  try {
+    await writeFile(probe, ".");
+  } finally {
+    await rm(probe, { force: true });
+  }
+}
+
+async function withTemporary(
+  path: string,
+  data: string | Uint8Array,
+  settle: (temporary: string) => Promise<void>,
+): Promise<void> {
+  const temporary = `${path}.${process.pid}.tmp`;
+  try {
+    const handle = await open(temporary, "w");
+    try {
+      await handle.writeFile(data);
+      await handle.datasync();
+    } finally {
+      await handle.close();
+    }
+    await settle(temporary);
+  } finally {
+    await rm(temporary, { force: true });
+  }
+  await syncDirectory(dirname(path));
+}

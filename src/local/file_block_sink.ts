@@ -1,0 +1,193 @@
+/**
+ * Derived blocks into a file of JSON lines, or to standard output.
+ *
+ * @module
+ */
+import { type FileHandle, open } from "node:fs/promises";
+import process from "node:process";
+import { SinkError } from "../errors.ts";
+import type { L2BlockSink } from "../ports.ts";
+import type { DerivedBlock } from "../types.ts";
+import { formatBlockLine, parseBlockLine } from "./block_line.ts";
+import { openChunks } from "./chunks.ts";
+import { systemCode, writeError } from "./disk.ts";
+import { type Line, splitLines } from "./lines.ts";
+
+const BUFFER_CHARS = 1024 * 1024;
+
+/** How much a file holds. */
+export interface FilePosition {
+  readonly blocks: number;
+  readonly bytes: number;
+}
+
+/**
+ * Appends blocks to a file. Lines that the file holds already are compared with what is derived instead of
+ * being written again, so deriving anew, or going on after a crash, is safe: a torn last line is cut, and
+ * a line that differs is an error.
+ *
+ * @example
+ * ```ts
+ * import { FileBlockSink } from "https://example.com/montana/v0.1.0/mod.ts";
+ * import { readFile, rm } from "node:fs/promises";
+ *
+ * const sink = await FileBlockSink.open("/tmp/montana-derived.jsonl");
+ * await sink.ingest({
+ *   timestamp: 7n,
+ *   transactions: [Uint8Array.of(2)],
+ *   batchNumber: 0n,
+ *   l1Origin: 0n,
+ *   l1Block: 1n,
+ * });
+ * await sink.close();
+ * const line = await readFile("/tmp/montana-derived.jsonl", "utf8");
+ * if (!line.startsWith('{"timestamp":7,"transactions":["0x02"]')) throw new Error(line);
+ * await rm("/tmp/montana-derived.jsonl");
+ * ```
+ */
+export class FileBlockSink implements L2BlockSink {
+  readonly path: string;
+  readonly #handle: FileHandle;
+  /** What the file holds and was not compared yet. */
+  #existing: AsyncGenerator<Line | undefined, void, undefined> | undefined;
+  #compared = 0;
+  #blocks: number;
+  #bytes: number;
+  #buffer = "";
+
+  private constructor(path: string, handle: FileHandle, from: FilePosition) {
+    this.path = path;
+    this.#handle = handle;
+    this.#blocks = from.blocks;
+    this.#bytes = from.bytes;
+  }
+
+  /**
+   * @param from what the file holds for sure, and is not compared
+   * @throws {SinkError} `Unwritable` or `NoSpace`; `Changed` when the file is shorter than `from`
+   */
+  static async open(
+    path: string,
+    from: FilePosition = { blocks: 0, bytes: 0 },
+  ): Promise<FileBlockSink> {
+    try {
+      const handle = await open(path, "a+");
+      const sink = new FileBlockSink(path, handle, from);
+      const { size } = await handle.stat();
+      if (size < from.bytes) {
+        await handle.close();
+        throw new SinkError(
+          "Changed",
+          `Cannot go on with ${path}: ${from.blocks} blocks of ${from.bytes} bytes were written to ` +
+            `it, it has ${size} bytes now`,
+          { details: { size, expected: from.bytes } },
+        );
+      }
+      if (size > from.bytes) {
+        sink.#existing = splitLines(await openChunks(path, { start: from.bytes }), path);
+      }
+      return sink;
+    } catch (cause) {
+      throw writeError("blocks to", path, cause);
+    }
+  }
+
+  /** What is in the file for sure, once flushed. */
+  get position(): FilePosition {
+    return { blocks: this.#blocks, bytes: this.#bytes };
+  }
+
+  /** Blocks that were there already, and are the same. */
+  get compared(): number {
+    return this.#compared;
+  }
+
+  async ingest(block: DerivedBlock): Promise<void> {
+    const line = formatBlockLine(block);
+    if (this.#existing && await this.#isThere(line)) {
+      this.#compared += 1;
+      this.#blocks += 1;
+      return;
+    }
+    // Before the line is taken: where writing fails, it is handed over again.
+    if (this.#buffer.length >= BUFFER_CHARS) await this.#write();
+    this.#buffer += line + "\n";
+    this.#blocks += 1;
+  }
+
+  /** Writes and syncs what is buffered. */
+  async flush(): Promise<void> {
+    if (this.#buffer === "") return;
+    await this.#write();
+    try {
+      await this.#handle.datasync();
+    } catch (cause) {
+      // Pipes and devices cannot be synced, and need not be.
+      if (systemCode(cause) !== "EINVAL") throw writeError("blocks to", this.path, cause);
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.flush();
+    await this.#existing?.return();
+    await this.#handle.close();
+  }
+
+  async #write(): Promise<void> {
+    const bytes = new TextEncoder().encode(this.#buffer);
+    try {
+      for (let written = 0; written < bytes.length;) {
+        const result = await this.#handle.write(bytes, written, bytes.length - written);
+        written += result.bytesWritten;
+      }
+    } catch (cause) {
+      // Half a line must not stay: what is buffered is written again, whole.
+      await this.#handle.truncate(this.#bytes).catch(() => {});
+      throw writeError("blocks to", this.path, cause);
+    }
+    this.#bytes += bytes.length;
+    this.#buffer = "";
+  }
+
+  /** Whether the file's next line is this one; where its lines end, writing begins. */
+  async #isThere(line: string): Promise<boolean> {
+    const { value: found } = await this.#existing!.next();
+    if (found?.isWhole) {
+      if (found.text !== line) throw this.#differs(found, line);
+      this.#bytes += line.length + 1; // All of it is ASCII.
+      return true;
+    }
+    this.#existing = undefined;
+    if (found) await this.#handle.truncate(this.#bytes);
+    return false;
+  }
+
+  #differs(found: Line, line: string): SinkError {
+    const where = `${this.path}:${found.number}`;
+    const [there, derived] = [parseBlockLine(found.text, where), parseBlockLine(line, "L1")];
+    return new SinkError(
+      "Changed",
+      `Cannot go on at ${where}: it holds a block of timestamp ${there.timestamp} with ` +
+        `${there.transactions.length} transactions, L1 gives one of ${derived.timestamp} with ` +
+        `${derived.transactions.length}; derive into another file`,
+      { details: { line: found.number } },
+    );
+  }
+}
+
+/** Writes blocks to standard output, and waits for whoever reads it. */
+export class StdoutBlockSink implements L2BlockSink {
+  constructor() {
+    // The write that fails tells its caller; without a listener the process would end with a trace.
+    process.stdout.on("error", () => {});
+  }
+
+  ingest(block: DerivedBlock): Promise<void> {
+    return new Promise((resolve, reject) => {
+      process.stdout.write(formatBlockLine(block) + "\n", (cause) => {
+        if (cause) reject(writeError("blocks to", "standard output", cause));
+        else resolve();
+      });
+    });
+  }
+}

@@ -1,0 +1,230 @@
+/**
+ * The inbox of an embedded L1: a sink that posts batches to it, and a source that reads them back, over
+ * whatever keeps the blocks: a directory or memory.
+ *
+ * @module
+ */
+import { CodecError, SinkError, SourceError } from "../errors.ts";
+import type { BatchSink, Clock, L1BatchSource, Log } from "../ports.ts";
+import type { CompressedBatch, L1Batch, SubmissionReceipt } from "../types.ts";
+import { BLOB_CAPACITY, fromBlobs, MAX_BLOBS_PER_TX, toBlobs } from "../wire/blob.ts";
+import { equalBytes } from "../wire/bytes.ts";
+import { fromHex, toHex } from "../wire/hex.ts";
+import { batchCalldata, blobCalldata, parseCalldata } from "../wire/inbox.ts";
+import type { L1Block, L1Transaction, L1TransactionDraft } from "./l1_block.ts";
+
+/** The inbox address used where none is given: `0x4242…42`. */
+export const DEFAULT_INBOX: Uint8Array = new Uint8Array(20).fill(0x42);
+/** The batcher's address used where none is given: the first account of anvil. */
+export const DEFAULT_BATCHER: Uint8Array = fromHex(
+  "0xf39fd6e51aad88f6f4ce6ab8827279cfffb92266",
+  "address",
+);
+/** The most calldata of one transaction that nodes pass on, less its envelope. */
+export const CALLDATA_CAPACITY = 120_000;
+
+/** Which L1 blocks count as there. */
+export type L1Head = "latest" | "safe" | "finalized";
+
+/** What keeps the blocks of an embedded L1. */
+export interface LocalL1 {
+  /** Number of the last block, of the last safe one, or of the last final one. */
+  head(tag: L1Head): Promise<bigint>;
+  /** @throws {SourceError} `Damaged` when a block up to the head is missing or not as written */
+  block(number: bigint): Promise<L1Block>;
+  /** @throws {SourceError} `Damaged` when it is missing or not as written */
+  blob(hash: Uint8Array): Promise<Uint8Array>;
+  /** Adds a block, whole or not at all. */
+  mine(drafts: readonly L1TransactionDraft[], timestamp: bigint): Promise<L1Block>;
+  /** @throws {SinkError} when nothing could be added now */
+  check(): Promise<void>;
+}
+
+/** How batches are posted. */
+export interface InboxSinkOptions {
+  readonly clock: Clock;
+  /** 20 bytes; {@link DEFAULT_INBOX} otherwise. */
+  readonly inbox?: Uint8Array;
+  /** 20 bytes; {@link DEFAULT_BATCHER} otherwise. */
+  readonly from?: Uint8Array;
+  /** Where the data goes; blobs otherwise. */
+  readonly da?: "blobs" | "calldata";
+  /** Blobs of one transaction, 1 to 6; 6 otherwise. */
+  readonly maxBlobs?: number;
+}
+
+/** Posts each batch in a block of its own. */
+export class InboxSink implements BatchSink {
+  readonly blobBytes?: number;
+  readonly #l1: LocalL1;
+  readonly #clock: Clock;
+  readonly #inbox: Uint8Array;
+  readonly #from: Uint8Array;
+  readonly #capacity: number;
+
+  constructor(l1: LocalL1, options: InboxSinkOptions) {
+    this.#l1 = l1;
+    this.#clock = options.clock;
+    this.#inbox = options.inbox ?? DEFAULT_INBOX;
+    this.#from = options.from ?? DEFAULT_BATCHER;
+    if (options.da === "calldata") {
+      this.#capacity = CALLDATA_CAPACITY;
+    } else {
+      this.blobBytes = BLOB_CAPACITY;
+      this.#capacity = BLOB_CAPACITY * (options.maxBlobs ?? MAX_BLOBS_PER_TX);
+    }
+  }
+
+  capacity(): Promise<number> {
+    return Promise.resolve(this.#capacity);
+  }
+
+  async healthCheck(): Promise<void> {
+    await this.#l1.check();
+  }
+
+  async submit(batch: CompressedBatch): Promise<SubmissionReceipt> {
+    if (batch.data.length > this.#capacity) {
+      throw new SinkError(
+        "TooLarge",
+        `Cannot submit batch ${batch.batchNumber}: ${batch.data.length} bytes, a transaction here ` +
+          `takes ${this.#capacity}`,
+        { details: { size: batch.data.length, max: this.#capacity } },
+      );
+    }
+    const isBlob = this.blobBytes !== undefined;
+    const draft: L1TransactionDraft = {
+      from: this.#from,
+      to: this.#inbox,
+      input: isBlob ? blobCalldata(batch.batchNumber) : batchCalldata(batch),
+      blobs: isBlob ? toBlobs(batch.data) : [],
+    };
+    const timestamp = BigInt(Math.floor(this.#clock.now() / 1000));
+    const block = await this.#l1.mine([draft], timestamp);
+    const [transaction] = block.transactions;
+    return {
+      batchNumber: batch.batchNumber,
+      txHash: transaction!.hash,
+      l1Block: block.number,
+      l1BlockHash: block.hash,
+      blobHashes: transaction!.blobHashes,
+    };
+  }
+}
+
+/** How batches are read. */
+export interface InboxSourceOptions {
+  /** 20 bytes; {@link DEFAULT_INBOX} otherwise. */
+  readonly inbox?: Uint8Array;
+  /** 20 bytes each: whose transactions count; {@link DEFAULT_BATCHER} otherwise. */
+  readonly batchers?: readonly Uint8Array[];
+  /** The first L1 block to read; 0 otherwise. */
+  readonly startBlock?: bigint;
+  /** How far to read; to the safe head otherwise. */
+  readonly head?: L1Head;
+  readonly log?: Log;
+}
+
+/** Reads batches in L1 order, every transaction of every block. */
+export class InboxSource implements L1BatchSource {
+  readonly #l1: LocalL1;
+  readonly #inbox: Uint8Array;
+  readonly #batchers: readonly Uint8Array[];
+  readonly #head: L1Head;
+  readonly #log: Log;
+  #nextBlock: bigint;
+  #previous: L1Block | undefined;
+  #block: L1Block | undefined;
+  #nextTransaction = 0;
+
+  constructor(l1: LocalL1, options: InboxSourceOptions = {}) {
+    this.#l1 = l1;
+    this.#inbox = options.inbox ?? DEFAULT_INBOX;
+    this.#batchers = options.batchers ?? [DEFAULT_BATCHER];
+    this.#head = options.head ?? "safe";
+    this.#log = options.log ?? (() => {});
+    this.#nextBlock = options.startBlock ?? 0n;
+  }
+
+  l1Head(): Promise<bigint> {
+    return this.#l1.head(this.#head);
+  }
+
+  async l1BlockHash(number: bigint): Promise<Uint8Array | undefined> {
+    if (number > await this.#l1.head("latest")) return undefined;
+    return (await this.#l1.block(number)).hash;
+  }
+
+  /** @throws {SourceError} `Damaged`; the next call tries the same transaction again */
+  async nextBatch(): Promise<L1Batch | undefined> {
+    for (;;) {
+      const block = this.#block ?? await this.#advance();
+      if (!block) return undefined;
+      const transaction = block.transactions[this.#nextTransaction];
+      if (!transaction) {
+        this.#previous = block;
+        this.#block = undefined;
+        continue;
+      }
+      const batch = await this.#read(block, transaction);
+      this.#nextTransaction += 1;
+      if (batch) return batch;
+    }
+  }
+
+  async #advance(): Promise<L1Block | undefined> {
+    if (this.#nextBlock > await this.l1Head()) return undefined;
+    const block = await this.#l1.block(this.#nextBlock);
+    if (this.#previous && !equalBytes(block.parentHash, this.#previous.hash)) {
+      throw new SourceError(
+        "Damaged",
+        `Cannot read L1 block ${block.number}: its parent is ${
+          toHex(block.parentHash)
+        }, but block ` +
+          `${this.#previous.number} is ${toHex(this.#previous.hash)}`,
+        { details: { block: block.number } },
+      );
+    }
+    this.#block = block;
+    this.#nextBlock += 1n;
+    this.#nextTransaction = 0;
+    return block;
+  }
+
+  async #read(block: L1Block, transaction: L1Transaction): Promise<L1Batch | undefined> {
+    if (!equalBytes(transaction.to, this.#inbox)) return undefined;
+    const ignored = (reason: "sender" | "calldata") => {
+      const { hash: txHash } = transaction;
+      this.#log({ event: "transaction.ignored", l1Block: block.number, txHash, reason });
+      return undefined;
+    };
+    if (!this.#batchers.some((batcher) => equalBytes(batcher, transaction.from))) {
+      return ignored("sender");
+    }
+    const call = parseCalldata(transaction.input, transaction.blobHashes.length);
+    if (!call) return ignored("calldata");
+    const blobs: Uint8Array[] = [];
+    for (const hash of transaction.blobHashes) blobs.push(await this.#l1.blob(hash));
+    return {
+      batchNumber: call.batchNumber,
+      ...(blobs.length > 0 ? gather(blobs) : { data: call.data }),
+      inclusion: {
+        blockNumber: block.number,
+        blockHash: block.hash,
+        timestamp: block.timestamp,
+        txHash: transaction.hash,
+        blobs: transaction.blobHashes.length,
+      },
+    };
+  }
+}
+
+/** What is in a batch's blobs; damage in them is for derivation to judge, not for the reader. */
+function gather(blobs: readonly Uint8Array[]): Pick<L1Batch, "data" | "broken"> {
+  try {
+    return { data: fromBlobs(blobs) };
+  } catch (error) {
+    if (!(error instanceof CodecError)) throw error;
+    return { data: new Uint8Array(), broken: error };
+  }
+}

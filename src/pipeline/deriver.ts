@@ -1,0 +1,275 @@
+/**
+ * The derivation pipeline (seed `montana.md`, "Derivation Pipeline"): reads batches in L1 order, gives
+ * each a verdict, and emits the blocks of those it accepts, every one once and in order.
+ *
+ * @module
+ */
+import { SEQUENCING_WINDOW } from "../config.ts";
+import { CodecError, CompressionError, PipelineError } from "../errors.ts";
+import type {
+  BatchCodec,
+  Compressor,
+  DropReason,
+  L1BatchSource,
+  L2BlockSink,
+  Log,
+} from "../ports.ts";
+import type { Batch, L1Batch } from "../types.ts";
+import { standardCodec } from "../wire/batch.ts";
+import { open } from "../wire/envelope.ts";
+import { checkHeader, type Drop, undecodable } from "./verdict.ts";
+
+/** What a deriver is made of. */
+export interface DeriverParts {
+  readonly source: L1BatchSource;
+  /** One for each format that is to be read. */
+  readonly compressors: readonly Compressor[];
+  readonly sink: L2BlockSink;
+  readonly codec?: BatchCodec;
+  readonly log?: Log;
+}
+
+/** Where a deriver goes on. */
+export interface DeriverPosition {
+  /** The batch number it waits for. */
+  readonly nextBatchNumber: bigint;
+  /** Timestamp of the last block it emitted, where there is one. */
+  readonly lastTimestamp?: bigint;
+}
+
+/** What may be kept while an earlier batch is missing. */
+export interface DeriverConfig {
+  /** Compressed bytes of batches from the future. */
+  readonly maxWaitingBytes: number;
+}
+
+/** 64 MiB. */
+export const DERIVER_DEFAULTS: DeriverConfig = Object.freeze({ maxWaitingBytes: 64 * 1024 * 1024 });
+
+/** What one step did. */
+export type StepResult =
+  | {
+    readonly verdict: "accept";
+    readonly batch: L1Batch;
+    readonly blocks: number;
+    readonly rawBytes: number;
+  }
+  | { readonly verdict: "duplicate" | "future"; readonly batch: L1Batch }
+  | { readonly verdict: "drop"; readonly batch: L1Batch; readonly reason: DropReason };
+
+interface Emission {
+  readonly batch: L1Batch;
+  readonly decoded: Batch;
+  readonly rawBytes: number;
+  /** How many of its blocks the sink has taken. */
+  taken: number;
+}
+
+/**
+ * Batches in, blocks out; call {@link DerivationPipeline.step} in a loop.
+ *
+ * @example
+ * ```ts
+ * import {
+ *   DerivationPipeline,
+ *   MemoryBlockSink,
+ *   MemoryL1,
+ *   NoopCompressor,
+ * } from "https://example.com/montana/v0.1.0/mod.ts";
+ *
+ * const deriver = new DerivationPipeline({
+ *   source: new MemoryL1().source(),
+ *   compressors: [new NoopCompressor()],
+ *   sink: new MemoryBlockSink(),
+ * });
+ * if (await deriver.step() !== undefined) throw new Error("an empty L1 holds no batch");
+ * ```
+ */
+export class DerivationPipeline {
+  readonly #source: L1BatchSource;
+  readonly #compressors: readonly Compressor[];
+  readonly #sink: L2BlockSink;
+  readonly #codec: BatchCodec;
+  readonly #log: Log;
+  readonly #config: DeriverConfig;
+
+  #expected: bigint;
+  #lastTimestamp: bigint | undefined;
+  #lastReadL1Block: bigint | undefined;
+  /** Read and not judged yet, so that an error on the way loses nothing. */
+  #current: L1Batch | undefined;
+  #emission: Emission | undefined;
+  /** Batches from the future, in L1 order. */
+  #waiting: L1Batch[] = [];
+
+  constructor(
+    parts: DeriverParts,
+    config: Partial<DeriverConfig> = {},
+    position: DeriverPosition = { nextBatchNumber: 0n },
+  ) {
+    this.#source = parts.source;
+    this.#compressors = parts.compressors;
+    this.#sink = parts.sink;
+    this.#codec = parts.codec ?? standardCodec;
+    this.#log = parts.log ?? (() => {});
+    this.#config = { ...DERIVER_DEFAULTS, ...config };
+    this.#expected = position.nextBatchNumber;
+    this.#lastTimestamp = position.lastTimestamp;
+  }
+
+  /** Where it stands: give it to a new deriver to go on from here. */
+  get position(): DeriverPosition {
+    return {
+      nextBatchNumber: this.#expected,
+      ...(this.#lastTimestamp === undefined ? {} : { lastTimestamp: this.#lastTimestamp }),
+    };
+  }
+
+  /** The L1 block to read again from: nothing that is still needed lies below it. */
+  get l1Position(): bigint | undefined {
+    return this.#waiting[0]?.inclusion.blockNumber ?? this.#lastReadL1Block;
+  }
+
+  /** Numbers of the batches that are here before their turn. */
+  get waitingFor(): { readonly expected: bigint; readonly held: readonly bigint[] } {
+    return { expected: this.#expected, held: this.#waiting.map((each) => each.batchNumber) };
+  }
+
+  /**
+   * Works off the next batch.
+   *
+   * @returns what became of it, or `undefined` when caught up with L1
+   * @throws what source or sink threw: the next call goes on where this one failed
+   * @throws {PipelineError} `SequenceGap` when a missing batch can no longer come
+   */
+  async step(): Promise<StepResult | undefined> {
+    if (this.#emission) return await this.#emit(this.#emission);
+
+    this.#current ??= this.#takeWaiting() ?? await this.#source.nextBatch();
+    const batch = this.#current;
+    if (!batch) {
+      await this.#refuseGap();
+      return undefined;
+    }
+    this.#lastReadL1Block = max(this.#lastReadL1Block, batch.inclusion.blockNumber);
+
+    if (batch.batchNumber < this.#expected) return this.#skip("duplicate", batch);
+    if (batch.batchNumber > this.#expected) return this.#keep(batch);
+
+    const opened = await this.#open(batch);
+    const drop = opened.drop ?? await this.#judge(batch, opened.decoded);
+    if (drop) return this.#drop(batch, drop);
+    this.#emission = { batch, decoded: opened.decoded!, rawBytes: opened.rawBytes!, taken: 0 };
+    this.#current = undefined;
+    return await this.#emit(this.#emission);
+  }
+
+  async #open(
+    batch: L1Batch,
+  ): Promise<
+    | { readonly decoded: Batch; readonly rawBytes: number; readonly drop?: undefined }
+    | { readonly drop: Drop; readonly decoded?: undefined; readonly rawBytes?: undefined }
+  > {
+    if (batch.broken) return { drop: undecodable(batch.broken) };
+    try {
+      const raw = await open(batch.data, this.#compressors);
+      return { decoded: this.#codec.decode(raw), rawBytes: raw.length };
+    } catch (error) {
+      if (error instanceof CodecError || error instanceof CompressionError) {
+        return { drop: undecodable(error) };
+      }
+      throw error;
+    }
+  }
+
+  async #judge(batch: L1Batch, { header }: Batch): Promise<Drop | undefined> {
+    const isKnownL1 = header.l1Origin <= batch.inclusion.blockNumber;
+    return checkHeader(header, {
+      batch,
+      l1OriginHash: isKnownL1 ? await this.#source.l1BlockHash(header.l1Origin) : undefined,
+      parentHash: await this.#sink.parentHash?.(),
+      lastTimestamp: this.#lastTimestamp,
+    });
+  }
+
+  /** Hands over the blocks that the sink has not taken yet. */
+  async #emit(emission: Emission): Promise<StepResult> {
+    const { batch, decoded, rawBytes } = emission;
+    const { header, blocks } = decoded;
+    while (emission.taken < blocks.length) {
+      await this.#sink.ingest({
+        ...blocks[emission.taken]!,
+        batchNumber: batch.batchNumber,
+        l1Origin: header.l1Origin,
+        l1Block: batch.inclusion.blockNumber,
+      });
+      emission.taken += 1;
+    }
+    await this.#sink.flush?.();
+
+    this.#emission = undefined;
+    this.#expected += 1n;
+    this.#lastTimestamp = blocks.at(-1)!.timestamp;
+    const transactions = blocks.reduce((sum, block) => sum + block.transactions.length, 0);
+    this.#log({ event: "batch.accepted", batch, blocks: blocks.length, transactions, rawBytes });
+    return { verdict: "accept", batch, blocks: blocks.length, rawBytes };
+  }
+
+  #skip(verdict: "duplicate", batch: L1Batch): StepResult {
+    this.#current = undefined;
+    this.#log({ event: "batch.duplicate", batch, expected: this.#expected });
+    return { verdict, batch };
+  }
+
+  #drop(batch: L1Batch, { reason, error }: Drop): StepResult {
+    this.#current = undefined;
+    this.#log({ event: "batch.dropped", batch, reason, error });
+    return { verdict: "drop", batch, reason };
+  }
+
+  #keep(batch: L1Batch): StepResult {
+    const { maxWaitingBytes } = this.#config;
+    const size = this.#waiting.reduce((sum, each) => sum + each.data.length, batch.data.length);
+    if (size > maxWaitingBytes) {
+      throw gap(
+        this.#expected,
+        batch.batchNumber,
+        `more than ${maxWaitingBytes} bytes wait for it`,
+      );
+    }
+    this.#current = undefined;
+    this.#waiting.push(batch);
+    this.#log({ event: "batch.future", batch, expected: this.#expected });
+    return { verdict: "future", batch };
+  }
+
+  /** The earliest batch kept whose turn has come; those whose turn is over go. */
+  #takeWaiting(): L1Batch | undefined {
+    const index = this.#waiting.findIndex((each) => each.batchNumber <= this.#expected);
+    return index < 0 ? undefined : this.#waiting.splice(index, 1)[0];
+  }
+
+  async #refuseGap(): Promise<void> {
+    const oldest = this.#waiting[0];
+    if (!oldest) return;
+    const deadline = oldest.inclusion.blockNumber + SEQUENCING_WINDOW;
+    if (await this.#source.l1Head() <= deadline) return;
+    throw gap(
+      this.#expected,
+      oldest.batchNumber,
+      `the sequencing window of ${SEQUENCING_WINDOW} L1 blocks is over`,
+    );
+  }
+}
+
+function gap(expected: bigint, got: bigint, why: string): PipelineError {
+  return new PipelineError(
+    "SequenceGap",
+    `Cannot derive batch ${expected}: it is missing on L1, batch ${got} is there, and ${why}`,
+    { details: { expected, got } },
+  );
+}
+
+function max(a: bigint | undefined, b: bigint): bigint {
+  return a === undefined || b > a ? b : a;
+}

@@ -1,0 +1,8 @@
+/**
+ * The version of this program.
+ *
+ * @module
+ */
+
+/** As in `deno.json`; a test holds them equal. */
+export const VERSION = "0.1.0";
