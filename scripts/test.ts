@@ -1,0 +1,300 @@
+/**
+ * All the tests, one suite after the other: `deno task test [--only deno,bun] [--filter TEXT]`.
+ *
+ * | suite    |                                                                       |
+ * | -------- | --------------------------------------------------------------------- |
+ * | `deno`   | `tests/` under Deno                                                   |
+ * | `doc`    | the examples in README.md, mod.ts and src                             |
+ * | `bun`    | `tests/` under Bun                                                    |
+ * | `binary` | `tests/cli` against the compiled executable, named by `MONTANA_CLI`   |
+ *
+ * A suite's output is shown when it fails; of a good one, only its `skipped: reason` lines. The last
+ * line is `N passed, N failed`, with `, N skipped` behind it if any were. What ran no test has failed.
+ *
+ * @module
+ */
+// deno-lint-ignore-file no-console -- what a script has to say goes to the terminal
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs, stripVTControlCharacters } from "node:util";
+import { asBuilder, build, type Builder, NoBuilder } from "./build.ts";
+import { type Bun, BunMissing, findBun } from "./bun.ts";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+const deno = process.execPath;
+
+/** A suite that takes longer hangs. */
+const SUITE_LIMIT_MS = 20 * 60_000;
+/** Bun gives each test 5 s unless told; Deno gives it for ever. */
+const BUN_TEST_LIMIT_MS = 10 * 60_000;
+
+interface Counts {
+  readonly passed: number;
+  readonly failed: number;
+  readonly skipped: number;
+}
+
+/** With the reason, where it is not in the suite's own output. */
+interface Result extends Counts {
+  readonly fault?: string;
+}
+
+const NOTHING: Counts = { passed: 0, failed: 0, skipped: 0 };
+
+/** How a suite is run: a command that leaves a JUnit report in `report`. */
+interface Plan {
+  readonly title: string;
+  readonly command: readonly string[];
+  readonly env?: Record<string, string>;
+}
+
+interface Options {
+  readonly filter: string | undefined;
+  readonly with: Builder | undefined;
+  readonly directory: string;
+}
+
+/** A suite that this machine cannot run. */
+class Skip extends Error {}
+
+const suites: Readonly<Record<string, (report: string, options: Options) => Plan>> = {
+  deno: (report, { filter }) => ({
+    title: `tests under Deno ${process.versions["deno"]}`,
+    command: [...denoTest(report, filter), "tests"],
+  }),
+  doc: (report, { filter }) => ({
+    title: "examples in the documentation",
+    command: [
+      ...denoTest(report, filter),
+      "--doc",
+      ...["README.md", "mod.ts", "src"].filter((path) => existsSync(join(root, path))),
+    ],
+  }),
+  bun: (report, { filter }) => {
+    const bun = needBun();
+    return {
+      title: `tests under Bun ${bun.version}`,
+      command: [
+        ...[bun.path, "test", "./tests", `--timeout=${BUN_TEST_LIMIT_MS}`],
+        ...["--reporter=junit", `--reporter-outfile=${report}`],
+        ...(filter === undefined ? [] : ["--test-name-pattern", literal(filter)]),
+      ],
+    };
+  },
+  binary: (report, { filter, with: builder }) => {
+    const made = needBinary(builder);
+    return {
+      title: `tests/cli against the executable (${made.builder})`,
+      // Types were checked with the suite `deno`.
+      command: [...denoTest(report, filter), "--no-check", "tests/cli"],
+      env: { MONTANA_CLI: made.out },
+    };
+  },
+};
+
+function denoTest(report: string, filter: string | undefined): string[] {
+  const command = [deno, "test", "-A", `--junit-path=${report}`];
+  return filter === undefined ? command : [...command, `--filter=${filter}`];
+}
+
+/** Deno takes a filter as it stands, Bun as a regular expression. */
+function literal(text: string): string {
+  return text.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&");
+}
+
+function needBun(): Bun {
+  try {
+    return findBun();
+  } catch (error) {
+    throw error instanceof BunMissing ? new Skip(error.message) : error;
+  }
+}
+
+function needBinary(builder: Builder | undefined): ReturnType<typeof build> {
+  try {
+    return build({ with: builder });
+  } catch (error) {
+    throw error instanceof NoBuilder ? new Skip(error.message) : error;
+  }
+}
+
+/** Deno fetches packages as it needs them; Bun finds only what is laid out. 10 ms if all is there. */
+function install(): void {
+  const { status, stderr } = spawnSync(deno, ["install"], { cwd: root, encoding: "utf8" });
+  if (status !== 0) throw new Error(`Cannot install the packages: ${stderr}`);
+}
+
+let running: ChildProcess | undefined;
+
+/** Ends a suite with all that its tests left running: it leads a process group of its own. */
+function stopRunning(): void {
+  if (running?.pid === undefined) return;
+  try {
+    process.kill(-running.pid, "SIGKILL");
+  } catch {
+    // Nothing of it is left.
+  }
+}
+
+/** Resolves with the exit code, or with a word on why there is none. */
+function execute({ command, env }: Plan, log: string): Promise<number | string> {
+  const [file, ...args] = command;
+  // Into a file, since a process that a test left behind would keep a pipe open.
+  const output = openSync(log, "w");
+  const { MONTANA_CLI: _, ...inherited } = process.env;
+  return new Promise((resolve) => {
+    running = spawn(file!, args, {
+      cwd: root,
+      detached: true,
+      env: { ...inherited, ...env },
+      stdio: ["ignore", output, output],
+    });
+    let late = false;
+    const limit = setTimeout(() => {
+      late = true;
+      stopRunning();
+    }, SUITE_LIMIT_MS);
+    const end = (outcome: number | string) => {
+      clearTimeout(limit);
+      stopRunning();
+      closeSync(output);
+      resolve(late ? `it took more than ${SUITE_LIMIT_MS / 60_000} min` : outcome);
+    };
+    running.once("error", (error) => end(error.message));
+    running.once("exit", (code, signal) => end(code ?? `it was ended by ${signal}`));
+  });
+}
+
+/** Counts the cases of a JUnit report, or says what is wrong with it. */
+export function countReport(xml: string): Counts | string {
+  const counts = { ...NOTHING };
+  for (
+    const [, body = ""] of xml.matchAll(
+      /<testcase\b(?:"[^"]*"|[^">])*?(?:\/>|>([^]*?)<\/testcase>)/g,
+    )
+  ) {
+    if (/<(failure|error)\b/.test(body)) counts.failed++;
+    else if (/<skipped\b/.test(body)) counts.skipped++;
+    else counts.passed++;
+  }
+  const said = /<testsuites\b[^>]*\btests="(\d+)"/.exec(xml)?.[1];
+  const found = counts.passed + counts.failed + counts.skipped;
+  return Number(said) === found ? counts : `its report tells of ${said} tests and lists ${found}`;
+}
+
+/** What came of a suite: never green without a report, a good exit and at least one test. */
+export function judge(exit: number | string, xml: string | undefined, isFiltered: boolean): Result {
+  const report = xml === undefined ? "it left no report" : countReport(xml);
+  if (typeof report === "string") {
+    return { ...NOTHING, failed: 1, fault: typeof exit === "string" ? exit : report };
+  }
+  // Runners list what a filter leaves out among the skipped.
+  const counts = isFiltered ? { ...report, skipped: 0 } : report;
+  if (typeof exit === "string") return { ...counts, failed: counts.failed + 1, fault: exit };
+  if (counts.passed + counts.failed === 0) {
+    return isFiltered ? counts : { ...counts, failed: 1, fault: "it ran no test" };
+  }
+  // A file that does not load is in no report of Bun's.
+  if (exit === 0 || counts.failed > 0) return counts;
+  return { ...counts, failed: 1, fault: `it ended with ${exit}` };
+}
+
+/** The reasons that tests gave for not running, each once. */
+function skipReasons(output: string): string[] {
+  const lines = stripVTControlCharacters(output).split("\n").map((line) => line.trim());
+  return [...new Set(lines.filter((line) => line.startsWith("skipped: ")))];
+}
+
+async function runSuite(name: string, options: Options): Promise<Counts> {
+  const started = performance.now();
+  const report = join(options.directory, `${name}.xml`);
+  const log = join(options.directory, `${name}.log`);
+  try {
+    const plan = suites[name]!(report, options);
+    console.log(`${name}: ${plan.title}`);
+    const exit = await execute(plan, log);
+    const xml = existsSync(report) ? readFileSync(report, "utf8") : undefined;
+    const { fault, ...counts } = judge(exit, xml, options.filter !== undefined);
+    const output = readFileSync(log, "utf8");
+
+    if (counts.failed > 0) {
+      console.log(process.stdout.isTTY ? output : stripVTControlCharacters(output));
+      if (fault) console.log(`${name}: failed, as ${fault}`);
+    } else {
+      const reasons = skipReasons(output);
+      for (const reason of reasons) console.log(`  ${reason}`);
+      if (counts.skipped > 0 && reasons.length === 0) console.log("  skipped: no reason was told");
+    }
+    const seconds = ((performance.now() - started) / 1000).toFixed(1);
+    console.log(`${name}: ${inWords(counts)} in ${seconds} s`);
+    return counts;
+  } catch (error) {
+    if (error instanceof Skip) {
+      console.log(`${name}: THE WHOLE SUITE IS SKIPPED\n  skipped: ${error.message}`);
+      return { ...NOTHING, skipped: 1 };
+    }
+    console.log(`${name}: failed, as ${error instanceof Error ? error.message : error}`);
+    return { ...NOTHING, failed: 1 };
+  }
+}
+
+function inWords({ passed, failed, skipped }: Counts): string {
+  return `${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ""}`;
+}
+
+async function main(): Promise<number> {
+  const { values } = parseArgs({
+    options: {
+      only: { type: "string", default: Object.keys(suites).join() },
+      filter: { type: "string" },
+      with: { type: "string" },
+    },
+  });
+  const names = values.only.split(",");
+  const unknown = names.find((name) => !Object.hasOwn(suites, name));
+  if (unknown !== undefined) {
+    throw new Error(`Cannot run suite "${unknown}": expected ${Object.keys(suites).join(", ")}`);
+  }
+  const { filter } = values;
+  const builder = asBuilder(values.with);
+
+  install();
+  const directory = mkdtempSync(join(tmpdir(), "montana-test-"));
+  const options = { filter, with: builder, directory };
+  const total = { ...NOTHING };
+  const stop = () => {
+    stopRunning();
+    rmSync(directory, { recursive: true, force: true });
+    process.exit(130);
+  };
+  process.once("SIGINT", stop).once("SIGTERM", stop);
+  try {
+    for (const name of names) {
+      const counts = await runSuite(name, options);
+      total.passed += counts.passed;
+      total.failed += counts.failed;
+      total.skipped += counts.skipped;
+    }
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+  if (total.passed + total.failed + total.skipped === 0) {
+    console.log("No test ran at all, which counts as a failure");
+    total.failed = 1;
+  }
+  console.log(inWords(total));
+  return total.failed > 0 ? 1 : 0;
+}
+
+if (import.meta.main) {
+  try {
+    process.exitCode = await main();
+  } catch (error) {
+    console.log(error instanceof Error ? error.message : error);
+    console.log("0 passed, 1 failed");
+    process.exitCode = 1;
+  }
+}
