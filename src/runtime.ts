@@ -6,6 +6,7 @@
  */
 import process from "node:process";
 import { randomInt } from "node:crypto";
+import { writeError } from "./local/disk.ts";
 import type { Clock, Random } from "./ports.ts";
 
 /** The clock of the machine. */
@@ -35,6 +36,26 @@ export function runtimeName(): string {
 }
 
 /**
+ * What `new Worker()` of `node:worker_threads` takes to run a module of ours in a thread of its own.
+ *
+ * | this program                | what is different                                               |
+ * | --------------------------- | --------------------------------------------------------------- |
+ * | source, or a package        | nothing; in a package all is `.js`                              |
+ * | Deno, imported by URL       | Deno takes no such URL, but a module of one line that imports it |
+ * | executable, made with Bun   | all modules are named by its root; `scripts/build.ts` adds these |
+ *
+ * @param path of the module from the top of the repository: `src/local/compressor_worker.ts`
+ * @param from where this module is
+ */
+export function workerUrl(path: string, from: string = import.meta.url): URL {
+  const [, extension] = /\/src\/runtime(\.[jt]s)$/.exec(from) ?? [];
+  if (extension === undefined) return new URL(`./${path}`, from);
+  const url = new URL(`../${path.replace(/\.ts$/, extension)}`, from);
+  if (url.protocol === "file:") return url;
+  return new URL(`data:text/javascript,import ${encodeURIComponent(JSON.stringify(url.href))};`);
+}
+
+/**
  * Aborts at the first SIGINT, SIGTERM or SIGHUP; ends the process with 130 at the second.
  *
  * @param onFirst told which signal it was
@@ -51,16 +72,35 @@ export function onShutdownSignal(onFirst: (name: string) => void): AbortSignal {
   return controller.signal;
 }
 
-/** Writes to standard output, and resolves when it is handed over. */
-export function writeStdout(data: string | Uint8Array): Promise<void> {
-  return new Promise((resolve, reject) => {
-    process.stdout.write(data, (error) => error ? reject(error) : resolve());
-  });
+/**
+ * Writes to standard output, and resolves when it is handed over.
+ *
+ * @throws {SinkError} `NoSpace` or `Unwritable`
+ */
+export async function writeStdout(data: string | Uint8Array): Promise<void> {
+  quieten(process.stdout);
+  try {
+    await new Promise<void>((resolve, reject) => {
+      process.stdout.write(data, (error) => error ? reject(error) : resolve());
+    });
+  } catch (cause) {
+    throw writeError("output to", "standard output", cause);
+  }
 }
 
-/** Writes a line to standard error. */
+/** Writes a line to standard error. Where that cannot be done, nobody listens: the work goes on. */
 export function writeStderr(line: string): void {
-  process.stderr.write(line + "\n");
+  quieten(process.stderr);
+  try {
+    process.stderr.write(line + "\n");
+  } catch {
+    // Deno throws what Bun and Node emit.
+  }
+}
+
+/** The write that fails tells its caller; without a listener the process would end with a trace. */
+function quieten(stream: NodeJS.WriteStream): void {
+  if (stream.listenerCount("error") === 0) stream.on("error", () => {});
 }
 
 /** All of standard input. */

@@ -3,11 +3,13 @@
  *
  * @module
  */
+import { access } from "node:fs/promises";
 import { join } from "node:path";
 import { allCompressors } from "../compress/formats.ts";
 import { PIPELINE_DEFAULTS } from "../config.ts";
 import { describeError, MontanaError } from "../errors.ts";
 import { readCheckpoint, writeCheckpoint } from "../local/checkpoint.ts";
+import { readError } from "../local/disk.ts";
 import { FileBlockSource } from "../local/file_block_source.ts";
 import { InboxSink, InboxSource } from "../local/inbox.ts";
 import { L1Directory } from "../local/l1_directory.ts";
@@ -37,6 +39,7 @@ import {
   BATCHER_FLAG,
   DATA_DIR_FLAG,
   INBOX_FLAG,
+  isL1Mark,
   type L1Mark,
   l1Path,
   mustBeSameL1,
@@ -84,7 +87,7 @@ export const batcher: CommandSpec = {
   examples: [
     "batcher --l2 blocks.jsonl.gz --l1 ./l1 --once",
     "batcher --l2 blocks.jsonl --l1 ./l1 --data-dir ./batcher --max-blobs 6",
-    "tail -f blocks.jsonl | montana batcher --l2 - --l1 ./l1",
+    "batcher --l2 - --l1 ./l1 < blocks.jsonl",
   ],
   run: runBatcher,
 };
@@ -97,22 +100,30 @@ interface Checkpoint {
   readonly l1: L1Mark;
 }
 
+function isWhole({ nextBatchNumber, blocks, lastBlock, l1 }: Partial<Checkpoint>): boolean {
+  return typeof nextBatchNumber === "bigint" && Number.isSafeInteger(blocks) &&
+    typeof lastBlock?.timestamp === "bigint" && isL1Mark(l1);
+}
+
 async function runBatcher(flags: FlagValues): Promise<number> {
   const settings = settingsFrom(flags);
-  const { once, l2, dataDir, shutdownTimeoutMs, log } = settings;
+  const { once, l2, dataDir, shutdownTimeoutMs, log, inbox, batcher: from } = settings;
   let isStopping = false;
   const signal = onShutdownSignal((name) => {
     isStopping = true;
     writeStderr(`${name}: posting what was taken; once more stops at once, and nothing is lost`);
   });
 
+  // Before an L1 is made: a mistyped name should leave nothing behind.
+  if (l2 !== "-") {
+    await access(l2).catch((cause) => Promise.reject(readError("blocks from", l2, cause)));
+  }
   const now = BigInt(Math.floor(systemClock.now() / 1000));
   const l1 = await L1Directory.openOrCreate(settings.l1, now);
   const path = dataDir && join(dataDir, "batcher.json");
-  const checkpoint = path ? await readCheckpoint<Checkpoint>(path) : undefined;
+  const checkpoint = path ? await readCheckpoint<Checkpoint>(path, isWhole) : undefined;
   if (checkpoint) await mustBeSameL1(l1, checkpoint.l1, dataDir!);
 
-  const { inbox, batcher: from } = addressesOf(flags);
   const source = await FileBlockSource.open(l2, {
     l1,
     follow: !once,
@@ -140,7 +151,7 @@ async function runBatcher(flags: FlagValues): Promise<number> {
   const runner = new BatchSubmissionRunner(
     {
       source,
-      compressor: compressorFrom(flags),
+      compressor: settings.compressor,
       sink: new InboxSink(l1, sinkOptions),
       clock: systemClock,
       random: systemRandom,
@@ -185,6 +196,8 @@ function settingsFrom(flags: FlagValues) {
     dataDir: textOf(flags, "dataDir"),
     once,
     log: logFrom(flags),
+    compressor: compressorFrom(flags),
+    ...addressesOf(flags),
     da: parseChoice("--da", text("da"), ["blobs", "calldata"]),
     shutdownTimeoutMs: parseDuration("--shutdown-timeout", text("shutdownTimeout")),
     config: {
@@ -230,9 +243,9 @@ class CheckpointSaver {
       lastBlock: { ...last, transactions: [] },
       l1: { number: receipt.l1Block, hash: receipt.l1BlockHash },
     };
-    this.#last = this.#last.then(() => writeCheckpoint(path, checkpoint));
-    // It is thrown by `settled()`; until then it must not count as unhandled.
-    this.#last.catch(() => {});
+    this.#last = this.#last.catch(() => {}).then(() => writeCheckpoint(path, checkpoint));
+    // `settled()` throws the last one; those before were made good by the next.
+    this.#last.catch((error) => writeStderr(`warning: ${describeError(error)}; L1 has the batch`));
   }
 
   /** @throws {SinkError} when a checkpoint could not be written */

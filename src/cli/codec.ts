@@ -39,6 +39,7 @@ export const encode: CommandSpec = {
     "encode --stage batch --in batch.json | montana encode --stage blob --out blobs.bin",
   ],
   async run(flags) {
+    const compressor = compressorFrom(flags);
     await convert(flags, {
       raw: (input) => {
         const { header, blocks } = batchFromJson(parseJson(input));
@@ -46,7 +47,7 @@ export const encode: CommandSpec = {
       },
       batch: async (input) => {
         const { header, blocks } = batchFromJson(parseJson(input));
-        return await seal(encodeBatch(header, blocks), compressorFrom(flags));
+        return await seal(encodeBatch(header, blocks), compressor);
       },
       blob: (input) => concatBytes(toBlobs(input)),
     });

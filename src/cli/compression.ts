@@ -7,6 +7,7 @@ import { BrotliCompressor } from "../compress/brotli.ts";
 import { FORMATS } from "../compress/formats.ts";
 import { NoopCompressor } from "../compress/noop.ts";
 import { ZstdCompressor } from "../compress/zstd.ts";
+import { CompressionError, ConfigError } from "../errors.ts";
 import type { Compressor } from "../ports.ts";
 import { type Flag, type FlagValues, textOf } from "./command.ts";
 import { parseChoice, parseCount } from "./options.ts";
@@ -22,9 +23,18 @@ export const COMPRESSION_FLAGS: readonly Flag[] = [
 /**
  * The compressor that the flags name.
  *
- * @throws {CompressionError} `Unsupported` for what is not to be had
+ * @throws {ConfigError} `Usage` for what is not to be had
  */
 export function compressorFrom(flags: FlagValues): Compressor {
+  try {
+    return makeCompressor(flags);
+  } catch (cause) {
+    if (!(cause instanceof CompressionError)) throw cause;
+    throw new ConfigError("Usage", cause.message, { cause });
+  }
+}
+
+function makeCompressor(flags: FlagValues): Compressor {
   const number = (name: string) => {
     const text = textOf(flags, name);
     return text === undefined ? undefined : parseCount(`--${name}`, text, 0, 99);

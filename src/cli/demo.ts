@@ -5,9 +5,11 @@
  * @module
  */
 import { createHash } from "node:crypto";
+import { rmSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import process from "node:process";
 import { allCompressors } from "../compress/formats.ts";
 import { FileBlockSource } from "../local/file_block_source.ts";
 import { InboxSink, InboxSource } from "../local/inbox.ts";
@@ -62,6 +64,8 @@ async function runDemo(flags: FlagValues): Promise<number> {
   const signal = onShutdownSignal((name) => writeStderr(`${name}: posting what was made`));
 
   const directory = await mkdtemp(join(tmpdir(), "montana-demo-"));
+  // A second signal ends the process without coming by the end of this function.
+  process.once("exit", () => rmSync(directory, { recursive: true, force: true }));
   try {
     const l1 = await L1Directory.openOrCreate(directory, BigInt(Math.floor(Date.now() / 1000)));
     const blocks = textOf(flags, "blocks");

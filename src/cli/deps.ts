@@ -13,5 +13,6 @@ const byUrl = import.meta.url.startsWith("http");
 /** Loads commander, from wherever this program came. */
 export function commander(): Promise<typeof Commander> {
   const pinned = "npm:commander@15.1.0";
-  return byUrl ? import(pinned) : import("commander");
+  // Out of a call, since a bundler that knows the text would look for it.
+  return byUrl ? import(String(pinned)) : import("commander");
 }

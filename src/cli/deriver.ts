@@ -25,6 +25,7 @@ import {
   BATCHER_FLAG,
   DATA_DIR_FLAG,
   INBOX_FLAG,
+  isL1Mark,
   type L1Mark,
   l1Path,
   mustBeSameL1,
@@ -68,6 +69,11 @@ interface Checkpoint {
   readonly l1: L1Mark;
 }
 
+function isWhole({ position, out, written, l1 }: Partial<Checkpoint>): boolean {
+  return typeof position?.nextBatchNumber === "bigint" && typeof out === "string" &&
+    Number.isSafeInteger(written?.blocks) && Number.isSafeInteger(written?.bytes) && isL1Mark(l1);
+}
+
 async function runDeriver(flags: FlagValues): Promise<number> {
   const path = l1Path(flags);
   const once = flags.once === true;
@@ -82,7 +88,7 @@ async function runDeriver(flags: FlagValues): Promise<number> {
   const l1 = await openL1(path, once ? undefined : signal);
   if (!l1) return EXIT.done;
   const file = dataDir && join(dataDir, "deriver.json");
-  const checkpoint = file ? await readCheckpoint<Checkpoint>(file) : undefined;
+  const checkpoint = file ? await readCheckpoint<Checkpoint>(file, isWhole) : undefined;
   if (checkpoint) await mustMatch(checkpoint, l1, out, dataDir!);
 
   const sink = out === "-"

@@ -76,6 +76,11 @@ export interface L1Mark {
   readonly hash: Uint8Array;
 }
 
+/** Whether a checkpoint's mark is one. */
+export function isL1Mark(mark: Partial<L1Mark> | undefined): boolean {
+  return typeof mark?.number === "bigint" && mark.hash instanceof Uint8Array;
+}
+
 /** Refuses an L1 that is another one than the checkpoint's. */
 export async function mustBeSameL1(l1: L1Directory, mark: L1Mark, dataDir: string): Promise<void> {
   const head = await l1.head("latest");

@@ -41,6 +41,7 @@ const EXIT_CODES = `Exit codes:
 export async function main(args: readonly string[]): Promise<number> {
   const { Command, CommanderError } = await commander();
   let exitCode: number = EXIT.done;
+  let help = "";
   const program = new Command("montana")
     .description("L2 blocks in, blobs out, blocks back.")
     .version(`montana ${VERSION} (${runtimeName()})`, "-V, --version", "print the version")
@@ -55,22 +56,27 @@ export async function main(args: readonly string[]): Promise<number> {
   }
   for (const command of [program, ...program.commands]) {
     command.exitOverride().configureOutput({
-      writeOut: (text) => process.stdout.write(text),
-      writeErr: (text) => process.stderr.write(text),
+      writeOut: (text) => help += text,
+      writeErr: (text) => writeStderr(text.trimEnd()),
     }).showHelpAfterError("(--help tells what there is)");
   }
   try {
-    if (args.length === 0) {
-      await writeStdout(program.helpInformation() + `\n${EXIT_CODES}\n`);
-      return EXIT.done;
-    }
-    await program.parseAsync([...args], { from: "user" });
+    await program.parseAsync(commandLine(args), { from: "user" });
     return exitCode;
   } catch (error) {
-    // Commander has said what it had to say.
-    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.usage;
-    return explain(error);
+    if (!(error instanceof CommanderError)) return explain(error);
+    // Commander has said what was wrong; what it was asked for is still to be written.
+    if (error.exitCode !== 0) return EXIT.usage;
   }
+  return await writeStdout(help).then(() => EXIT.done, explain);
+}
+
+/** Commander would answer a command that is not there with the help of all, when asked for its help. */
+function commandLine([first, ...others]: readonly string[]): string[] {
+  if (first === undefined) return ["--help"];
+  const name = first === "help" ? others[0] ?? first : first;
+  const isKnown = ["help", ...COMMANDS.map((command) => command.name)].includes(name);
+  return isKnown || name.startsWith("-") ? [first, ...others] : [name];
 }
 
 function addCommand(

@@ -9,7 +9,7 @@ import { type FileHandle, open, stat } from "node:fs/promises";
 import process from "node:process";
 import { createGunzip } from "node:zlib";
 import { SourceError } from "../errors.ts";
-import { equalBytes } from "../wire/bytes.ts";
+import { concatBytes, equalBytes } from "../wire/bytes.ts";
 import { readError } from "./disk.ts";
 
 const CHUNK_SIZE = 256 * 1024;
@@ -27,27 +27,35 @@ export interface ChunkOptions {
   readonly start?: number;
 }
 
-/** Opens a file, or standard input for `-`. */
+/** Looks at a file, or takes standard input for `-`. Nothing is held open before the first piece. */
 export async function openChunks(path: string, options: ChunkOptions = {}): Promise<Chunks> {
   if (path === "-") return stdinChunks();
-  const handle = await open(path, "r").catch((cause) => {
-    throw readError("blocks from", path, cause);
-  });
+  const magic = await readMagic(path);
+  if (magic[0] === 0x1f && magic[1] === 0x8b) return gzipChunks(path);
+  if (path.endsWith(".gz") && magic.length > 0) {
+    throw new SourceError("Unreadable", `Cannot read blocks from ${path}: it is not gzip`);
+  }
+  return plainChunks(path, options);
+}
+
+/** The first two bytes, or what there is of them. */
+async function readMagic(path: string): Promise<Uint8Array> {
+  const handle = await openFile(path);
   try {
     const magic = new Uint8Array(2);
     const { bytesRead } = await handle.read(magic, 0, 2, 0);
-    if (bytesRead === 2 && magic[0] === 0x1f && magic[1] === 0x8b) {
-      await handle.close();
-      return gzipChunks(path);
-    }
-    if (path.endsWith(".gz") && bytesRead > 0) {
-      throw new SourceError("Unreadable", `Cannot read blocks from ${path}: it is not gzip`);
-    }
-    return plainChunks(path, handle, options);
+    return magic.subarray(0, bytesRead);
   } catch (cause) {
-    await handle.close().catch(() => {});
     throw readError("blocks from", path, cause);
+  } finally {
+    await handle.close();
   }
+}
+
+function openFile(path: string): Promise<FileHandle> {
+  return open(path, "r").catch((cause) => {
+    throw readError("blocks from", path, cause);
+  });
 }
 
 async function* stdinChunks(): Chunks {
@@ -78,17 +86,16 @@ async function* gzipChunks(path: string): Chunks {
   }
 }
 
-async function* plainChunks(
-  path: string,
-  handle: FileHandle,
-  { follow = false, start = 0 }: ChunkOptions,
-): Chunks {
-  const watch = await Watch.begin(path, handle, start);
-  let offset = start;
+async function* plainChunks(path: string, { follow = false, start = 0 }: ChunkOptions): Chunks {
+  const handle = await openFile(path);
   try {
+    const watch = await Watch.begin(path, handle, start);
+    let offset = start;
     for (;;) {
       const buffer = new Uint8Array(CHUNK_SIZE);
       const { bytesRead } = await handle.read(buffer, 0, CHUNK_SIZE, offset);
+      // First: what follows bytes that are others now is not what followed those that were read.
+      await watch.check(offset);
       if (bytesRead > 0) {
         const chunk = buffer.subarray(0, bytesRead);
         offset += bytesRead;
@@ -96,7 +103,6 @@ async function* plainChunks(
         yield chunk;
         continue;
       }
-      await watch.check(offset);
       if (!follow) return;
       yield undefined;
     }
@@ -133,7 +139,9 @@ class Watch {
 
   saw(chunk: Uint8Array): void {
     if (this.#head.length === 0) this.#head = chunk.slice(0, WITNESS_SIZE);
-    this.#tail = chunk.slice(-WITNESS_SIZE);
+    this.#tail = chunk.length >= WITNESS_SIZE
+      ? chunk.slice(-WITNESS_SIZE)
+      : concatBytes([this.#tail, chunk]).slice(-WITNESS_SIZE);
   }
 
   /** @param offset how far it was read */

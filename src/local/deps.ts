@@ -11,5 +11,6 @@ const byUrl = import.meta.url.startsWith("http");
 /** Loads the transaction signer on first use. */
 export function signer(): Promise<typeof Signer> {
   const pinned = "npm:micro-eth-signer@0.20.1";
-  return byUrl ? import(pinned) : import("micro-eth-signer");
+  // Out of a call, since a bundler that knows the text would look for it.
+  return byUrl ? import(String(pinned)) : import("micro-eth-signer");
 }

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { randomUUID } from "node:crypto";
 import { link, open, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import process from "node:process";
@@ -91,7 +92,7 @@ export async function probeWritable(directory: string): Promise<void> {
   try {
     await writeFile(probe, ".");
   } finally {
-    await rm(probe, { force: true });
+    await rm(probe, { force: true }).catch(() => {});
   }
 }
 
@@ -100,9 +101,10 @@ async function withTemporary(
   data: string | Uint8Array,
   settle: (temporary: string) => Promise<void>,
 ): Promise<void> {
-  const temporary = `${path}.${process.pid}.tmp`;
+  // A number alone would do within one process; containers that share a directory share process ids.
+  const temporary = `${path}.${randomUUID()}.tmp`;
   try {
-    const handle = await open(temporary, "w");
+    const handle = await open(temporary, "wx");
     try {
       await handle.writeFile(data);
       await handle.datasync();
@@ -111,7 +113,8 @@ async function withTemporary(
     }
     await settle(temporary);
   } finally {
-    await rm(temporary, { force: true });
+    // What went wrong before says more than what cannot be removed.
+    await rm(temporary, { force: true }).catch(() => {});
   }
   await syncDirectory(dirname(path));
 }

@@ -4,11 +4,12 @@
  * @module
  */
 import { type FileHandle, open } from "node:fs/promises";
-import process from "node:process";
 import { SinkError } from "../errors.ts";
 import type { L2BlockSink } from "../ports.ts";
+import { writeStdout } from "../runtime.ts";
 import type { DerivedBlock } from "../types.ts";
-import { formatBlockLine, parseBlockLine } from "./block_line.ts";
+import { shown } from "../wire/hex.ts";
+import { formatBlockLine } from "./block_line.ts";
 import { openChunks } from "./chunks.ts";
 import { systemCode, writeError } from "./disk.ts";
 import { type Line, splitLines } from "./lines.ts";
@@ -54,6 +55,9 @@ export class FileBlockSink implements L2BlockSink {
   #blocks: number;
   #bytes: number;
   #buffer = "";
+  #isSynced = true;
+  /** Why nothing may be written any more: the file holds something else, or what it holds is unknown. */
+  #broken: unknown;
 
   private constructor(path: string, handle: FileHandle, from: FilePosition) {
     this.path = path;
@@ -84,6 +88,8 @@ export class FileBlockSink implements L2BlockSink {
         );
       }
       if (size > from.bytes) {
+        // Whoever wrote that may have been killed before it was synced.
+        sink.#isSynced = false;
         sink.#existing = splitLines(await openChunks(path, { start: from.bytes }), path);
       }
       return sink;
@@ -103,6 +109,7 @@ export class FileBlockSink implements L2BlockSink {
   }
 
   async ingest(block: DerivedBlock): Promise<void> {
+    if (this.#broken) throw this.#broken;
     const line = formatBlockLine(block);
     if (this.#existing && await this.#isThere(line)) {
       this.#compared += 1;
@@ -117,24 +124,30 @@ export class FileBlockSink implements L2BlockSink {
 
   /** Writes and syncs what is buffered. */
   async flush(): Promise<void> {
-    if (this.#buffer === "") return;
-    await this.#write();
+    if (this.#buffer !== "") await this.#write();
+    if (this.#isSynced) return;
     try {
       await this.#handle.datasync();
     } catch (cause) {
       // Pipes and devices cannot be synced, and need not be.
       if (systemCode(cause) !== "EINVAL") throw writeError("blocks to", this.path, cause);
     }
+    this.#isSynced = true;
   }
 
+  /** Closes the file, whether or not what is buffered could still be written. */
   async close(): Promise<void> {
-    await this.flush();
-    await this.#existing?.return();
-    await this.#handle.close();
+    try {
+      await this.flush();
+    } finally {
+      await this.#existing?.return();
+      await this.#handle.close();
+    }
   }
 
   async #write(): Promise<void> {
     const bytes = new TextEncoder().encode(this.#buffer);
+    this.#isSynced = false;
     try {
       for (let written = 0; written < bytes.length;) {
         const result = await this.#handle.write(bytes, written, bytes.length - written);
@@ -149,8 +162,17 @@ export class FileBlockSink implements L2BlockSink {
     this.#buffer = "";
   }
 
-  /** Whether the file's next line is this one; where its lines end, writing begins. */
   async #isThere(line: string): Promise<boolean> {
+    try {
+      return await this.#compare(line);
+    } catch (cause) {
+      this.#broken = writeError("blocks to", this.path, cause);
+      throw this.#broken;
+    }
+  }
+
+  /** Whether the file's next line is this one; where its lines end, writing begins. */
+  async #compare(line: string): Promise<boolean> {
     const { value: found } = await this.#existing!.next();
     if (found?.isWhole) {
       if (found.text !== line) throw this.#differs(found, line);
@@ -158,36 +180,36 @@ export class FileBlockSink implements L2BlockSink {
       return true;
     }
     this.#existing = undefined;
-    if (found) await this.#handle.truncate(this.#bytes);
+    if (!found) return false;
+    // Only what was torn from this very line is ours to cut.
+    if (!line.startsWith(found.text)) throw this.#differs(found, line);
+    await this.#handle.truncate(this.#bytes);
     return false;
   }
 
   #differs(found: Line, line: string): SinkError {
-    const where = `${this.path}:${found.number}`;
-    const [there, derived] = [parseBlockLine(found.text, where), parseBlockLine(line, "L1")];
+    const number = this.#blocks + 1;
+    let same = 0;
+    while (same < line.length && line[same] === found.text[same]) same += 1;
+    const near = (text: string) => shown(text.slice(Math.max(0, same - 20), same + 30));
     return new SinkError(
       "Changed",
-      `Cannot go on at ${where}: it holds a block of timestamp ${there.timestamp} with ` +
-        `${there.transactions.length} transactions, L1 gives one of ${derived.timestamp} with ` +
-        `${derived.transactions.length}; derive into another file`,
-      { details: { line: found.number } },
+      `Cannot go on at ${this.path}:${number}: it is not what L1 gives: ${near(found.text)} at ` +
+        `column ${same + 1}, instead of ${near(line)}; derive into another file`,
+      { details: { line: number } },
     );
   }
 }
 
 /** Writes blocks to standard output, and waits for whoever reads it. */
 export class StdoutBlockSink implements L2BlockSink {
-  constructor() {
-    // The write that fails tells its caller; without a listener the process would end with a trace.
-    process.stdout.on("error", () => {});
-  }
-
-  ingest(block: DerivedBlock): Promise<void> {
-    return new Promise((resolve, reject) => {
-      process.stdout.write(formatBlockLine(block) + "\n", (cause) => {
-        if (cause) reject(writeError("blocks to", "standard output", cause));
-        else resolve();
-      });
-    });
+  /** @throws {SinkError} always critical: half a line may be out, so it cannot be written again */
+  async ingest(block: DerivedBlock): Promise<void> {
+    try {
+      await writeStdout(formatBlockLine(block) + "\n");
+    } catch (cause) {
+      if (!(cause instanceof SinkError)) throw cause;
+      throw new SinkError(cause.code, cause.message, { cause, kind: "critical" });
+    }
   }
 }

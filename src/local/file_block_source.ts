@@ -142,17 +142,26 @@ export class FileBlockSource implements BatchSource {
   #end(): void {
     this.#isExhausted = true;
     const { resume } = this.#options;
-    if (resume && this.#seen < resume.blocks && this.#before?.number === undefined) {
+    if (resume && !this.#reached(resume)) {
       throw new SourceError(
         "Changed",
-        `Cannot go on with ${this.#path}: ${resume.blocks} blocks were posted from it, it has ` +
-          `${this.#seen}`,
+        `Cannot go on with ${this.#path}: ${resume.blocks} blocks were posted, up to block ` +
+          `${nameOf(resume.lastBlock)}; it ends at block ${this.#before && nameOf(this.#before)}`,
+        { details: { blocks: resume.blocks, seen: this.#seen } },
       );
     }
     if (this.#seen > 0 || resume) return;
     throw new SourceError("Empty", `Cannot take blocks from ${this.#path}: it holds none`, {
       kind: "critical",
     });
+  }
+
+  /** Whether what was posted has passed by; a stream that brings nothing is not at odds with it. */
+  #reached({ blocks, lastBlock }: ResumePoint): boolean {
+    if (this.#before === undefined) return true;
+    const { number } = this.#before;
+    if (number === undefined || lastBlock.number === undefined) return this.#seen >= blocks;
+    return number >= lastBlock.number;
   }
 
   #accept(line: Line): L2Block | undefined {

@@ -28,7 +28,7 @@ import { join } from "node:path";
 import { CodecError, SourceError } from "../errors.ts";
 import { equalBytes } from "../wire/bytes.ts";
 import { BLOB_SIZE } from "../wire/blob.ts";
-import { toHex } from "../wire/hex.ts";
+import { parseU64, toHex } from "../wire/hex.ts";
 import {
   createFile,
   probeWritable,
@@ -85,10 +85,11 @@ export class L1Directory implements LocalL1 {
       const names = await readdir(path).catch((cause) => {
         throw readError("L1 directory", path, cause);
       });
+      const others = names.filter((name) => !isOfCreation(name));
       throw new SourceError(
-        names.length > 0 ? "Damaged" : "NotFound",
+        others.length > 0 ? "Damaged" : "NotFound",
         `Cannot use ${path} as an L1: it has no l1.json` +
-          (names.length > 0 ? `, but ${names.length} other entries` : " (the directory is empty)"),
+          (others.length > 0 ? `, but ${others.length} other entries` : ", and nothing else"),
       );
     });
     return new L1Directory(path, parseSettings(text, join(path, "l1.json")));
@@ -223,7 +224,7 @@ export class L1Directory implements LocalL1 {
     });
     if (text === undefined) return await this.#highestBlock();
     try {
-      return BigInt(JSON.parse(text).latest.number);
+      return parseU64(JSON.parse(text).latest.number, "latest.number");
     } catch (cause) {
       throw damaged("L1 heads", path, 'need {"latest":{"number":…}}', cause);
     }
@@ -262,6 +263,11 @@ function blockPath(directory: string, number: bigint): string {
 
 function blobPath(directory: string, hash: Uint8Array): string {
   return join(directory, "blobs", `${toHex(hash).slice(2)}.blob`);
+}
+
+/** Whether it may lie in a directory whose making is under way, or was cut off: see `openOrCreate()`. */
+function isOfCreation(name: string): boolean {
+  return name === "blocks" || name === "blobs" || name.endsWith(".tmp");
 }
 
 function parseSettings(text: string, path: string): Settings {

@@ -32,7 +32,14 @@ import {
 } from "../wire/batch.ts";
 import { equalBytes } from "../wire/bytes.ts";
 import { open, seal } from "../wire/envelope.ts";
-import { fitWithin, longestRun, rawSize, sizeLimits, type WaitingBlock } from "./packer.ts";
+import {
+  countWithin,
+  fitWithin,
+  longestRun,
+  rawSize,
+  sizeLimits,
+  type WaitingBlock,
+} from "./packer.ts";
 
 /** What a batcher is made of. */
 export interface BatcherParts {
@@ -234,8 +241,12 @@ export class BatcherPipeline {
   }
 
   #estimatedBytes(): number {
-    const share = this.#measuredShare ?? 1 / this.#compressor.estimatedRatio();
-    return this.#waitingBytes * share;
+    return this.#waitingBytes * this.#estimatedShare();
+  }
+
+  /** Compressed bytes for one raw byte. */
+  #estimatedShare(): number {
+    return this.#measuredShare ?? 1 / this.#compressor.estimatedRatio();
   }
 
   /** Seals the next batch, unless it was only thought to be full and is not. */
@@ -252,7 +263,7 @@ export class BatcherPipeline {
       const header = headerFor({ batchNumber, l1Origin, l1OriginCheck, parentCheck }, blocks);
       const raw = this.#codec.encode(header, blocks);
       return { data: await this.#seal(raw), raw };
-    });
+    }, countWithin(this.#waiting, limits.target / this.#estimatedShare()));
 
     const { data, raw } = sealed;
     if (reason === "full" && count === this.#waiting.length && data.length < limits.target) {
@@ -287,8 +298,10 @@ export class BatcherPipeline {
   }
 
   async #parentHash(): Promise<Uint8Array> {
-    return this.#waiting[0]?.block.parentHash ?? this.#lastBlock?.hash ??
-      await this.#source.parentHash();
+    const known = this.#waiting[0]?.block.parentHash ?? this.#lastBlock?.hash;
+    if (known) return known;
+    // The source tells of its first block only: behind a last block it would be the wrong one.
+    return this.#lastBlock ? new Uint8Array(32) : await this.#source.parentHash();
   }
 
   async #submitSealed(): Promise<SubmissionReceipt | undefined> {

@@ -5,7 +5,7 @@
  * @module
  */
 import { SEQUENCING_WINDOW } from "../config.ts";
-import { CodecError, CompressionError, PipelineError } from "../errors.ts";
+import { CodecError, CompressionError, PipelineError, SourceError } from "../errors.ts";
 import type {
   BatchCodec,
   Compressor,
@@ -127,7 +127,10 @@ export class DerivationPipeline {
 
   /** The L1 block to read again from: nothing that is still needed lies below it. */
   get l1Position(): bigint | undefined {
-    return this.#waiting[0]?.inclusion.blockNumber ?? this.#lastReadL1Block;
+    const needed = [this.#emission?.batch, this.#current, this.#waiting[0]]
+      .filter((batch) => batch !== undefined)
+      .map((batch) => batch.inclusion.blockNumber);
+    return needed.length > 0 ? needed.reduce(min) : this.#lastReadL1Block;
   }
 
   /** Numbers of the batches that are here before their turn. */
@@ -175,18 +178,27 @@ export class DerivationPipeline {
       const raw = await open(batch.data, this.#compressors);
       return { decoded: this.#codec.decode(raw), rawBytes: raw.length };
     } catch (error) {
-      if (error instanceof CodecError || error instanceof CompressionError) {
-        return { drop: undecodable(error) };
-      }
+      if (isFaultOfBatch(error)) return { drop: undecodable(error) };
       throw error;
     }
   }
 
   async #judge(batch: L1Batch, { header }: Batch): Promise<Drop | undefined> {
-    const isKnownL1 = header.l1Origin <= batch.inclusion.blockNumber;
+    const { blockNumber } = batch.inclusion;
+    const isKnownL1 = header.l1Origin <= blockNumber;
+    const l1OriginHash = isKnownL1 ? await this.#source.l1BlockHash(header.l1Origin) : undefined;
+    if (isKnownL1 && !l1OriginHash) {
+      // A source that lags behind itself: what every other reader accepts must not be dropped here.
+      throw new SourceError(
+        "NoOrigin",
+        `Cannot judge batch ${batch.batchNumber}: its L1 origin ${header.l1Origin} is not to be had, ` +
+          `though L1 block ${blockNumber} above it is`,
+        { details: { batch: batch.batchNumber, l1Origin: header.l1Origin } },
+      );
+    }
     return checkHeader(header, {
       batch,
-      l1OriginHash: isKnownL1 ? await this.#source.l1BlockHash(header.l1Origin) : undefined,
+      l1OriginHash,
       parentHash: await this.#sink.parentHash?.(),
       lastTimestamp: this.#lastTimestamp,
     });
@@ -268,6 +280,17 @@ function gap(expected: bigint, got: bigint, why: string): PipelineError {
     `Cannot derive batch ${expected}: it is missing on L1, batch ${got} is there, and ${why}`,
     { details: { expected, got } },
   );
+}
+
+/** Whether it lies in the bytes, so that every reader meets it: a failing engine is no verdict. */
+function isFaultOfBatch(error: unknown): error is CodecError | CompressionError {
+  if (error instanceof CodecError) return true;
+  return error instanceof CompressionError &&
+    (error.code === "Corrupted" || error.code === "TooLarge");
+}
+
+function min(a: bigint, b: bigint): bigint {
+  return a < b ? a : b;
 }
 
 function max(a: bigint | undefined, b: bigint): bigint {

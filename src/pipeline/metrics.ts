@@ -72,10 +72,15 @@ export class BatchSubmissionCounter {
     sink_errors: 0,
   };
   #latencyMs = 0;
+  #toldError: unknown;
 
   record(event: LogEvent): void {
     const counts = this.#counts;
-    if (event.event === "batch.submitted") {
+    if (event.event === "source.failed") {
+      // A tick that still had a batch to submit does not throw it.
+      counts.source_errors += 1;
+      this.#toldError = event.error;
+    } else if (event.event === "batch.submitted") {
       counts.batches_submitted += 1;
       counts.blocks_processed += event.blocks;
       counts.bytes_original += event.rawBytes;
@@ -86,8 +91,9 @@ export class BatchSubmissionCounter {
     }
   }
 
-  /** Counts what a tick threw, by class. */
+  /** Counts what a tick threw, by class, unless its event was counted. */
   recordError(error: unknown): void {
+    if (error === this.#toldError) return;
     if (error instanceof SourceError) this.#counts.source_errors += 1;
     else if (error instanceof CodecError) this.#counts.encoding_errors += 1;
     else if (error instanceof CompressionError) this.#counts.compression_errors += 1;

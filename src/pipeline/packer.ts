@@ -34,11 +34,9 @@ const GOOD_FILL = 0.98;
 /** The limits in bytes; `maxBatchBytes` counts whole blobs where the sink posts blobs. */
 export async function sizeLimits(sink: BatchSink, config: PipelineConfig): Promise<SizeLimits> {
   const most = await sink.capacity();
-  const blobs = Math.floor(config.maxBatchBytes / BLOB_SIZE);
-  const target = sink.blobBytes !== undefined && blobs > 0
-    ? blobs * sink.blobBytes
-    : config.maxBatchBytes;
-  return { target: Math.min(target, most), most };
+  const blobs = Math.max(1, Math.floor(config.maxBatchBytes / BLOB_SIZE));
+  const inBlobs = sink.blobBytes === undefined ? most : blobs * sink.blobBytes;
+  return { target: Math.min(config.maxBatchBytes, inBlobs, most), most };
 }
 
 /**
@@ -70,10 +68,11 @@ export async function fitWithin<Sealed extends { readonly data: Uint8Array }>(
   count: number,
   limits: SizeLimits,
   sealFirst: (count: number) => Promise<Sealed>,
+  firstGuess = count,
 ): Promise<{ readonly count: number; readonly sealed: Sealed }> {
   let best: { count: number; sealed: Sealed } | undefined;
   let tooMany = count + 1;
-  let guess = count;
+  let guess = Math.max(1, Math.min(count, firstGuess));
   for (let pass = 1;; pass++) {
     const sealed = await sealFirst(guess);
     const size = sealed.data.length;
@@ -103,7 +102,8 @@ export function rawSize(waiting: readonly WaitingBlock[], count = waiting.length
   return size;
 }
 
-function countWithin(waiting: readonly WaitingBlock[], rawBytes: number): number {
+/** How many of the first blocks have at most `rawBytes` together. */
+export function countWithin(waiting: readonly WaitingBlock[], rawBytes: number): number {
   let size = 0;
   for (const [index, each] of waiting.entries()) {
     size += each.size;

@@ -49,7 +49,12 @@ export async function recoverPosition(
       ...(known.lastBlock ? { lastTimestamp: known.lastBlock.timestamp } : {}),
     },
   );
-  while (!parts.signal?.aborted && await deriver.step());
+  try {
+    while (!parts.signal?.aborted && await deriver.step());
+  } catch (error) {
+    // Whoever aborted wants no position.
+    if (!matcher.isInterrupted) throw error;
+  }
 
   const { expected, held } = deriver.waitingFor;
   if (held.length > 0) {
@@ -76,6 +81,8 @@ class SourceMatcher implements L2BlockSink {
   #blocks: readonly L2Block[] = [];
   #next = 0;
   matched = 0;
+  /** Aborted while it waited for a block, which says nothing about the blocks. */
+  isInterrupted = false;
   lastBlock: L2Block | undefined;
 
   constructor({ source, clock, signal }: RecoveryParts) {
@@ -103,7 +110,10 @@ class SourceMatcher implements L2BlockSink {
       this.#next = 0;
       if (this.#blocks.length > 0) break;
       if (this.#source.isExhausted ?? true) return undefined;
-      if (this.#signal?.aborted) return undefined;
+      if (this.#signal?.aborted) {
+        this.isInterrupted = true;
+        return undefined;
+      }
       await this.#clock.sleep(SOURCE_WAIT_MS, this.#signal);
     }
     return this.#blocks[this.#next];

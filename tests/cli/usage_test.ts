@@ -1,0 +1,132 @@
+import { deepStrictEqual as deepEqual, match, ok, strictEqual as equal } from "node:assert/strict";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { VERSION } from "../../src/version.ts";
+import { withDirectory } from "../helpers.ts";
+import { failed, inPairs, run, succeeded } from "./montana.ts";
+
+const COMMANDS = ["demo", "batcher", "deriver", "encode", "decode", "inspect", "report", "version"];
+
+/** The names of the flags that a help text lists. */
+function flagsIn(help: string): Set<string> {
+  return new Set([...help.matchAll(/^ +(?:-\w, )?(--[\w-]+)/gm)].map((found) => found[1]!));
+}
+
+/** The commands of an example, each with the words after its name. */
+function commandsIn(example: string): string[][] {
+  return example.split("|").map((part) => part.trim().split(/\s+/))
+    .filter(([program]) => program === "montana").map((words) => words.slice(1));
+}
+
+test("montana without a command prints the commands and the exit codes", async () => {
+  const help = succeeded(await run(""));
+  for (const name of COMMANDS) match(help, new RegExp(`^ +${name} `, "m"));
+  match(help, /Exit codes:\n +0 done or drained/);
+  for (const args of ["--help", "-h", "help"]) equal(succeeded(await run(args)), help);
+});
+
+test("montana --help of every command tells its flags, and examples of flags that it has", async () => {
+  const texts = new Map<string, string>();
+  await inPairs(COMMANDS, async (name) => {
+    texts.set(name, succeeded(await run([name, "--help"])));
+  });
+  for (const name of COMMANDS) {
+    const help = texts.get(name)!;
+    match(help, new RegExp(`^Usage: montana ${name} `));
+    const examples = help.split("\nExamples:\n")[1]!.trim().split("\n").map((each) => each.trim());
+    ok(examples.some((example) => example.startsWith(`montana ${name}`)), help);
+    for (const example of examples) {
+      match(example, /^montana /);
+      const parts = commandsIn(example);
+      ok(parts.length > 0, example);
+      for (const [command, ...words] of parts) {
+        const flags = flagsIn(texts.get(command!) ?? "");
+        for (const word of words.filter((each) => each.startsWith("--"))) {
+          ok(flags.has(word), `${example}: ${command} has no ${word}`);
+        }
+      }
+    }
+  }
+});
+
+test("montana help COMMAND is montana COMMAND --help", async () => {
+  equal(succeeded(await run("help batcher")), succeeded(await run("batcher --help")));
+});
+
+test("montana refuses what it does not know with exit 2 and what was probably meant", async () => {
+  const cases: [string, RegExp, RegExp?][] = [
+    ["batchr", /unknown command 'batchr'/, /Did you mean batcher\?/],
+    ["help batchr", /unknown command 'batchr'/, /Did you mean batcher\?/],
+    ["batchr --help", /unknown command 'batchr'/, /Did you mean batcher\?/],
+    ["--verison", /unknown option '--verison'/, /Did you mean --version\?/],
+    ["demo --fro 1s", /unknown option '--fro'/, /Did you mean --for\?/],
+    ["batcher --l2 a --l1 b --onec", /unknown option '--onec'/, /Did you mean --once\?/],
+    ["report --l1 a extra", /too many arguments for 'report'/],
+    ["encode --stage bla", /--stage "bla": need one of raw, batch, blob; did you mean blob\?/],
+    ["batcher --l2 a --l1 b --da calldta", /--da "calldta": .*did you mean calldata\?/],
+    ["deriver --l1 a --out b --head sfae", /--head "sfae": need one of latest, safe, finalized/],
+    ["demo --compressor zst", /--compressor "zst": .*did you mean zstd\?/],
+    ["deriver --l1 a --out b --log-level inof", /--log-level "inof": .*did you mean info\?/],
+    ["deriver --l1 a --out b --log-format jsno", /--log-format "jsno": .*did you mean json\?/],
+  ];
+  await inPairs(cases, async ([args, error, hint]) => {
+    const outcome = await run(args);
+    failed(outcome, 2, error);
+    if (hint) match(outcome.stderr, hint);
+    equal(outcome.stdout.length, 0);
+  });
+});
+
+test("montana refuses a value that cannot be with exit 2, before it makes anything", async () => {
+  await withDirectory(async (cwd) => {
+    const batcher = "batcher --l2 - --l1 l1";
+    const cases: [string, RegExp][] = [
+      ["demo --for 3x", /--for "3x": need a time such as 12s/],
+      ["demo --for 10", /--for "10": need a time/],
+      ["demo --level 12", /level 12: Brotli has 1 to 11/],
+      [`${batcher} --level 12`, /level 12: Brotli has 1 to 11/],
+      [`${batcher} --compressor zstd --level 0`, /level 0: zstd has 1 to 22/],
+      [`${batcher} --window 18`, /window 18: the wasm engine has 22 only/],
+      [`${batcher} --engine native --window 40`, /window 40: Brotli has 10 to 24/],
+      [`${batcher} --engine fast`, /--engine "fast": need one of wasm, native/],
+      [`${batcher} --max-blobs 7`, /--max-blobs "7": need a whole number from 1 to 6/],
+      [`${batcher} --max-blocks-per-batch 0`, /"0": need a whole number from 1 to 65535/],
+      [`${batcher} --max-blocks-per-batch 65536`, /"65536": need a whole number/],
+      [`${batcher} --min-batch-bytes 1KX`, /"1KX": need a size such as 128KiB/],
+      [`${batcher} --batch-interval -1s`, /"-1s": need a time/],
+      [`${batcher} --inbox 0x12`, /--inbox "0x12": need an address/],
+      [`${batcher} --batcher nobody`, /--batcher "nobody": need an address/],
+      ["batcher --l2 - --l1 http://localhost", /--l1 "http:\/\/localhost": need a directory/],
+      ["encode --stage raw --level 0", /level 0: Brotli has 1 to 11/],
+      ["deriver --l1 l1 --out o --poll-interval soon", /"soon": need a time/],
+    ];
+    await inPairs(cases, async ([args, error]) => failed(await run(args, { cwd }), 2, error));
+    for (const name of ["l1", "o"]) ok(!existsSync(join(cwd, name)), name);
+  });
+});
+
+test("montana names a flag or argument that is missing", async () => {
+  const cases: [string, RegExp][] = [
+    ["batcher", /required option '--l2 <file>' not specified/],
+    ["batcher --l2 a", /required option '--l1 <dir>' not specified/],
+    ["deriver --l1 a", /required option '--out <file>' not specified/],
+    ["encode", /required option '--stage <stage>' not specified/],
+    ["report", /required option '--l1 <dir>' not specified/],
+    ["decode --stage", /option '--stage <stage>' argument missing/],
+    ["inspect", /missing required argument 'file'/],
+  ];
+  await inPairs(cases, async ([args, error]) => failed(await run(args), 2, error));
+});
+
+test("montana version tells version, runtime and wire formats", async () => {
+  const text = succeeded(await run("version"));
+  match(text, /^montana \S+ \((deno|bun) [\d.]+, \w+-\w+\); batch version 0, blob encoding 0\n$/);
+  const { version, runtime, wire } = JSON.parse(succeeded(await run("version --json")));
+  equal(version, VERSION);
+  match(runtime, /^(deno|bun) [\d.]+$/);
+  deepEqual(wire, { batch: 0, blob: 0 });
+  for (const flag of ["--version", "-V"]) {
+    equal(succeeded(await run(flag)), `montana ${version} (${runtime})\n`);
+  }
+});
