@@ -4,7 +4,7 @@
  * @module
  */
 import { spawn } from "node:child_process";
-import { writeFileSync } from "node:fs";
+import { existsSync, writeFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -30,6 +30,13 @@ export async function withDirectory<T>(action: (path: string) => Promise<T>): Pr
   } finally {
     await rm(path, { recursive: true, force: true });
   }
+}
+
+/** For `{ skip }` of a test that needs a file of the system; prints why it is skipped without it. */
+export function skipWithout(path: string, test: string): string | false {
+  if (existsSync(path)) return false;
+  process.stdout.write(`skipped: ${test}: there is no ${path} here\n`);
+  return `there is no ${path} here`;
 }
 
 /** Bytes that do not compress, the same for the same seed. */
@@ -182,7 +189,7 @@ export async function stepAll(deriver: DerivationPipeline): Promise<string[]> {
 export function runScript(
   directory: string,
   code: string,
-  input?: string,
+  input?: string | Uint8Array,
 ): Promise<{ readonly code: number | null; readonly stdout: string; readonly stderr: string }> {
   const path = join(directory, `script-${++scripts}.ts`);
   writeFileSync(path, code);

@@ -4,6 +4,7 @@
  * @module
  */
 import { existsSync, readFileSync } from "node:fs";
+import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { gunzipSync } from "node:zlib";
 
@@ -12,7 +13,7 @@ const root = new URL("../../shared/", import.meta.url);
 /** True when `../shared/<path>` is there; prints why the test is skipped otherwise. */
 export function hasShared(path: string, test: string): boolean {
   if (existsSync(new URL(path, root))) return true;
-  console.log(`skipped: ${test}: ../shared/${path} is not there`);
+  process.stdout.write(`skipped: ${test}: ../shared/${path} is not there\n`);
   return false;
 }
 

@@ -4,11 +4,11 @@
  *
  * @module
  */
-import { mkdir, readFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { SourceError } from "../errors.ts";
 import { fromHex, toHex } from "../wire/hex.ts";
-import { readError, replaceFile, systemCode, writeError } from "./disk.ts";
+import { makeDirectory, readError, replaceFile, systemCode, writeError } from "./disk.ts";
 
 /**
  * Reads what {@link writeCheckpoint} wrote; `undefined` when there is nothing yet.
@@ -52,7 +52,7 @@ export async function writeCheckpoint(path: string, value: object): Promise<void
     return each;
   });
   try {
-    await mkdir(dirname(path), { recursive: true });
+    await makeDirectory(dirname(path));
     await replaceFile(path, text + "\n");
   } catch (cause) {
     throw writeError("checkpoint", path, cause);

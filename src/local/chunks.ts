@@ -7,6 +7,7 @@
 import { createReadStream, type Stats } from "node:fs";
 import { type FileHandle, open, stat } from "node:fs/promises";
 import process from "node:process";
+import { Readable } from "node:stream";
 import { createGunzip } from "node:zlib";
 import { SourceError } from "../errors.ts";
 import { concatBytes, equalBytes } from "../wire/bytes.ts";
@@ -31,15 +32,20 @@ export interface ChunkOptions {
 export async function openChunks(path: string, options: ChunkOptions = {}): Promise<Chunks> {
   if (path === "-") return stdinChunks();
   const magic = await readMagic(path);
-  if (magic[0] === 0x1f && magic[1] === 0x8b) return gzipChunks(path);
+  if (isGzip(magic)) return gzipChunks(path);
   if (path.endsWith(".gz") && magic.length > 0) {
     throw new SourceError("Unreadable", `Cannot read blocks from ${path}: it is not gzip`);
   }
   return plainChunks(path, options);
 }
 
+function isGzip(bytes: Uint8Array): boolean {
+  return bytes[0] === 0x1f && bytes[1] === 0x8b;
+}
+
 /** The first two bytes, or what there is of them. */
 async function readMagic(path: string): Promise<Uint8Array> {
+  await refuseStream(path);
   const handle = await openFile(path);
   try {
     const magic = new Uint8Array(2);
@@ -58,16 +64,53 @@ function openFile(path: string): Promise<FileHandle> {
   });
 }
 
+/** What has no positions cannot be watched, nor left alone while nothing comes. */
+async function refuseStream(path: string): Promise<void> {
+  const stats = await stat(path).catch((cause) => {
+    throw readError("blocks from", path, cause);
+  });
+  if (stats.isFile() || stats.isDirectory()) return;
+  throw new SourceError(
+    "Unreadable",
+    `Cannot read blocks from ${path}: it is no file; give it as standard input, which is called -`,
+  );
+}
+
 async function* stdinChunks(): Chunks {
-  for await (const chunk of process.stdin) yield chunk as Uint8Array;
+  const input: AsyncIterator<Uint8Array> = process.stdin[Symbol.asyncIterator]();
+  let head: Uint8Array = new Uint8Array();
+  while (head.length < 2) {
+    const { value, done } = await input.next();
+    if (done) break;
+    head = concatBytes([head, value]);
+  }
+  const whole = joined(head, input);
+  yield* isGzip(head) ? unzipped(Readable.from(whole), "standard input") : whole;
+}
+
+async function* joined(
+  head: Uint8Array,
+  rest: AsyncIterator<Uint8Array>,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  if (head.length > 0) yield head;
+  for await (const chunk of { [Symbol.asyncIterator]: () => rest }) yield chunk;
 }
 
 async function* gzipChunks(path: string): Chunks {
   const before = await stat(path);
-  const file = createReadStream(path);
+  yield* unzipped(createReadStream(path), path);
+  const after = await stat(path).catch((cause) => {
+    throw readError("blocks from", path, cause);
+  });
+  if (after.size !== before.size || after.ino !== before.ino) {
+    throw changed(path, `it had ${before.size} bytes and has ${after.size} now`);
+  }
+}
+
+async function* unzipped(packed: Readable, path: string): Chunks {
   const gunzip = createGunzip();
-  file.on("error", (error) => gunzip.destroy(error));
-  file.pipe(gunzip);
+  packed.on("error", (error) => gunzip.destroy(error));
+  packed.pipe(gunzip);
   try {
     for await (const chunk of gunzip) yield chunk as Uint8Array;
   } catch (cause) {
@@ -76,13 +119,7 @@ async function* gzipChunks(path: string): Chunks {
       : cause;
     throw readError("blocks from", path, why);
   } finally {
-    file.destroy();
-  }
-  const after = await stat(path).catch((cause) => {
-    throw readError("blocks from", path, cause);
-  });
-  if (after.size !== before.size || after.ino !== before.ino) {
-    throw changed(path, `it had ${before.size} bytes and has ${after.size} now`);
+    packed.destroy();
   }
 }
 

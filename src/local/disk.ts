@@ -4,7 +4,7 @@
  * @module
  */
 import { randomUUID } from "node:crypto";
-import { link, open, rename, rm, writeFile } from "node:fs/promises";
+import { link, mkdir, open, rename, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import process from "node:process";
 import { SinkError, SourceError } from "../errors.ts";
@@ -73,6 +73,25 @@ export async function createFile(path: string, data: string | Uint8Array): Promi
   } catch (error) {
     if (systemCode(error) === "EEXIST") return false;
     throw error;
+  }
+}
+
+/**
+ * Makes a directory and those above it. What `mkdir` offers for that never comes back under Node 22
+ * where a directory takes no others, as `/proc`, and gives a wrong reason on a read-only file system.
+ */
+export async function makeDirectory(path: string): Promise<void> {
+  try {
+    await mkdir(path);
+  } catch (error) {
+    const code = systemCode(error);
+    if (code === "EEXIST" && (await stat(path)).isDirectory()) return;
+    if (code !== "ENOENT" || dirname(path) === path) throw error;
+    await makeDirectory(dirname(path));
+    await mkdir(path).catch((error) => {
+      // Another process was quicker.
+      if (systemCode(error) !== "EEXIST") throw error;
+    });
   }
 }
 

@@ -23,7 +23,7 @@
  *
  * @module
  */
-import { mkdir, readdir, readFile, stat } from "node:fs/promises";
+import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { CodecError, SourceError } from "../errors.ts";
 import { equalBytes } from "../wire/bytes.ts";
@@ -31,6 +31,7 @@ import { BLOB_SIZE } from "../wire/blob.ts";
 import { parseU64, toHex } from "../wire/hex.ts";
 import {
   createFile,
+  makeDirectory,
   probeWritable,
   readError,
   replaceFile,
@@ -85,6 +86,8 @@ export class L1Directory implements LocalL1 {
       const names = await readdir(path).catch((cause) => {
         throw readError("L1 directory", path, cause);
       });
+      // Whoever makes it may have come between the two looks.
+      if (names.includes("l1.json")) return await readFile(join(path, "l1.json"), "utf8");
       const others = names.filter((name) => !isOfCreation(name));
       throw new SourceError(
         others.length > 0 ? "Damaged" : "NotFound",
@@ -107,8 +110,8 @@ export class L1Directory implements LocalL1 {
       if (!(error instanceof SourceError && error.code === "NotFound")) throw error;
     }
     try {
-      await mkdir(join(path, "blocks"), { recursive: true });
-      await mkdir(join(path, "blobs"), { recursive: true });
+      await makeDirectory(join(path, "blocks"));
+      await makeDirectory(join(path, "blobs"));
       const { safeConfirmations = 0, finalizedConfirmations = 0 } = options;
       const settings = {
         format: FORMAT,

@@ -68,7 +68,7 @@ export async function fitWithin<Sealed extends { readonly data: Uint8Array }>(
   count: number,
   limits: SizeLimits,
   sealFirst: (count: number) => Promise<Sealed>,
-  firstGuess = count,
+  firstGuess: number = count,
 ): Promise<{ readonly count: number; readonly sealed: Sealed }> {
   let best: { count: number; sealed: Sealed } | undefined;
   let tooMany = count + 1;
@@ -96,7 +96,10 @@ export async function fitWithin<Sealed extends { readonly data: Uint8Array }>(
 }
 
 /** Raw bytes of the first `count` blocks. */
-export function rawSize(waiting: readonly WaitingBlock[], count = waiting.length): number {
+export function rawSize(
+  waiting: readonly WaitingBlock[],
+  count: number = waiting.length,
+): number {
   let size = 0;
   for (let index = 0; index < count; index++) size += waiting[index]!.size;
   return size;

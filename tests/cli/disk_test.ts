@@ -1,7 +1,7 @@
 import { match, ok, strictEqual as equal } from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, rmdirSync } from "node:fs";
-import { chmod, mkdir, readdir, rm, writeFile } from "node:fs/promises";
+import { chmod, mkdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
@@ -142,9 +142,6 @@ for (const flags of ["", "--data-dir data"]) {
     await withSmallDisk("1m", async (cwd, disk) => {
       succeeded(await run(`${BATCHER} --l1 l1 --once`, { cwd }));
       const deriver = `deriver --l1 l1 --out disk/derived.jsonl ${flags}`;
-      const full = await run(`${deriver} --once`, { cwd });
-      failed(full, 75, /NoSpace: Cannot write blocks to disk\/derived\.jsonl: no space left/);
-
       await using following = start(deriver, { cwd });
       await following.untilSaid(/warning: NoSpace: .*; trying again/);
       disk.remount("size=8m");
@@ -173,19 +170,19 @@ test("montana loses no blocks where the disk of --data-dir is full", { skip }, a
     for (const args of roles) succeeded(await run(args, { cwd }));
     await comesBack(cwd, "l1");
     await sameBlocks(join(cwd, "derived.jsonl"), join(cwd, "blocks.jsonl"));
-    equal((await readdir(disk.path)).sort().join(), "batcher.json,deriver.json");
   });
 });
 
 test("montana tells of a file system that is read-only", { skip }, async () => {
   await withSmallDisk("8m", async (cwd, disk) => {
     succeeded(await run(`${BATCHER} --l1 disk/l1 --once`, { cwd }));
-    await writeFile(join(cwd, "blocks.jsonl"), sourceText(13, { size: 100_000 }));
+    await writeFile(join(cwd, "more.jsonl"), sourceText(13, { size: 100_000 }));
+    const more = BATCHER.replace("blocks.jsonl", "more.jsonl");
     disk.remount("ro");
     const why = "the file system is read-only";
     const cases: [string, RegExp][] = [
-      [`${BATCHER} --l1 disk/l1 --once`, RegExp(`Unwritable: Cannot write L1 .* disk/l1: ${why}`)],
-      [`${BATCHER} --l1 disk/l2 --once`, RegExp(`Unwritable: Cannot write L1 .* disk/l2: ${why}`)],
+      [`${more} --l1 disk/l1 --once`, RegExp(`Unwritable: Cannot write L1 .* disk/l1: ${why}`)],
+      [`${more} --l1 disk/l2 --once`, RegExp(`Unwritable: Cannot write L1 .* disk/l2: ${why}`)],
       [
         "deriver --l1 disk/l1 --out disk/o --once",
         RegExp(`Unwritable: .* blocks to disk/o: ${why}`),

@@ -2,6 +2,7 @@ import { match, strictEqual as equal } from "node:assert/strict";
 import { appendFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
+import { gzipSync } from "node:zlib";
 import { withDirectory } from "../helpers.ts";
 import { holdsBlocks, joinLines, linesOf, report, sameBlocks, sourceText } from "./files.ts";
 import { failed, hasNoTrace, run, start, succeeded } from "./montana.ts";
@@ -90,6 +91,19 @@ test("montana batcher drains at SIGTERM though standard input stays open", async
     batcher.send("SIGTERM");
     match(succeeded(await batcher.ended), /^posted 1 batch, 3 blocks/);
     await holdsBlocks(join(cwd, "l1"), 3);
+  });
+});
+
+test("montana batcher takes gzip from standard input as it comes", async () => {
+  await withDirectory(async (cwd) => {
+    const flags = "--batch-interval 100ms --min-batch-bytes 0";
+    await using batcher = start(`batcher --l2 - --l1 l1 ${flags}`, { cwd, stdin: "open" });
+    batcher.feed(gzipSync(joinLines(LINES.slice(0, 2))));
+    await batcher.untilSaid("batch 0: 2 blocks");
+    batcher.feed(gzipSync(joinLines(LINES.slice(2, 5))), { end: true });
+    await batcher.untilSaid("batch 1: 3 blocks");
+    batcher.send("SIGTERM");
+    match(succeeded(await batcher.ended), /^posted 2 batches, 5 blocks/);
   });
 });
 

@@ -94,7 +94,7 @@ export class Running implements AsyncDisposable {
   }
 
   /** More standard input; `end` closes it. */
-  feed(text: string, { end = false } = {}): void {
+  feed(text: string | Uint8Array, { end = false } = {}): void {
     if (end) this.#child.stdin!.end(text);
     else this.#child.stdin!.write(text);
   }

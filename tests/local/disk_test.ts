@@ -5,6 +5,7 @@ import { test } from "node:test";
 import { SinkError, SourceError } from "../../src/errors.ts";
 import {
   createFile,
+  makeDirectory,
   probeWritable,
   readError,
   replaceFile,
@@ -89,5 +90,17 @@ test("replaceFile() that fails leaves the old file, and nothing besides", async 
     await rejects(probeWritable(join(path, "file")), { code: "ENOTDIR" });
     await probeWritable(path);
     deepEqual((await readdir(path)).sort(), ["file", "target"]);
+  });
+});
+
+test("makeDirectory() makes what is missing, takes what is there, and tells what cannot be", async () => {
+  await withDirectory(async (directory) => {
+    await Promise.all(["a/b/c", "a/b/d", "a"].map((path) => makeDirectory(join(directory, path))));
+    deepEqual((await readdir(join(directory, "a/b"))).sort(), ["c", "d"]);
+    await writeFile(join(directory, "file"), "");
+    await rejects(makeDirectory(join(directory, "file")), { code: "EEXIST" });
+    await rejects(makeDirectory(join(directory, "file/a/b")), { code: "ENOTDIR" });
+    // With `recursive`, Node 22 would never come back from here.
+    await rejects(makeDirectory("/proc/montana/a"));
   });
 });

@@ -1,5 +1,4 @@
 import { deepStrictEqual as deepEqual, rejects, strictEqual as equal } from "node:assert/strict";
-import { existsSync } from "node:fs";
 import { mkdir, readFile, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -7,7 +6,7 @@ import { pathToFileURL } from "node:url";
 import { formatBlockLine } from "../../src/local/block_line.ts";
 import { FileBlockSink, type FilePosition } from "../../src/local/file_block_sink.ts";
 import type { DerivedBlock } from "../../src/types.ts";
-import { plainBlocks, runScript, withDirectory } from "../helpers.ts";
+import { plainBlocks, runScript, skipWithout, withDirectory } from "../helpers.ts";
 
 /** Derived blocks, two in a batch. */
 function derived(count: number, size = 20): DerivedBlock[] {
@@ -188,27 +187,21 @@ test("FileBlockSink tells why it cannot be opened", async () => {
   });
 });
 
-const noDevFull = existsSync("/dev/full") ? false : "there is no /dev/full here";
-if (noDevFull) console.log(`skipped: FileBlockSink on a full disk: ${noDevFull}`);
-
-test(
-  "FileBlockSink on a full disk says so, and holds what it was given",
-  { skip: noDevFull },
-  async () => {
-    const sink = await FileBlockSink.open("/dev/full");
-    await sink.ingest(derived(1)[0]!);
-    const full = {
-      name: "SinkError",
-      code: "NoSpace",
-      kind: "temporary",
-      message: "Cannot write blocks to /dev/full: no space left on the device",
-    };
-    await rejects(sink.flush(), full);
-    await rejects(sink.flush(), full);
-    deepEqual(sink.position, { blocks: 1, bytes: 0 });
-    await rejects(sink.close(), full);
-  },
-);
+const onFullDisk = "FileBlockSink on a full disk says so, and holds what it was given";
+test(onFullDisk, { skip: skipWithout("/dev/full", onFullDisk) }, async () => {
+  const sink = await FileBlockSink.open("/dev/full");
+  await sink.ingest(derived(1)[0]!);
+  const full = {
+    name: "SinkError",
+    code: "NoSpace",
+    kind: "temporary",
+    message: "Cannot write blocks to /dev/full: no space left on the device",
+  };
+  await rejects(sink.flush(), full);
+  await rejects(sink.flush(), full);
+  deepEqual(sink.position, { blocks: 1, bytes: 0 });
+  await rejects(sink.close(), full);
+});
 
 test("StdoutBlockSink writes lines, and tells when nobody reads them any more", async () => {
   await withDirectory(async (path) => {

@@ -4,6 +4,7 @@ import {
   rejects,
   strictEqual as equal,
 } from "node:assert/strict";
+import { existsSync } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -181,6 +182,12 @@ test("FileBlockSource tells that there is no file, no block, or no right to read
     await refuses("file", "Empty", /it holds none/);
     await writeFile(join(path, "file"), gzipSync(""));
     await refuses("file", "Empty", /it holds none/);
+    if (existsSync("/dev/null")) {
+      await rejects(FileBlockSource.open("/dev/null", { l1 }), {
+        code: "Unreadable",
+        message: /it is no file; give it as standard input/,
+      });
+    }
   });
 });
 
@@ -272,6 +279,8 @@ test("FileBlockSource reads standard input", async () => {
     `;
     const good = await runScript(path, script, textOf(linkedBlocks(3000)));
     deepEqual(good, { code: 0, stdout: "3000\n", stderr: "" });
+    const packed = await runScript(path, script, gzipSync(textOf(linkedBlocks(3000))));
+    deepEqual(packed, { code: 0, stdout: "3000\n", stderr: "" });
     const bad = await runScript(path, script, textOf(linkedBlocks(2)) + "{\n");
     equal(
       bad.stdout.split("\n")[0],

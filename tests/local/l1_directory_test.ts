@@ -8,7 +8,7 @@ import { ManualClock } from "../../src/local/memory.ts";
 import type { L1Batch } from "../../src/types.ts";
 import { encodeBlob } from "../../src/wire/blob.ts";
 import { toHex } from "../../src/wire/hex.ts";
-import { draftOf, GENESIS_HASH, mineEmpty, withDirectory } from "../helpers.ts";
+import { draftOf, GENESIS_HASH, mineEmpty, skipWithout, withDirectory } from "../helpers.ts";
 
 const blockFile = (number: number) => `blocks/${String(number).padStart(12, "0")}.json`;
 
@@ -286,6 +286,32 @@ test("L1Directory names a blob that is missing, short or damaged, and mends it w
     await l1.mine([draftOf(batchOf(0), { da: "blobs" })], 0n);
     deepEqual(await numbersIn(path), [0, 0]);
     equal((await readdir(join(path, "blobs"))).length, 1);
+  });
+});
+
+test("L1Directory tells which of its parts cannot be read", async () => {
+  await withDirectory(async (path) => {
+    const l1 = await l1With(path, 1);
+    const [blob] = await readdir(join(path, "blobs"));
+    for (const name of ["heads.json", `blobs/${blob}`]) {
+      await rm(join(path, name));
+      await mkdir(join(path, name));
+    }
+    const unreadable = { name: "SourceError", code: "Unreadable", message: /it is a directory/ };
+    await rejects((await L1Directory.open(path)).head("latest"), unreadable);
+    await rejects(l1.blob((await l1.block(1n)).transactions[0]!.blobHashes[0]!), unreadable);
+    await rm(join(path, "heads.json"), { recursive: true });
+    await rm(join(path, "blocks"), { recursive: true });
+    await rejects(readAll(path), { code: "NotFound", message: /L1 blocks .*no such file/ });
+  });
+});
+
+const cannotBeMade = "FileSink tells that its directory cannot be made";
+test(cannotBeMade, { skip: skipWithout("/proc/version", cannotBeMade) }, async () => {
+  await rejects(FileSink.open("/proc/montana/l1", { clock: new ManualClock() }), {
+    name: "SinkError",
+    code: "Unwritable",
+    message: /Cannot write L1 directory \/proc\/montana\/l1: /,
   });
 });
 

@@ -6,11 +6,13 @@ import {
   throws,
 } from "node:assert/strict";
 import { test } from "node:test";
+import { BrotliCompressor } from "../../src/compress/brotli.ts";
 import { NoopCompressor } from "../../src/compress/noop.ts";
 import type { PipelineConfig } from "../../src/config.ts";
 import { SinkError, SourceError } from "../../src/errors.ts";
 import { ManualClock, MemoryBatchSource, MemoryL1 } from "../../src/local/memory.ts";
 import { BatcherPipeline } from "../../src/pipeline/batcher.ts";
+import type { Compressor } from "../../src/ports.ts";
 import type { L2Block } from "../../src/types.ts";
 import { content, l2Hash, linkedBlocks, mineEmpty, plainBlocks, withMembers } from "../helpers.ts";
 import { posted, worldOf } from "./world.ts";
@@ -101,6 +103,38 @@ test("BatcherPipeline.tick() does not wait when a whole blob is full", async () 
     content((await posted(l1)).flatMap((each) => each.blocks)),
     content(plainBlocks(400, { size: 1000 })),
   );
+});
+
+test("BatcherPipeline.tick() does not take for full what was only thought to be", async () => {
+  const brotli = new BrotliCompressor({ level: 1 });
+  let compressions = 0;
+  const compressor = withMembers<Compressor>(brotli, {
+    estimatedRatio: () => 1, // 50 is nearer to the truth.
+    compress(data) {
+      compressions += 1;
+      return brotli.compress(data);
+    },
+  });
+  const zeros = (first: number, count: number): L2Block[] =>
+    plainBlocks(count, { first }).map((block) => ({
+      ...block,
+      transactions: [new Uint8Array(999)],
+    }));
+  const { clock, source, batcher, events } = worldOf(zeros(0, 100), {
+    compressor,
+    config: { maxBatchBytes: 5000 },
+  });
+  equal(await batcher.tick(), undefined);
+  const passes = compressions;
+  for (let tick = 0; tick < 20; tick++) {
+    source.push(...zeros(100 + tick, 1));
+    equal(await batcher.tick(), undefined);
+  }
+  equal(compressions, passes);
+  clock.advance(12_000);
+  await batcher.tick();
+  const [sealed] = events.of("batch.sealed");
+  deepEqual([sealed?.reason, sealed?.blocks], ["interval", 120]);
 });
 
 test("BatcherPipeline.tick() cuts at blocks, raw size and time difference, and says so", async () => {

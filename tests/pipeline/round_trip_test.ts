@@ -256,7 +256,7 @@ function mustBeWhole({ plan, out, landed, deriver, compressor }: World): void {
 test("BatcherPipeline and DerivationPipeline give back each block once, in order, whatever fails", async () => {
   await fc.assert(
     fc.asyncProperty(anyPlan, async (plan) => mustBeWhole(await live(plan, compressors.none))),
-    { numRuns: 100 },
+    { numRuns: 60 },
   );
 });
 

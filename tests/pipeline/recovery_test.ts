@@ -1,0 +1,117 @@
+import { deepStrictEqual as deepEqual, rejects, strictEqual as equal } from "node:assert/strict";
+import { test } from "node:test";
+import { NoopCompressor } from "../../src/compress/noop.ts";
+import { SourceError } from "../../src/errors.ts";
+import { ManualClock, MemoryBatchSource, MemoryL1 } from "../../src/local/memory.ts";
+import { recoverPosition } from "../../src/pipeline/recovery.ts";
+import type { BatchSource } from "../../src/ports.ts";
+import type { L2Block } from "../../src/types.ts";
+import { content, draftOf, flaky, inTurn, linkedBlocks, makeBatch } from "../helpers.ts";
+import { plainBlocks, post, withMembers } from "../helpers.ts";
+
+/** Batch `number`, which holds blocks `2 * number` and `2 * number + 1`. */
+function batchAt(number: number) {
+  return makeBatch(plainBlocks(2, { first: 2 * number }), { batchNumber: BigInt(number) });
+}
+
+async function l1With(...numbers: readonly number[]): Promise<MemoryL1> {
+  const l1 = new MemoryL1();
+  for (const number of numbers) await post(l1, await batchAt(number));
+  return l1;
+}
+
+function partsOf(l1: MemoryL1, blocks: readonly L2Block[], startBlock = 0n) {
+  return {
+    l1: l1.source({ head: "latest", startBlock }),
+    compressors: [new NoopCompressor()],
+    source: new MemoryBatchSource(blocks, l1) as BatchSource,
+    clock: new ManualClock(),
+  };
+}
+
+test("recoverPosition() begins at 0 on an L1 without batches, and takes no block", async () => {
+  const parts = partsOf(new MemoryL1(), plainBlocks(3));
+  deepEqual(await recoverPosition(parts), { nextBatchNumber: 0n, blocks: 0, pending: [] });
+  equal((await parts.source.pendingBlocks()).length, 3);
+});
+
+test("recoverPosition() goes on behind what is posted, whatever was or was not written down", async () => {
+  const l1 = await l1With(0, 1, 1, 2);
+  const blocks = linkedBlocks(9);
+  const position = await recoverPosition(partsOf(l1, blocks));
+  deepEqual([position.nextBatchNumber, position.blocks], [3n, 6]);
+  deepEqual(position.lastBlock, blocks[5]);
+  deepEqual(position.pending, blocks.slice(6));
+
+  const known = { nextBatchNumber: 1n, blocks: 2, lastBlock: blocks[1]! };
+  const later = await recoverPosition(partsOf(l1, blocks.slice(2), 2n), known);
+  deepEqual([later.nextBatchNumber, later.blocks, later.lastBlock], [3n, 6, blocks[5]]);
+  const nothing = await recoverPosition(partsOf(l1, [], 5n), { ...known, nextBatchNumber: 3n });
+  deepEqual([nothing.nextBatchNumber, nothing.blocks, nothing.lastBlock], [3n, 2, blocks[1]]);
+});
+
+test("recoverPosition() leaves out what derivation leaves out", async () => {
+  const l1 = await l1With(0);
+  const stranger = new Uint8Array(20);
+  await l1.mine([
+    draftOf({ batchNumber: 1n, data: Uint8Array.of(2, 9, 9) }),
+    draftOf(await makeBatch(plainBlocks(9), { batchNumber: 1n }), { from: stranger }),
+  ], 0n);
+  const { nextBatchNumber, pending } = await recoverPosition(partsOf(l1, plainBlocks(4)));
+  equal(nextBatchNumber, 1n);
+  deepEqual(content(pending!), content(plainBlocks(2, { first: 2 })));
+});
+
+test("recoverPosition() refuses an L1 that holds other blocks than the source, or more", async () => {
+  const l1 = await l1With(0, 1);
+  const wrong = { name: "PipelineError", code: "WrongBlocks", kind: "critical" };
+  const blocks = plainBlocks(4);
+  const other = { ...blocks[2]!, transactions: [new Uint8Array(20)] };
+  for (
+    const [changed, message] of [
+      [blocks.with(2, other), /batch 1 on L1 holds a block of timestamp 1004 with 1 transactions/],
+      [blocks.toSpliced(1, 1), /batch 0 on L1.*1002.*the source has one of timestamp 1004/],
+      [blocks.slice(0, 3), /batch 1 on L1.*the source has no more blocks there/],
+    ] as const
+  ) {
+    await rejects(recoverPosition(partsOf(l1, changed)), { ...wrong, message });
+  }
+});
+
+test("recoverPosition() refuses an L1 that lacks a batch before others", async () => {
+  await rejects(recoverPosition(partsOf(await l1With(0, 2, 3), plainBlocks(8))), {
+    name: "PipelineError",
+    code: "SequenceGap",
+    message: "Cannot go on: L1 holds batch 2, but not batch 1 before it",
+  });
+});
+
+test("recoverPosition() waits for a source that has not yet what L1 has, until aborted", async () => {
+  const l1 = await l1With(0, 1);
+  const slow = (polls: number) => {
+    const memory = new MemoryBatchSource([], l1);
+    return withMembers<BatchSource>(memory, {
+      isExhausted: false,
+      pendingBlocks() {
+        if (--polls === 0) memory.push(...plainBlocks(4));
+        return memory.pendingBlocks();
+      },
+    });
+  };
+  const parts = partsOf(l1, []);
+  const position = await recoverPosition({ ...parts, source: slow(5) });
+  deepEqual([position.nextBatchNumber, parts.clock.now()], [2n, 400]);
+
+  const end = new AbortController();
+  const clock = new ManualClock();
+  clock.sleep = () => Promise.resolve(end.abort());
+  const cut = { ...partsOf(l1, []), source: slow(1000), clock, signal: end.signal };
+  equal((await recoverPosition(cut)).nextBatchNumber, 0n);
+});
+
+test("recoverPosition() throws what the source throws", async () => {
+  const unreachable = new SourceError("Connection", "unreachable");
+  const parts = partsOf(await l1With(0), plainBlocks(2));
+  const source = flaky(parts.source, inTurn({ pendingBlocks: [unreachable] }));
+  await rejects(recoverPosition({ ...parts, source }), unreachable);
+});
