@@ -38,6 +38,8 @@ export interface PipelineConfig {
   readonly targetRawBytes: number;
   /** Uncompressed bytes that may wait; above it the source is not asked. */
   readonly maxPendingBytes: number;
+  /** Batches compressed at the same time; they are submitted in order. */
+  readonly maxBatchesAtOnce: number;
 }
 
 /** The seed's `PipelineConfig::default()`, with the two bounds it lacks. */
@@ -48,4 +50,5 @@ export const PIPELINE_DEFAULTS: PipelineConfig = Object.freeze({
   maxBlocksPerBatch: 1000,
   targetRawBytes: MAX_RAW_BATCH_BYTES,
   maxPendingBytes: 2 * MAX_RAW_BATCH_BYTES,
+  maxBatchesAtOnce: 1,
 });

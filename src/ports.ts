@@ -137,6 +137,8 @@ export type LogEvent =
     readonly compressedBytes: number;
     readonly reason: CutReason;
     readonly lastBlock: L2Block;
+    /** How often blocks were compressed for it: 1, unless a size was misjudged or work was lost. */
+    readonly passes: number;
   }
   | {
     readonly event: "batch.submitted";

@@ -51,7 +51,8 @@ function describe(event: LogEvent): Described {
       return { level: "debug", text: `took ${countOf(blocks, "block")}`, fields: { blocks } };
     }
     case "batch.sealed": {
-      const { batchNumber, blocks, transactions, rawBytes, compressedBytes, reason } = event;
+      const { batchNumber, blocks, transactions, rawBytes, compressedBytes, reason, passes } =
+        event;
       return {
         level: "debug",
         text: `sealed batch ${batchNumber} (${reason}): ${countOf(blocks, "block")}`,
@@ -62,6 +63,7 @@ function describe(event: LogEvent): Described {
           raw_bytes: rawBytes,
           compressed_bytes: compressedBytes,
           reason,
+          passes,
         },
       };
     }

@@ -93,7 +93,8 @@ export class BatchSubmissionRunner {
   #startBlock: bigint | undefined;
   #chainHead: bigint | undefined;
   #isPaused = false;
-  #tookNothing = false;
+  /** Blocks that the tick took; `undefined` while it did not ask. */
+  #taken: number | undefined;
 
   constructor(
     parts: BatcherParts & { readonly random: Random },
@@ -163,7 +164,7 @@ export class BatchSubmissionRunner {
       retry: this.#config.retry,
       log: this.#log,
       ...(options.signal ? { signal: options.signal } : {}),
-      ...(options.once ? { untilIdle: () => this.#tookNothing && this.#isSourceExhausted() } : {}),
+      ...(options.once ? { untilIdle: () => this.#taken === 0 && this.#isSourceExhausted() } : {}),
     });
     await this.#drain(options.shutdownTimeoutMs ?? 60_000);
   }
@@ -175,9 +176,9 @@ export class BatchSubmissionRunner {
 
   async #tick(): Promise<"worked" | "idle"> {
     if (this.#isPaused) return "idle";
-    this.#tookNothing = true;
+    this.#taken = undefined;
     const receipt = await this.#counted(() => this.#pipeline.tick());
-    return receipt || !this.#tookNothing ? "worked" : "idle";
+    return receipt || this.#taken ? "worked" : "idle";
   }
 
   /** Tries within the timeout, so that a sink that is down for a moment leaves nothing behind. */
@@ -205,7 +206,7 @@ export class BatchSubmissionRunner {
   }
 
   #fromStart(blocks: readonly L2Block[]): readonly L2Block[] {
-    if (blocks.length > 0) this.#tookNothing = false;
+    this.#taken = (this.#taken ?? 0) + blocks.length;
     const start = this.#startBlock;
     if (start === undefined) return blocks;
     return blocks.filter(({ number }) => number === undefined || number >= start);

@@ -1,17 +1,12 @@
 /**
- * The batcher pipeline (seed `montana.md`, "Batcher Pipeline"): takes blocks, cuts them into batches,
- * seals each once, and submits in order. A sealed batch keeps its bytes until a sink has taken it.
+ * The batcher pipeline (seed `montana.md`, "Batcher Pipeline"): takes blocks, cuts them into batches
+ * by an estimate of their size, seals several at once, and submits in order. A sealed batch keeps its
+ * bytes until a sink has taken it.
  *
  * @module
  */
-import { MAX_RAW_BATCH_BYTES, PIPELINE_DEFAULTS, type PipelineConfig } from "../config.ts";
-import {
-  CompressionError,
-  ConfigError,
-  isRetryable,
-  PipelineError,
-  SourceError,
-} from "../errors.ts";
+import type { PipelineConfig } from "../config.ts";
+import { isRetryable, PipelineError, SourceError } from "../errors.ts";
 import type {
   BatchCodec,
   BatchSink,
@@ -21,25 +16,35 @@ import type {
   CutReason,
   Log,
 } from "../ports.ts";
-import type { CompressedBatch, L2Block, SubmissionReceipt } from "../types.ts";
+import type { L2Block, SubmissionReceipt } from "../types.ts";
 import {
   CHECK_SIZE,
   encodedBlockSize,
   HEADER_SIZE,
   headerFor,
-  MAX_U16,
   standardCodec,
 } from "../wire/batch.ts";
-import { equalBytes } from "../wire/bytes.ts";
-import { open, seal } from "../wire/envelope.ts";
 import {
-  countWithin,
-  fitWithin,
+  blockTooLarge,
+  GOOD_FILL,
   longestRun,
+  planCut,
   rawSize,
+  type SizeLimits,
   sizeLimits,
   type WaitingBlock,
 } from "./packer.ts";
+import {
+  type Attempt,
+  type BatchInLine,
+  firstAttempt,
+  fitOf,
+  nextAttempt,
+  SealingLine,
+  withinAttempt,
+} from "./sealing.ts";
+import { pipelineConfig } from "./settings.ts";
+import { SizeEstimate } from "./size_estimate.ts";
 
 /** What a batcher is made of. */
 export interface BatcherParts {
@@ -47,6 +52,8 @@ export interface BatcherParts {
   readonly compressor: Compressor;
   readonly sink: BatchSink;
   readonly clock: Clock;
+  /** A cheap one, to plan with; without it batches are planned by the ratio seen so far. */
+  readonly estimator?: Compressor;
   readonly codec?: BatchCodec;
   readonly log?: Log;
 }
@@ -58,11 +65,6 @@ export interface BatcherPosition {
   readonly lastBlock?: L2Block;
   /** Blocks taken from the source already, that no batch holds yet. */
   readonly pending?: readonly L2Block[];
-}
-
-interface SealedBatch extends CompressedBatch {
-  readonly blocks: readonly WaitingBlock[];
-  readonly rawBytes: number;
 }
 
 /**
@@ -93,20 +95,25 @@ interface SealedBatch extends CompressedBatch {
  */
 export class BatcherPipeline {
   readonly #source: BatchSource;
-  readonly #compressor: Compressor;
   readonly #sink: BatchSink;
   readonly #clock: Clock;
   readonly #codec: BatchCodec;
   readonly #log: Log;
   readonly #config: PipelineConfig;
+  readonly #estimate: SizeEstimate;
+  readonly #line: SealingLine;
 
+  /** Of the first in line, or of the batch that begins with the first waiting block. */
   #nextBatchNumber: bigint;
   #lastBlock: L2Block | undefined;
   #waiting: WaitingBlock[] = [];
   #waitingBytes = 0;
-  #sealed: SealedBatch | undefined;
-  /** Compressed bytes for one raw byte, of a try at the blocks now waiting. */
-  #measuredShare: number | undefined;
+  /** The first in line was compressed, and its size is right: it stays as it is. */
+  #isFirstSealed = false;
+  /** Of the batch that begins with the first waiting block, where its size was misjudged. */
+  #attempt: Attempt | undefined;
+  /** As they were when they were asked for last. */
+  #limits: SizeLimits | undefined;
   #lastSubmissionMs: number;
   /** What stopped it for good: going on would leave a hole in the blocks. */
   #broken: unknown;
@@ -120,12 +127,13 @@ export class BatcherPipeline {
     position: BatcherPosition = { nextBatchNumber: 0n },
   ) {
     this.#source = parts.source;
-    this.#compressor = parts.compressor;
     this.#sink = parts.sink;
     this.#clock = parts.clock;
     this.#codec = parts.codec ?? standardCodec;
     this.#log = parts.log ?? (() => {});
-    this.#config = checkedConfig({ ...PIPELINE_DEFAULTS, ...config });
+    this.#config = pipelineConfig(config);
+    this.#estimate = new SizeEstimate(parts.compressor, parts.estimator);
+    this.#line = new SealingLine(parts.compressor);
     this.#lastSubmissionMs = parts.clock.now();
     this.#nextBatchNumber = position.nextBatchNumber;
     this.#lastBlock = position.lastBlock;
@@ -134,16 +142,16 @@ export class BatcherPipeline {
 
   /** The number that the next batch to be sealed will have. */
   get nextBatchNumber(): bigint {
-    return this.#nextBatchNumber + (this.#sealed ? 1n : 0n);
+    return this.#nextBatchNumber + BigInt(this.#line.length);
   }
 
   /** Blocks taken and not yet in a submitted batch. */
   get pendingBlocks(): number {
-    return this.#waiting.length + (this.#sealed?.blocks.length ?? 0);
+    return this.#waiting.length + this.#line.blocks;
   }
 
   /**
-   * One iteration: take what is new, cut and seal a batch if one is due, submit it.
+   * One iteration: take what is new, begin to seal the batches that are due, submit the first.
    *
    * @returns the receipt of the batch submitted, or `undefined` when none was due
    * @throws what source, compressor or sink threw; every block is still held, and the next call goes on
@@ -151,14 +159,14 @@ export class BatcherPipeline {
   tick(): Promise<SubmissionReceipt | undefined> {
     return this.#serially(async () => {
       this.#refuseIfClosed();
-      const sourceError = await this.#collect();
-      if (!this.#sealed) {
-        const reason = await this.#dueReason();
-        if (reason) await this.#cut(reason);
+      const asks = { left: this.#config.maxBatchesAtOnce };
+      for (;;) {
+        const failure = await this.#fillLine(asks);
+        if (!this.#line.first && failure) throw failure.error;
+        if (!this.#line.first) return undefined;
+        const receipt = await this.#submitFirst();
+        if (receipt) return receipt;
       }
-      const receipt = await this.#submitSealed();
-      if (!receipt && sourceError) throw sourceError;
-      return receipt;
     });
   }
 
@@ -179,7 +187,7 @@ export class BatcherPipeline {
     return this.#serially(async () => {
       const receipts: SubmissionReceipt[] = [];
       for (;;) {
-        const receipt = await this.#force("shutdown");
+        const receipt = await this.#force("shutdown", this.#atOnce);
         if (!receipt) break;
         receipts.push(receipt);
       }
@@ -188,14 +196,49 @@ export class BatcherPipeline {
     });
   }
 
-  async #force(reason: CutReason): Promise<SubmissionReceipt | undefined> {
-    if (!this.#sealed && this.#waiting.length > 0) await this.#cut(reason);
-    return await this.#submitSealed();
+  async #force(reason: CutReason, atOnce = 1): Promise<SubmissionReceipt | undefined> {
+    for (;;) {
+      while (this.#waiting.length > 0 && this.#line.length < atOnce) {
+        const failure = await this.#start(reason).then(() => undefined, (error) => ({ error }));
+        if (failure && !this.#line.first) throw failure.error;
+        if (failure) break;
+      }
+      if (!this.#line.first) return undefined;
+      const receipt = await this.#submitFirst();
+      if (receipt) return receipt;
+    }
+  }
+
+  /**
+   * Takes blocks and begins to seal, as long as batches are due and there is room.
+   *
+   * @returns what went wrong: the batches already in line can still go
+   */
+  async #fillLine(asks: { left: number }): Promise<{ readonly error: unknown } | undefined> {
+    let failure: { readonly error: unknown } | undefined;
+    for (;;) {
+      if (!failure && asks.left > 0 && !this.#reachedReason()) {
+        asks.left -= 1;
+        failure = await this.#collect();
+      }
+      if (this.#line.length >= this.#atOnce) return failure;
+      try {
+        const reason = await this.#dueReason();
+        if (!reason) return failure;
+        await this.#start(reason);
+      } catch (error) {
+        return { error };
+      }
+    }
+  }
+
+  /** As long as sizes are only guessed, one batch shows how far off the guess is. */
+  get #atOnce(): number {
+    return this.#estimate.isTrusted ? this.#config.maxBatchesAtOnce : 1;
   }
 
   /** Takes new blocks; gives back a temporary error, so that what waits already can still go. */
-  async #collect(): Promise<unknown> {
-    if (this.#waitingBytes >= this.#config.maxPendingBytes) return undefined;
+  async #collect(): Promise<{ readonly error: unknown } | undefined> {
     try {
       const blocks = await this.#source.pendingBlocks();
       this.#take(blocks);
@@ -203,7 +246,7 @@ export class BatcherPipeline {
       return undefined;
     } catch (error) {
       this.#log({ event: "source.failed", error });
-      if (isRetryable(error)) return error;
+      if (isRetryable(error)) return { error };
       this.#broken = error;
       throw error;
     }
@@ -212,8 +255,7 @@ export class BatcherPipeline {
   #take(blocks: readonly L2Block[]): void {
     const takenAtMs = this.#clock.now();
     for (const block of blocks) {
-      const before = this.#waiting.at(-1)?.block ?? this.#sealed?.blocks.at(-1)?.block ??
-        this.#lastBlock;
+      const before = this.#waiting.at(-1)?.block ?? this.#blockBefore;
       if (before && block.timestamp < before.timestamp) throw backwards(before, block);
       const size = encodedBlockSize(block);
       this.#waiting.push({ block, size, takenAtMs });
@@ -221,114 +263,159 @@ export class BatcherPipeline {
     }
   }
 
+  /** The block before the first that waits. */
+  get #blockBefore(): L2Block | undefined {
+    return this.#line.lastBlock ?? this.#lastBlock;
+  }
+
+  /** Which bound the waiting blocks have reached: they are a batch, and no more are asked for. */
+  #reachedReason(): CutReason | undefined {
+    const { maxBlocksPerBatch, targetRawBytes, maxPendingBytes } = this.#config;
+    if (this.#waitingBytes >= Math.min(targetRawBytes, maxPendingBytes)) return "size";
+    if (this.#waiting.length >= maxBlocksPerBatch) return "blocks";
+    if (longestRun(this.#waiting, this.#config) < this.#waiting.length) return "timestamp";
+    if (this.#limits && this.#estimatedBytes >= this.#limits.target) return "full";
+    return undefined;
+  }
+
   /** Why a batch is due now, if one is. */
   async #dueReason(): Promise<CutReason | undefined> {
     const oldest = this.#waiting[0];
     if (!oldest) return undefined;
-    const { batchIntervalMs, maxBlocksPerBatch, minBatchBytes } = this.#config;
-    const { targetRawBytes, maxPendingBytes } = this.#config;
+    this.#limits = await sizeLimits(this.#sink, this.#config);
+    const reached = this.#reachedReason();
+    if (reached) return reached;
 
-    if (this.#waitingBytes >= Math.min(targetRawBytes, maxPendingBytes)) return "size";
-    if (this.#waiting.length >= maxBlocksPerBatch) return "blocks";
-    if (longestRun(this.#waiting, this.#config) < this.#waiting.length) return "timestamp";
-    const estimate = this.#estimatedBytes();
-    if (estimate >= (await sizeLimits(this.#sink, this.#config)).target) return "full";
-
+    const { batchIntervalMs, minBatchBytes } = this.#config;
     const now = this.#clock.now();
     if (now - oldest.takenAtMs >= batchIntervalMs) return "interval";
-    const isIntervalOver = now - this.#lastSubmissionMs >= batchIntervalMs;
-    return isIntervalOver && estimate >= minBatchBytes ? "interval" : undefined;
+    const isIntervalOver = now - this.#lastSubmissionMs >= batchIntervalMs && !this.#line.first;
+    return isIntervalOver && this.#estimatedBytes >= minBatchBytes ? "interval" : undefined;
   }
 
-  #estimatedBytes(): number {
-    return this.#waitingBytes * this.#estimatedShare();
+  get #estimatedBytes(): number {
+    return this.#waitingBytes * this.#estimate.share;
   }
 
-  /** Compressed bytes for one raw byte. */
-  #estimatedShare(): number {
-    return this.#measuredShare ?? 1 / this.#compressor.estimatedRatio();
-  }
-
-  /** Seals the next batch, unless it was only thought to be full and is not. */
-  async #cut(reason: CutReason): Promise<void> {
+  /** Begins to seal the next batch, unless it was only thought to be full and is not. */
+  async #start(reason: CutReason): Promise<void> {
+    const waiting = this.#waiting;
     const limits = await sizeLimits(this.#sink, this.#config);
-    const run = longestRun(this.#waiting, this.#config);
+    const run = longestRun(waiting, this.#config);
+    const batchNumber = this.nextBatchNumber;
     const l1Origin = await this.#source.l1Origin();
     const l1OriginCheck = (await this.#source.l1OriginHash(l1Origin)).slice(0, CHECK_SIZE);
     const parentCheck = (await this.#parentHash()).slice(0, CHECK_SIZE);
-    const batchNumber = this.#nextBatchNumber;
 
-    const { count, sealed } = await fitWithin(this.#waiting, run, limits, async (count) => {
-      const blocks = this.#waiting.slice(0, count).map((each) => each.block);
+    const encode = (count: number) => {
+      const blocks = waiting.slice(0, count).map((each) => each.block);
       const header = headerFor({ batchNumber, l1Origin, l1OriginCheck, parentCheck }, blocks);
-      const raw = this.#codec.encode(header, blocks);
-      return { data: await this.#seal(raw), raw };
-    }, countWithin(this.#waiting, limits.target / this.#estimatedShare()));
+      return this.#codec.encode(header, blocks);
+    };
+    const measure = (count: number) =>
+      this.#estimate.measure(HEADER_SIZE + rawSize(waiting, count), () => encode(count));
 
-    const { data, raw } = sealed;
-    if (reason === "full" && count === this.#waiting.length && data.length < limits.target) {
-      this.#measuredShare = data.length / (raw.length - HEADER_SIZE);
-      if (this.#estimatedBytes() < limits.target) return;
-    }
-    const blocks = this.#waiting.splice(0, count);
+    const first = waiting[0]!;
+    const attempt = this.#attempt?.first === first ? this.#attempt : firstAttempt(first);
+    const planned = await planCut(waiting, run, limits, this.#estimate.margin, measure);
+    const count = withinAttempt(planned.count, attempt);
+    const estimated = count === planned.count ? planned.size : await measure(count);
+    const isAll = count === waiting.length;
+    if (reason === "full" && isAll && estimated < GOOD_FILL * limits.target) return;
+
+    const raw = encode(count);
+    const blocks = waiting.splice(0, count);
     this.#waitingBytes -= rawSize(blocks);
-    this.#measuredShare = undefined;
-    this.#sealed = { batchNumber, data, blocks, rawBytes: raw.length };
-    this.#log({
-      event: "batch.sealed",
+    this.#line.add({
       batchNumber,
-      blocks: count,
-      transactions: blocks.reduce((sum, each) => sum + each.block.transactions.length, 0),
-      rawBytes: raw.length,
-      compressedBytes: data.length,
+      blocks,
+      raw,
       reason: count < run ? "full" : reason,
-      lastBlock: blocks.at(-1)!.block,
+      limits,
+      estimated,
+      attempt,
     });
   }
 
-  /** Compresses, and refuses what does not come back as it was: it could never be derived. */
-  async #seal(raw: Uint8Array): Promise<Uint8Array> {
-    const data = await seal(raw, this.#compressor);
-    if (equalBytes(await open(data, [this.#compressor]), raw)) return data;
-    throw new CompressionError(
-      "Failed",
-      `Cannot use ${this.#compressor.name}: ${raw.length} bytes did not come back as they were`,
-      { details: { size: raw.length } },
-    );
-  }
-
   async #parentHash(): Promise<Uint8Array> {
-    const known = this.#waiting[0]?.block.parentHash ?? this.#lastBlock?.hash;
+    const before = this.#blockBefore;
+    const known = this.#waiting[0]?.block.parentHash ?? before?.hash;
     if (known) return known;
     // The source tells of its first block only: behind a last block it would be the wrong one.
-    return this.#lastBlock ? new Uint8Array(32) : await this.#source.parentHash();
+    return before ? new Uint8Array(32) : await this.#source.parentHash();
   }
 
-  async #submitSealed(): Promise<SubmissionReceipt | undefined> {
-    const batch = this.#sealed;
-    if (!batch) return undefined;
+  async #submitFirst(): Promise<SubmissionReceipt | undefined> {
+    const batch = this.#line.first;
+    if (!batch || !(await this.#isSealed(batch))) return undefined;
+    const { batchNumber, blocks } = batch;
+    const data = await this.#line.sealed();
     const startedMs = this.#clock.now();
     let receipt: SubmissionReceipt;
     try {
-      receipt = await this.#sink.submit({ batchNumber: batch.batchNumber, data: batch.data });
+      receipt = await this.#sink.submit({ batchNumber, data });
     } catch (error) {
-      this.#log({ event: "batch.failed", batchNumber: batch.batchNumber, error });
+      this.#log({ event: "batch.failed", batchNumber, error });
       throw error;
     }
-    this.#sealed = undefined;
+    this.#line.shift();
+    this.#isFirstSealed = false;
     this.#nextBatchNumber += 1n;
-    this.#lastBlock = batch.blocks.at(-1)!.block;
+    this.#lastBlock = blocks.at(-1)!.block;
     this.#lastSubmissionMs = this.#clock.now();
     this.#log({
       event: "batch.submitted",
       receipt,
-      blocks: batch.blocks.length,
+      blocks: blocks.length,
       lastBlock: this.#lastBlock,
-      rawBytes: batch.rawBytes,
-      compressedBytes: batch.data.length,
+      rawBytes: batch.raw.length,
+      compressedBytes: data.length,
       latencyMs: this.#lastSubmissionMs - startedMs,
     });
     return receipt;
+  }
+
+  /** Waits for the first in line; where its size is wrong, the whole line goes back to be planned again. */
+  async #isSealed(batch: BatchInLine): Promise<boolean> {
+    if (this.#isFirstSealed) return true;
+    const { batchNumber, blocks, raw, attempt } = batch;
+    const lost = this.#line.length - 1;
+    let size: number;
+    try {
+      size = (await this.#line.sealed()).length;
+    } catch (error) {
+      await this.#takeBack({ ...attempt, passes: attempt.passes + 1 + lost });
+      throw error;
+    }
+    const fit = fitOf(batch, size);
+    this.#estimate.learn(raw.length, batch.estimated, size, fit !== "fits");
+    if (fit !== "fits") {
+      await this.#takeBack(nextAttempt(batch, fit, lost));
+      const isAlone = fit === "too large" && blocks.length === 1;
+      if (isAlone) throw blockTooLarge(blocks[0]!.block, size, batch.limits.most);
+      return false;
+    }
+    this.#isFirstSealed = true;
+    this.#log({
+      event: "batch.sealed",
+      batchNumber,
+      blocks: blocks.length,
+      transactions: blocks.reduce((sum, each) => sum + each.block.transactions.length, 0),
+      rawBytes: raw.length,
+      compressedBytes: size,
+      reason: batch.reason,
+      lastBlock: blocks.at(-1)!.block,
+      passes: attempt.passes + 1,
+    });
+    return true;
+  }
+
+  async #takeBack(attempt: Attempt): Promise<void> {
+    const blocks = this.#line.takeBack().flatMap((each) => each.blocks);
+    this.#waiting = [...blocks, ...this.#waiting];
+    this.#waitingBytes += rawSize(blocks);
+    this.#attempt = attempt;
+    await this.#line.settled();
   }
 
   #refuseIfClosed(): void {
@@ -353,25 +440,4 @@ function backwards(before: L2Block, block: L2Block): SourceError {
     `Cannot take block ${named(block)}: it is older than block ${named(before)} before it`,
     { details: { block: block.number, timestamp: block.timestamp, before: before.timestamp } },
   );
-}
-
-function checkedConfig(config: PipelineConfig): PipelineConfig {
-  const bounds: Record<keyof PipelineConfig, readonly [number, number]> = {
-    batchIntervalMs: [0, Number.MAX_SAFE_INTEGER],
-    maxBatchBytes: [1, Number.MAX_SAFE_INTEGER],
-    minBatchBytes: [0, Number.MAX_SAFE_INTEGER],
-    maxBlocksPerBatch: [1, MAX_U16],
-    targetRawBytes: [1, MAX_RAW_BATCH_BYTES],
-    maxPendingBytes: [1, Number.MAX_SAFE_INTEGER],
-  };
-  for (const key of Object.keys(bounds) as (keyof PipelineConfig)[]) {
-    const [least, most] = bounds[key];
-    if (Number.isInteger(config[key]) && config[key] >= least && config[key] <= most) continue;
-    throw new ConfigError(
-      "Invalid",
-      `Cannot use ${key} ${config[key]}: need a whole number from ${least} to ${most}`,
-      { details: { key, value: config[key] } },
-    );
-  }
-  return config;
 }

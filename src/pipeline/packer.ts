@@ -26,17 +26,22 @@ export interface SizeLimits {
   readonly target: number;
   /** What the sink can take at all, for a block that alone is above the target. */
   readonly most: number;
+  /** What is paid for whole: the usable bytes of a blob, or the target itself. */
+  readonly unit: number;
 }
 
-/** Above this share of the target a smaller batch is not searched further: a pass costs more. */
-const GOOD_FILL = 0.98;
+/** What full means: a batch below this share of its blobs is looked at for a better end. */
+export const GOOD_FILL = 0.99;
+/** How often the largest limit, and each smaller one, is measured before what is known must do. */
+const MAX_MEASURES = { largest: 12, smaller: 3 };
 
 /** The limits in bytes; `maxBatchBytes` counts whole blobs where the sink posts blobs. */
 export async function sizeLimits(sink: BatchSink, config: PipelineConfig): Promise<SizeLimits> {
   const most = await sink.capacity();
   const blobs = Math.max(1, Math.floor(config.maxBatchBytes / BLOB_SIZE));
   const inBlobs = sink.blobBytes === undefined ? most : blobs * sink.blobBytes;
-  return { target: Math.min(config.maxBatchBytes, inBlobs, most), most };
+  const target = Math.min(config.maxBatchBytes, inBlobs, most);
+  return { target, most, unit: Math.min(sink.blobBytes ?? target, target) };
 }
 
 /**
@@ -56,42 +61,100 @@ export function longestRun(waiting: readonly WaitingBlock[], config: PipelineCon
   return waiting.length;
 }
 
+/** Where a batch is to end. */
+export interface Cut {
+  readonly count: number;
+  /** What it is thought to compress to. */
+  readonly size: number;
+}
+
 /**
- * Finds the most of the first `count` blocks whose compressed batch is within the limits, by asking
- * `sealFirst` for a guess, correcting the guess by the result, and halving what is left where that does
- * not settle it.
+ * Where to end a batch of the first `run` blocks at most: behind all of them where they fit, or at the
+ * largest number of units of which the last is full to {@link GOOD_FILL}, or else where the fill is best.
+ * Several full blobs are preferred to one, because bigger batches compress better.
  *
- * @throws {PipelineError} `BlockTooLarge` where one block alone is above what the sink takes
+ * @param margin share of a limit that is left free
+ * @param measure what the first blocks will compress to, as well as it can be told; asked a few times
  */
-export async function fitWithin<Sealed extends { readonly data: Uint8Array }>(
+export async function planCut(
   waiting: readonly WaitingBlock[],
-  count: number,
+  run: number,
   limits: SizeLimits,
-  sealFirst: (count: number) => Promise<Sealed>,
-  firstGuess: number = count,
-): Promise<{ readonly count: number; readonly sealed: Sealed }> {
-  let best: { count: number; sealed: Sealed } | undefined;
-  let tooMany = count + 1;
-  let guess = Math.max(1, Math.min(count, firstGuess));
-  for (let pass = 1;; pass++) {
-    const sealed = await sealFirst(guess);
-    const size = sealed.data.length;
-    if (size <= limits.target || (guess === 1 && size <= limits.most)) {
-      best = { count: guess, sealed };
-    } else if (guess === 1) {
-      throw blockTooLarge(waiting[0]!.block, size, limits.most);
-    } else {
-      tooMany = guess;
+  margin: number,
+  measure: (count: number) => Promise<number>,
+): Promise<Cut> {
+  const search = new CutSearch(waiting, run, measure);
+  const whole = { count: run, size: await search.sizeOf(run) };
+  if (run === 1 || whole.size <= limits.target * (1 - margin)) return whole;
+
+  let best: (Cut & { readonly fill: number }) | undefined;
+  const most = Math.max(1, Math.floor(limits.target / limits.unit));
+  for (let units = most; units > 0; units--) {
+    const limit = units * limits.unit;
+    const measures = units === most ? MAX_MEASURES.largest : MAX_MEASURES.smaller;
+    const count = await search.mostWithin(limit * (1 - margin), limit * GOOD_FILL, measures);
+    if (count === 0) continue;
+    const size = await search.sizeOf(count);
+    const fill = size / limit;
+    if (fill >= GOOD_FILL) return { count, size };
+    if (!best || fill > best.fill) best = { count, size, fill };
+  }
+  return best ?? { count: 1, size: await search.sizeOf(1) };
+}
+
+/** Sizes of the first blocks: those measured, and by them a guess at the others. */
+class CutSearch {
+  readonly #waiting: readonly WaitingBlock[];
+  readonly #run: number;
+  readonly #measure: (count: number) => Promise<number>;
+  readonly #known = new Map<number, number>([[0, 0]]);
+
+  constructor(
+    waiting: readonly WaitingBlock[],
+    run: number,
+    measure: (count: number) => Promise<number>,
+  ) {
+    this.#waiting = waiting;
+    this.#run = run;
+    this.#measure = measure;
+  }
+
+  async sizeOf(count: number): Promise<number> {
+    const size = this.#known.get(count) ?? await this.#measure(count);
+    this.#known.set(count, size);
+    return size;
+  }
+
+  /** The most that come to at most `limit`, or fewer that come to `enough`; 0 where none are found. */
+  async mostWithin(limit: number, enough: number, maxMeasures: number): Promise<number> {
+    for (let measures = 0;; measures++) {
+      const [fits, tooMany] = this.#bracket(limit);
+      const isEnough = this.#known.get(fits)! >= enough;
+      if (isEnough || tooMany - fits <= 1 || measures >= maxMeasures) return fits;
+      const guess = measures < 4 ? this.#guess(fits, tooMany, limit) : (fits + tooMany) >> 1;
+      await this.sizeOf(Math.max(fits + 1, Math.min(tooMany - 1, guess)));
     }
-    const fewest = best?.count ?? 0;
-    if (
-      best && (tooMany - fewest <= 1 || size >= limits.target * GOOD_FILL && best.count === guess)
-    ) {
-      return best;
+  }
+
+  /** The most known to fit, and the fewest above them known not to. */
+  #bracket(limit: number): [number, number] {
+    let fits = 0;
+    let tooMany = this.#run + 1;
+    for (const [count, size] of this.#known) if (size <= limit) fits = Math.max(fits, count);
+    for (const [count, size] of this.#known) {
+      if (size > limit && count > fits) tooMany = Math.min(tooMany, count);
     }
-    const byRatio = countWithin(waiting, rawSize(waiting, guess) * limits.target / size);
-    const byHalf = Math.floor((fewest + tooMany) / 2);
-    guess = Math.max(fewest + 1, Math.min(tooMany - 1, pass < 4 ? byRatio : byHalf));
+    return [fits, tooMany];
+  }
+
+  /** By raw bytes, on the line between the two. */
+  #guess(fits: number, tooMany: number, limit: number): number {
+    const from = rawSize(this.#waiting, fits);
+    const to = rawSize(this.#waiting, Math.min(tooMany, this.#run));
+    const low = this.#known.get(fits)!;
+    const high = this.#known.get(tooMany);
+    if (high === undefined) return (fits + tooMany) >> 1;
+    return countWithin(this.#waiting, from + (limit - low) * (to - from) / (high - low));
   }
 }
 
@@ -115,7 +178,8 @@ export function countWithin(waiting: readonly WaitingBlock[], rawBytes: number):
   return waiting.length;
 }
 
-function blockTooLarge(block: L2Block, size: number, max: number): PipelineError {
+/** The error for a block that no batch can hold. */
+export function blockTooLarge(block: L2Block, size: number, max: number): PipelineError {
   const name = block.number ?? `of timestamp ${block.timestamp}`;
   return new PipelineError(
     "BlockTooLarge",

@@ -235,19 +235,19 @@ test("BatcherPipeline keeps more than 65535 waiting blocks and truncates no coun
 });
 
 test("BatcherPipeline asks for no more blocks while too much waits", async () => {
-  const { clock, source, batcher } = worldOf(plainBlocks(3, { size: 93 }), {
-    config: { maxPendingBytes: 250, maxBlocksPerBatch: 1 },
+  const { clock, source, batcher } = worldOf(plainBlocks(6, { size: 93 }), {
+    config: { maxPendingBytes: 250, maxBlocksPerBatch: 4 },
     faults: { submit: [down, down, down] },
   });
-  await rejects(batcher.tick(), down); // One is sealed, two of 100 bytes wait.
-  source.push(...plainBlocks(2, { first: 3, size: 93 }));
+  await rejects(batcher.tick(), down); // Four are sealed, two of 100 bytes wait.
+  source.push(...plainBlocks(1, { first: 6, size: 93 }));
   await rejects(batcher.tick(), down);
-  equal(batcher.pendingBlocks, 5);
-  source.push(...plainBlocks(2, { first: 5, size: 93 }));
+  equal(batcher.pendingBlocks, 7);
+  source.push(...plainBlocks(2, { first: 7, size: 93 }));
   await rejects(batcher.tick(), down);
-  equal(batcher.pendingBlocks, 5);
+  equal(batcher.pendingBlocks, 7);
   for (let index = 0; index < 10; index++) {
-    clock.advance(1000);
+    clock.advance(2000);
     await batcher.tick();
   }
   equal(batcher.pendingBlocks, 0);

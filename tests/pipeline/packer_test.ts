@@ -1,14 +1,9 @@
-import {
-  deepStrictEqual as deepEqual,
-  ok,
-  rejects,
-  strictEqual as equal,
-} from "node:assert/strict";
+import { deepStrictEqual as deepEqual, ok, strictEqual as equal } from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { PIPELINE_DEFAULTS } from "../../src/config.ts";
 import { MemoryL1 } from "../../src/local/memory.ts";
-import { fitWithin, longestRun, rawSize, sizeLimits } from "../../src/pipeline/packer.ts";
+import { longestRun, planCut, rawSize, sizeLimits } from "../../src/pipeline/packer.ts";
 import type { L2Block } from "../../src/types.ts";
 import { encodedBlockSize } from "../../src/wire/batch.ts";
 import { plainBlocks, withMembers } from "../helpers.ts";
@@ -45,17 +40,17 @@ test("sizeLimits() reads 128 KiB as one full blob where the sink takes blobs", a
   };
   for (const [maxBatchBytes, target] of Object.entries(targets)) {
     const limits = await sizeLimits(blobs, configWith({ maxBatchBytes: Number(maxBatchBytes) }));
-    deepEqual(limits, { target, most: 780_264 }, maxBatchBytes);
+    deepEqual(limits, { target, most: 780_264, unit: Math.min(130_044, target) }, maxBatchBytes);
   }
 });
 
 test("sizeLimits() takes bytes as they are without blobs, but no more than the sink does", async () => {
   const limits = (maxBatchBytes: number) => sizeLimits(calldata, configWith({ maxBatchBytes }));
-  deepEqual(await limits(50_000), { target: 50_000, most: 120_000 });
-  deepEqual(await limits(128 * KIB), { target: 120_000, most: 120_000 });
+  deepEqual(await limits(50_000), { target: 50_000, most: 120_000, unit: 50_000 });
+  deepEqual(await limits(128 * KIB), { target: 120_000, most: 120_000, unit: 120_000 });
 
   const narrow = withMembers(blobs, { capacity: () => Promise.resolve(1000) });
-  deepEqual(await sizeLimits(narrow, PIPELINE_DEFAULTS), { target: 1000, most: 1000 });
+  deepEqual(await sizeLimits(narrow, PIPELINE_DEFAULTS), { target: 1000, most: 1000, unit: 1000 });
 });
 
 test("longestRun() ends where count, time or raw size do", () => {
@@ -86,54 +81,48 @@ test("longestRun() keeps a batch within what readers decompress", () => {
   equal(longestRun([{ block, size: 90 * KIB * KIB, takenAtMs: 0 }], PIPELINE_DEFAULTS), 1);
 });
 
-test("fitWithin() gives the most blocks that fit, or nearly", async () => {
+test("planCut() ends where whole units are full, or where no more blocks fit", async () => {
   const anyCase = fc.record({
     sizes: fc.array(fc.integer({ min: 4, max: 400 }), { minLength: 1, maxLength: 60 }),
     // Compressed bytes for each raw byte, by block: blocks may differ much.
     shares: fc.array(fc.double({ min: 0.05, max: 1, noNaN: true }), { minLength: 1, maxLength: 7 }),
-    target: fc.integer({ min: 20, max: 4000 }),
+    unit: fc.integer({ min: 20, max: 2000 }),
+    units: fc.integer({ min: 1, max: 6 }),
+    margin: fc.constantFrom(0, 0.002, 0.02),
   });
-  await fc.assert(fc.asyncProperty(anyCase, async ({ sizes, shares, target }) => {
+  await fc.assert(fc.asyncProperty(anyCase, async ({ sizes, shares, unit, units, margin }) => {
     const block = { timestamp: 1n, transactions: [] };
     const waiting = sizes.map((size) => ({ block, size, takenAtMs: 0 }));
     const sizeOf = (count: number) =>
-      Math.ceil(
-        sizes.slice(0, count).reduce(
-          (sum, size, index) => sum + size * shares[index % shares.length]!,
-          10,
-        ),
-      );
-    let passes = 0;
-    const { count, sealed } = await fitWithin(
-      waiting,
-      waiting.length,
-      { target, most: 10_000 },
-      (count) => {
-        passes += 1;
-        return Promise.resolve({ data: new Uint8Array(sizeOf(count)) });
-      },
-    );
-    equal(sealed.data.length, sizeOf(count));
-    if (sizeOf(1) > target) return equal(count, 1);
-    ok(sizeOf(count) <= target);
-    ok(
-      count === waiting.length || sizeOf(count + 1) > target || sizeOf(count) >= 0.98 * target,
-      `${count} blocks of ${sizeOf(count)} bytes for ${target}`,
-    );
-    ok(passes <= 10, `${passes} passes`);
+      sizes.slice(0, count).reduce((sum, size, at) => sum + size * shares[at % shares.length]!, 10);
+    let measures = 0;
+    const target = units * unit;
+    const limits = { target, most: 10_000, unit };
+    const { count, size } = await planCut(waiting, waiting.length, limits, margin, (count) => {
+      measures += 1;
+      return Promise.resolve(sizeOf(count));
+    });
+    ok(measures <= 30, `${measures} measures`);
+    equal(size, sizeOf(count));
+    if (sizeOf(1) > unit) return ok(count >= 1);
+    ok(size <= target * (1 - margin));
+    const isFull = size >= 0.99 * unit * Math.ceil(size / unit);
+    const isLast = count === waiting.length ||
+      sizeOf(count + 1) > unit * Math.ceil(size / unit) * (1 - margin);
+    ok(isFull || isLast, `${count} blocks of ${size} bytes for ${units} of ${unit}`);
   }));
 });
 
-test("fitWithin() posts a block that alone is above the target, but not above what the sink takes", async () => {
-  const waiting = waitingFor(plainBlocks(3, { size: 500 }));
-  const sealFirst = (count: number) =>
-    Promise.resolve({ data: new Uint8Array(rawSize(waiting, count)) });
-  const alone = await fitWithin(waiting, 3, { target: 100, most: 507 }, sealFirst);
-  equal(alone.count, 1);
-  await rejects(fitWithin(waiting, 3, { target: 100, most: 506 }, sealFirst), {
-    name: "PipelineError",
-    code: "BlockTooLarge",
-    kind: "critical",
-    message: /block of timestamp 1000: alone it compresses to 507 bytes, the sink takes 506/,
-  });
+test("planCut() gives several full blobs rather than one, and one rather than several half full", async () => {
+  const planned = async (size: number, count: number) => {
+    const waiting = waitingFor(plainBlocks(count, { size: size - 7 }));
+    const limits = { target: 6000, most: 6000, unit: 1000 };
+    const measure = (count: number) => Promise.resolve(rawSize(waiting, count));
+    return (await planCut(waiting, count, limits, 0, measure)).count;
+  };
+  equal(await planned(100, 100), 60); // Six are full.
+  equal(await planned(100, 59), 59); // Everything fits.
+  equal(await planned(430, 100), 9); // 3870 of 4000; 5590 of 6000 and 4730 of 5000 are less full.
+  equal(await planned(995, 100), 6);
+  equal(await planned(1660, 100), 3); // 4980 of 5000, and only 4980 of 6000.
 });
