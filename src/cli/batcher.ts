@@ -33,7 +33,7 @@ import {
   JSON_FLAG,
   textOf,
 } from "./command.ts";
-import { COMPRESSION_FLAGS, compressorFrom } from "./compression.ts";
+import { COMPRESSION_FLAGS, compressorFrom, estimatorFor } from "./compression.ts";
 import {
   addressesOf,
   BATCHER_FLAG,
@@ -152,6 +152,7 @@ async function runBatcher(flags: FlagValues): Promise<number> {
     {
       source,
       compressor: settings.compressor,
+      ...estimatorFor(settings.compressor),
       sink: new InboxSink(l1, sinkOptions),
       clock: systemClock,
       random: systemRandom,

@@ -80,6 +80,10 @@ export class BrotliCompressor implements Compressor {
     this.#estimate = new RatioEstimate(initialRatio(level));
   }
 
+  get level(): number {
+    return this.#level;
+  }
+
   /** Level 11, window 22: the seed's default. */
   static maxCompression(): BrotliCompressor {
     return new BrotliCompressor({ level: MAX_LEVEL });

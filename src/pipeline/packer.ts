@@ -30,8 +30,8 @@ export interface SizeLimits {
   readonly unit: number;
 }
 
-/** What full means: a batch below this share of its blobs is looked at for a better end. */
-export const GOOD_FILL = 0.99;
+/** What full means: 0.99 of whole blobs, and a little more since an estimate can be too high. */
+export const GOOD_FILL = 0.993;
 /** How often the largest limit, and each smaller one, is measured before what is known must do. */
 const MAX_MEASURES = { largest: 12, smaller: 3 };
 

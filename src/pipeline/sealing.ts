@@ -41,21 +41,23 @@ export function firstAttempt(first: WaitingBlock): Attempt {
 }
 
 /** How a result compares with what was planned. */
-export type Fit = "fits" | "too large" | "too small";
+export type Fit = "fits" | "too large" | "too small" | "spilled";
 
 /** Below this share of the estimate, a batch cut for its size is planned again. */
 const FAR_OFF = 0.9;
-/** Results that are thrown away for being too small, and those after which the search goes by halves. */
+/** Results that are thrown away though they could be posted, and those after which halves are tried. */
 const MAX_TRIES = 3;
 
-/** Whether `size` is what was hoped for; a block alone may have what the sink takes. */
-export function fitOf(
-  { blocks, limits, estimated, reason, attempt }: BatchInLine,
-  size: number,
-): Fit {
+/**
+ * Whether `size` is what was hoped for. A block alone may have what the sink takes. A batch that was cut
+ * to fill its blobs must not begin one more for a few bytes, nor leave much of the last one empty.
+ */
+export function fitOf(batch: BatchInLine, size: number): Fit {
+  const { blocks, limits, estimated, reason, attempt } = batch;
   if (size > (blocks.length === 1 ? limits.most : limits.target)) return "too large";
-  const isFarOff = reason === "full" && size < FAR_OFF * estimated;
-  return isFarOff && attempt.tries < MAX_TRIES ? "too small" : "fits";
+  if (reason !== "full" || attempt.tries >= MAX_TRIES || blocks.length === 1) return "fits";
+  if (Math.ceil(size / limits.unit) > Math.ceil(estimated / limits.unit)) return "spilled";
+  return size < FAR_OFF * estimated ? "too small" : "fits";
 }
 
 /** What was learnt of a batch that goes back. */

@@ -9,8 +9,8 @@
  */
 import type { Compressor } from "../ports.ts";
 
-/** Real bytes for one at the cheap level, while nothing is known: rather too many than too few. */
-const FIRST_FACTOR = 0.98;
+/** Real bytes for one at the cheap level, while nothing is known: that of big batches at level 5. */
+const FIRST_FACTOR = 0.973;
 /** Cheap bytes that the first factor weighs: a quarter of a blob. */
 const FIRST_WEIGHT = 32 * 1024;
 /** What was learnt this many cheap bytes ago counts half: about one batch of six blobs. */
@@ -37,9 +37,9 @@ export class SizeEstimate {
     this.#share = 1 / this.#ratio;
   }
 
-  /** False while there is only a guess at a ratio, which may be wrong by a factor. */
+  /** False while there is only a guess: several batches planned by it would all be wrong. */
   get isTrusted(): boolean {
-    return this.#hasLearnt || this.#estimator !== undefined;
+    return this.#hasLearnt;
   }
 
   /** Compressed bytes for one raw byte, by the last measure. */

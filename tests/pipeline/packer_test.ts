@@ -106,7 +106,7 @@ test("planCut() ends where whole units are full, or where no more blocks fit", a
     equal(size, sizeOf(count));
     if (sizeOf(1) > unit) return ok(count >= 1);
     ok(size <= target * (1 - margin));
-    const isFull = size >= 0.99 * unit * Math.ceil(size / unit);
+    const isFull = size >= 0.993 * unit * Math.ceil(size / unit);
     const isLast = count === waiting.length ||
       sizeOf(count + 1) > unit * Math.ceil(size / unit) * (1 - margin);
     ok(isFull || isLast, `${count} blocks of ${size} bytes for ${units} of ${unit}`);
