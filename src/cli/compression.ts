@@ -3,11 +3,9 @@
  *
  * @module
  */
-import { BrotliCompressor } from "../compress/brotli.ts";
-import { FORMATS } from "../compress/formats.ts";
-import { NoopCompressor } from "../compress/noop.ts";
-import { ZstdCompressor } from "../compress/zstd.ts";
+import { type CompressorOptions, createCompressor, FORMATS } from "../compress/formats.ts";
 import { CompressionError, ConfigError } from "../errors.ts";
+import { CompressorPool } from "../local/compressor_pool.ts";
 import type { Compressor } from "../ports.ts";
 import { type Flag, type FlagValues, textOf } from "./command.ts";
 import { parseChoice, parseCount } from "./options.ts";
@@ -26,15 +24,24 @@ export const COMPRESSION_FLAGS: readonly Flag[] = [
  * @throws {ConfigError} `Usage` for what is not to be had
  */
 export function compressorFrom(flags: FlagValues): Compressor {
+  return orUsage(() => createCompressor(compressorOptions(flags)));
+}
+
+/** The same in a thread of its own, so that signals and the log do not wait for level 11. */
+export function compressorInWorker(flags: FlagValues): Compressor {
+  return orUsage(() => new CompressorPool(compressorOptions(flags), { workers: 1 }));
+}
+
+function orUsage<T>(make: () => T): T {
   try {
-    return makeCompressor(flags);
+    return make();
   } catch (cause) {
     if (!(cause instanceof CompressionError)) throw cause;
     throw new ConfigError("Usage", cause.message, { cause });
   }
 }
 
-function makeCompressor(flags: FlagValues): Compressor {
+function compressorOptions(flags: FlagValues): CompressorOptions {
   const number = (name: string) => {
     const text = textOf(flags, name);
     return text === undefined ? undefined : parseCount(`--${name}`, text, 0, 99);
@@ -42,16 +49,14 @@ function makeCompressor(flags: FlagValues): Compressor {
   const level = number("level");
   const windowSize = number("window");
   const engine = parseChoice("--engine", textOf(flags, "engine") ?? "wasm", ["wasm", "native"]);
-  switch (parseChoice("--compressor", textOf(flags, "compressor") ?? "brotli", FORMATS)) {
+  const atLevel = level === undefined ? {} : { level };
+  const format = parseChoice("--compressor", textOf(flags, "compressor") ?? "brotli", FORMATS);
+  switch (format) {
     case "brotli":
-      return new BrotliCompressor({
-        engine,
-        ...(level === undefined ? {} : { level }),
-        ...(windowSize === undefined ? {} : { windowSize }),
-      });
+      return { format, engine, ...atLevel, ...(windowSize === undefined ? {} : { windowSize }) };
     case "zstd":
-      return new ZstdCompressor(level === undefined ? {} : { level });
+      return { format, ...atLevel };
     case "none":
-      return new NoopCompressor();
+      return { format };
   }
 }

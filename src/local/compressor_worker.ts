@@ -6,8 +6,12 @@
  */
 import { parentPort } from "node:worker_threads";
 import { type CompressorOptions, createCompressor } from "../compress/formats.ts";
-import { CompressionError, type CompressionErrorCode, type ErrorDetails } from "../errors.ts";
-import type { ErrorKind } from "../errors.ts";
+import {
+  CompressionError,
+  type CompressionErrorCode,
+  type ErrorDetails,
+  type ErrorKind,
+} from "../errors.ts";
 
 /** What this side is told. */
 export interface CompressionRequest {

@@ -8,8 +8,11 @@ import { MAX_RAW_BATCH_BYTES, PIPELINE_DEFAULTS, type PipelineConfig } from "../
 import {
   CompressionError,
   ConfigError,
+  describeError,
   isRetryable,
+  MontanaError,
   PipelineError,
+  SinkError,
   SourceError,
 } from "../errors.ts";
 import type {
@@ -196,17 +199,19 @@ export class BatcherPipeline {
   /** Takes new blocks; gives back a temporary error, so that what waits already can still go. */
   async #collect(): Promise<unknown> {
     if (this.#waitingBytes >= this.#config.maxPendingBytes) return undefined;
+    let blocks: readonly L2Block[];
     try {
-      const blocks = await this.#source.pendingBlocks();
+      blocks = await this.#source.pendingBlocks();
       this.#take(blocks);
-      if (blocks.length > 0) this.#log({ event: "blocks.taken", blocks });
-      return undefined;
-    } catch (error) {
+    } catch (cause) {
+      const error = asSourceError(cause);
       this.#log({ event: "source.failed", error });
       if (isRetryable(error)) return error;
       this.#broken = error;
       throw error;
     }
+    if (blocks.length > 0) this.#log({ event: "blocks.taken", blocks });
+    return undefined;
   }
 
   #take(blocks: readonly L2Block[]): void {
@@ -311,7 +316,8 @@ export class BatcherPipeline {
     let receipt: SubmissionReceipt;
     try {
       receipt = await this.#sink.submit({ batchNumber: batch.batchNumber, data: batch.data });
-    } catch (error) {
+    } catch (cause) {
+      const error = asSinkError(cause);
       this.#log({ event: "batch.failed", batchNumber: batch.batchNumber, error });
       throw error;
     }
@@ -344,6 +350,19 @@ export class BatcherPipeline {
     this.#running = next.catch(() => {});
     return next;
   }
+}
+
+/** What is not of our families comes from a library below a port: it is asked again. */
+function asSourceError(cause: unknown): MontanaError {
+  if (cause instanceof MontanaError) return cause;
+  const message = `Cannot ask the source for blocks: ${describeError(cause)}`;
+  return new SourceError("Connection", message, { cause });
+}
+
+/** As {@link asSourceError}; submitting the same batch again is safe. */
+function asSinkError(cause: unknown): MontanaError {
+  if (cause instanceof MontanaError) return cause;
+  return new SinkError("Connection", `Cannot submit: ${describeError(cause)}`, { cause });
 }
 
 function backwards(before: L2Block, block: L2Block): SourceError {

@@ -9,7 +9,8 @@ import { failed, hasNoTrace, run, start, succeeded } from "./montana.ts";
 
 const LINES = linesOf(sourceText(33));
 /** Batches of ten; what is less waits for more, or for the end. */
-const BATCHER = "batcher --l2 blocks.jsonl --l1 l1 --max-blocks-per-batch 10 --batch-interval 1h";
+const BATCHER =
+  "batcher --l2 blocks.jsonl --l1 l1 --max-blocks-per-batch 10 --batch-interval 1h --compressor none";
 const DERIVER = "deriver --l1 l1 --out derived.jsonl --poll-interval 10ms";
 
 for (const signal of ["SIGTERM", "SIGINT"] as const) {
@@ -132,8 +133,9 @@ test("montana batcher ends at a signal while its source lacks what L1 has", asyn
     succeeded(await run(`${BATCHER} --once`, { cwd }));
     await using batcher = start("batcher --l2 - --l1 l1 --log-level debug", { cwd, stdin: "open" });
     batcher.feed(joinLines(LINES.slice(0, 5)));
-    // Nothing is said while it waits: it listens as soon as it runs.
-    await new Promise((resolve) => setTimeout(resolve, 500));
+    await batcher.untilSaid(
+      "waiting for the source: L1 holds a block of timestamp 1010, in batch 0",
+    );
     batcher.send("SIGTERM");
     await batcher.untilSaid("SIGTERM: ");
     succeeded(await batcher.ended);
