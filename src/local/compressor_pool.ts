@@ -118,10 +118,8 @@ export class CompressorPool implements Compressor, AsyncDisposable {
     return this.#pool.close();
   }
 
-  /** As `close()`. */
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.close();
-  }
+  /** As `close()`. A property, because the declarations of a package name such a method twice. */
+  readonly [Symbol.asyncDispose]: () => Promise<void> = () => this.close();
 }
 
 /** One compressor of the workers of a pool. */

@@ -188,6 +188,12 @@ test("montana refuses a --data-dir that belongs to another L1", async () => {
     failed(await run("deriver --l1 l1 --out o --once --data-dir data", { cwd }), 1, error);
     await holdsBlocks(join(cwd, "l1"), 9);
 
+    for (const name of ["inbox", "batcher"]) {
+      const flags = `--l1 l1-other --data-dir data --${name} 0x${"11".repeat(20)}`;
+      const used = new RegExp(`Usage: Cannot use --${name} 0x(11){20} with --data-dir data`);
+      failed(await run(`${other} ${flags}`, { cwd }), 2, used);
+      failed(await run(`deriver --out o --once ${flags}`, { cwd }), 2, used);
+    }
     const elsewhere = await run("deriver --l1 l1-other --out p --once --data-dir data", { cwd });
     failed(
       elsewhere,

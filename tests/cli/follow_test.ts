@@ -143,6 +143,41 @@ test("montana batcher ends at a signal while its source lacks what L1 has", asyn
   });
 });
 
+test("montana batcher ends by itself when standard input ends", async () => {
+  await withDirectory(async (cwd) => {
+    const args = "batcher --l2 - --l1 l1 --batch-interval 1h --log-level debug";
+    await using batcher = start(args, { cwd, stdin: "open" });
+    batcher.feed(joinLines(LINES.slice(0, 3)));
+    await batcher.untilSaid("took 3 blocks");
+    batcher.feed(joinLines(LINES.slice(3, 5)), { end: true });
+    match(succeeded(await batcher.ended), /^posted 1 batch, 5 blocks/);
+  });
+});
+
+test("montana batcher that is not alone stops, and no block is lost or doubled", async () => {
+  await withDirectory(async (cwd) => {
+    const source = join(cwd, "blocks.jsonl");
+    await writeFile(source, joinLines(LINES.slice(0, 10)));
+    // The bytes of their batches differ, or one would not be in the other's way.
+    await using one = start(BATCHER, { cwd });
+    await one.untilSaid("batch 0: 10 blocks");
+    await using two = start(BATCHER.replace("none", "zstd"), { cwd });
+    await two.untilSaid("going on with batch 1, after 10 blocks");
+    await appendFile(source, joinLines(LINES.slice(10)));
+    const first = await Promise.race([one.ended, two.ended]);
+    failed(first, 1, /TxFailed: Cannot post batch \d: somebody else posted batch \d in L1 block/);
+    one.send("SIGTERM");
+    two.send("SIGTERM");
+    const codes = (await Promise.all([one.ended, two.ended])).map(({ code }) => code).sort();
+    // The other one has nobody in its way any more.
+    equal(codes.join(), "0,1");
+    succeeded(await run(`${BATCHER} --once`, { cwd }));
+    await holdsBlocks(join(cwd, "l1"), 33);
+    succeeded(await run(`${DERIVER} --once`, { cwd }));
+    await sameBlocks(join(cwd, "derived.jsonl"), source);
+  });
+});
+
 test("montana batcher stops at once at a second signal, and can be started again", async () => {
   await withDirectory(async (cwd) => {
     const source = join(cwd, "blocks.jsonl");
