@@ -141,12 +141,13 @@ const pipeline = (host: string) => `
 const pool = (host: string) => `
   import { CompressorPool } from "http://${host}/src/local/compressor_pool.ts";
 
-  await using pool = new CompressorPool({ format: "brotli", level: 5 }, { workers: 2 });
+  const pool = new CompressorPool({ format: "brotli", level: 5 }, { workers: 2 });
   const lengths = [1000, 2000].map(async (length) => {
     const compressed = await pool.compress(new Uint8Array(length));
     return (await pool.decompress(compressed)).length;
   });
   console.log((await Promise.all(lengths)).join());
+  await pool.close();
 `;
 
 const skip = whyNot("mod.ts by URL", deno);

@@ -25,14 +25,14 @@ const SLOWEST_BYTES_PER_MS = 50;
  * many run at once as there are workers and room in bytes, the others in the order of the calls.
  *
  * Workers are started when there is work for them. A pool left open keeps no process alive; call
- * `close()`, or declare it with `await using`, to have the memory back.
+ * `close()` to have the memory back.
  *
  * @example
  * ```ts
  * import { CompressorPool } from "https://example.com/montana/v0.1.0/mod.ts";
  * import { deepEqual, rejects } from "node:assert/strict";
  *
- * await using pool = new CompressorPool({ format: "brotli", level: 11 }, { workers: 2 });
+ * const pool = new CompressorPool({ format: "brotli", level: 11 }, { workers: 2 });
  * const batch = new Uint8Array(1000);
  * const [first] = await Promise.all([pool.compress(batch), pool.compress(new Uint8Array(2000))]);
  * deepEqual(await pool.decompress(first), batch);
@@ -42,9 +42,10 @@ const SLOWEST_BYTES_PER_MS = 50;
  * deepEqual(await pool.decompress(await faster.compress(batch)), batch);
  *
  * await rejects(pool.decompress(Uint8Array.of(1, 2, 3)), { code: "Corrupted" });
+ * await pool.close();
  * ```
  */
-export class CompressorPool implements Compressor, AsyncDisposable {
+export class CompressorPool implements Compressor {
   readonly name: string;
   readonly format: number;
   readonly #options: CompressorOptions;
@@ -117,9 +118,6 @@ export class CompressorPool implements Compressor, AsyncDisposable {
   close(): Promise<void> {
     return this.#pool.close();
   }
-
-  /** As `close()`. A property, because the declarations of a package name such a method twice. */
-  readonly [Symbol.asyncDispose]: () => Promise<void> = () => this.close();
 }
 
 /** One compressor of the workers of a pool. */

@@ -22,8 +22,8 @@ async function withPool<T>(
   action: (pool: CompressorPool) => Promise<T>,
   workers = 2,
 ): Promise<T> {
-  await using pool = new CompressorPool(compressor, { workers });
-  return await action(pool);
+  const pool = new CompressorPool(compressor, { workers });
+  return await action(pool).finally(() => pool.close());
 }
 
 /** What an error says, less its stack. */

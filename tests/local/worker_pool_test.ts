@@ -35,7 +35,7 @@ async function withFaults(
   await withDirectory(async (directory) => {
     const losses: WorkerLoss[] = [];
     const onWorkerLost = (loss: WorkerLoss) => void losses.push(loss);
-    await using pool = new CompressorPool({ format: "none" }, {
+    const pool = new CompressorPool({ format: "none" }, {
       workerUrl,
       onWorkerLost,
       ...options,
@@ -43,7 +43,7 @@ async function withFaults(
     let files = 0;
     const path = () => join(directory, `${files++}`);
     const fault = (kind: Fault["kind"], times = 1) => faulty({ kind, times, path: path() });
-    await action({ pool, losses, fault, path });
+    await action({ pool, losses, fault, path }).finally(() => pool.close());
   });
 }
 
@@ -122,6 +122,7 @@ test("WorkerPool does a task whose worker died before those that came later", as
       pool.compress(new Uint8Array(1)).then(() => done.push("second")),
     ]);
     deepEqual(done, ["first", "second"]);
+    await pool.close();
   });
 });
 
@@ -208,7 +209,7 @@ test("WorkerPool has a task wait as long as others hold maxBytesInFlight", async
 
 test("WorkerPool counts what decompresses as the most that it can become", async () => {
   await withDirectory(async (directory) => {
-    await using pool = new CompressorPool(
+    const pool = new CompressorPool(
       { format: "none", maxDecompressedBytes: 1000 },
       { workers: 2, maxBytesInFlight: 1999, workerUrl },
     );
