@@ -81,7 +81,13 @@ export { fromHex, toHex } from "./src/wire/hex.ts";
 export { BrotliCompressor, type BrotliOptions } from "./src/compress/brotli.ts";
 export { ZstdCompressor, type ZstdOptions } from "./src/compress/zstd.ts";
 export { NoopCompressor } from "./src/compress/noop.ts";
-export { allCompressors, type FormatName, FORMATS } from "./src/compress/formats.ts";
+export {
+  allCompressors,
+  type CompressorOptions,
+  createCompressor,
+  type FormatName,
+  FORMATS,
+} from "./src/compress/formats.ts";
 export type { BoundOptions } from "./src/compress/bound.ts";
 
 export {
@@ -143,4 +149,6 @@ export {
   MemoryL1,
   SeededRandom,
 } from "./src/local/memory.ts";
+export { CompressorPool } from "./src/local/compressor_pool.ts";
+export type { WorkerPoolOptions } from "./src/local/worker_pool.ts";
 export { systemClock, systemRandom } from "./src/runtime.ts";

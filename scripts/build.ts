@@ -1,5 +1,9 @@
 /**
- * Makes the one executable: `deno task build [--with bun|deno] [--out FILE]`.
+ * Makes the executable: `deno task build [--target NAME …|--all] [--with bun|deno] [--out FILE]`.
+ *
+ * Without a target it is `dist/montana`, for this machine; with one it is `dist/montana-<target>`.
+ * `--all` makes every target, and `dist/SHA256SUMS` of those that could be made. A runtime for another
+ * machine is downloaded; where that fails, the others are made nevertheless and the exit code is 1.
  *
  * Bun comes first where both can be had, because what is shipped is then what was tested: every
  * machine has it from npm, the command-line tests run against its binary, and it leaves out what
@@ -12,11 +16,12 @@
 // deno-lint-ignore-file no-console -- what a script has to say goes to the terminal
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
-import { dirname, resolve } from "node:path";
+import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { basename, dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { BunMissing, findBun } from "./bun.ts";
+import { commitOfCheckout } from "./commit.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 
@@ -29,13 +34,34 @@ export function asBuilder(value: string | undefined): Builder | undefined {
   throw new Error(`Cannot use --with ${value}: expected bun or deno`);
 }
 
+/** What can be made anywhere, each with its name for `deno compile`. */
+const TARGETS = {
+  "linux-x64": "x86_64-unknown-linux-gnu",
+  "linux-arm64": "aarch64-unknown-linux-gnu",
+  "darwin-arm64": "aarch64-apple-darwin",
+} as const;
+
+/** A machine other than this one, or this one by its name. */
+export type Target = keyof typeof TARGETS;
+
+/** The value of `--target`. */
+export function asTarget(value: string): Target {
+  if (Object.hasOwn(TARGETS, value)) return value as Target;
+  throw new Error(`Cannot use --target ${value}: expected ${Object.keys(TARGETS).join(", ")}`);
+}
+
 /** What to make. */
 export interface BuildOptions {
-  /** The file to write. */
-  readonly out?: string;
+  /** The file to write; `dist/montana`, or with a target `dist/montana-<target>`, otherwise. */
+  readonly out?: string | undefined;
+  /** The machine to make it for; this one otherwise. */
+  readonly target?: Target | undefined;
   /** Insists on one; otherwise Bun, then Deno. */
   readonly with?: Builder | undefined;
 }
+
+/** Modules that run in threads: found by name, not by import, so each is named to the builder. */
+const WORKERS = ["src/local/compressor_worker.ts"];
 
 /** What was made, with what. */
 export interface Build {
@@ -55,19 +81,20 @@ export class NoBuilder extends Error {
  * @throws {Error} when the build itself fails
  */
 export function build(options: BuildOptions = {}): Build {
-  const out = resolve(options.out ?? `${root}/dist/montana`);
+  const { target } = options;
+  const out = resolve(options.out ?? join(root, "dist", target ? `montana-${target}` : "montana"));
   // Made beside and moved, so that a failed build leaves no file that looks like a good one.
   const made = `${out}.new`;
   mkdirSync(dirname(out), { recursive: true });
 
   let builder: string;
   try {
-    builder = options.with === "deno" ? withDeno(made) : withBun(made);
+    builder = options.with === "deno" ? withDeno(made, target) : withBun(made, target);
   } catch (error) {
     if (!(error instanceof BunMissing)) throw error;
     if (options.with === "bun") throw new NoBuilder(error.message);
     // Offline this takes a second to fail; where nothing answers, as long as its limit.
-    builder = withDeno(made, error.message);
+    builder = withDeno(made, target, error.message);
   }
 
   renameSync(made, out);
@@ -80,7 +107,7 @@ export function build(options: BuildOptions = {}): Build {
  * The two `--no-compile-autoload` flags matter: without them the executable runs what `.env` and the
  * `preload` of `bunfig.toml` in the current directory say.
  */
-function withBun(out: string): string {
+function withBun(out: string, target: Target | undefined): string {
   const bun = findBun();
   const os = process.platform === "win32" ? "windows" : process.platform;
   run(bun.path, [
@@ -89,12 +116,12 @@ function withBun(out: string): string {
     // Names stay as they are: errors are called by them.
     "--minify-whitespace",
     "--minify-syntax",
-    // What is imported by URL alone is never run in an executable, and Bun cannot find it.
-    "--external=npm:*",
     "--no-compile-autoload-dotenv",
     "--no-compile-autoload-bunfig",
-    `--target=bun-${os}-${process.arch}`,
+    `--define=MONTANA_COMMIT=${JSON.stringify(commitOfCheckout())}`,
+    `--target=bun-${target ?? `${os}-${process.arch}`}`,
     "cli.ts",
+    ...WORKERS,
     "--outfile",
     out,
   ]);
@@ -102,8 +129,8 @@ function withBun(out: string): string {
 }
 
 /** With `noBun`, a download that fails or takes too long means that nothing can build here. */
-function withDeno(out: string, noBun?: string): string {
-  const denoArgs = ["compile", "-A", "--no-check", "--node-modules-dir=none"];
+function withDeno(out: string, target: Target | undefined, noBun?: string): string {
+  const commit = `globalThis.MONTANA_COMMIT=${JSON.stringify(commitOfCheckout())}`;
   if (noBun !== undefined) {
     const probe = `${out}.probe`;
     const limit = { timeout: 30_000, stdio: "ignore" } as const;
@@ -114,7 +141,13 @@ function withDeno(out: string, noBun?: string): string {
       throw new NoBuilder(`${noBun}; and deno compile cannot download its base here`);
     }
   }
-  run(process.execPath, [...denoArgs, "--exclude-unused-npm", "-o", out, "cli.ts"]);
+  run(process.execPath, [
+    ...["compile", "-A", "--no-check", "--node-modules-dir=none", "--exclude-unused-npm"],
+    `--preload=data:text/javascript,${encodeURIComponent(commit)}`,
+    ...(target === undefined ? [] : [`--target=${TARGETS[target]}`]),
+    ...WORKERS.flatMap((path) => ["--include", path]),
+    ...["-o", out, "cli.ts"],
+  ]);
   return `deno compile ${process.versions["deno"]}`;
 }
 
@@ -131,17 +164,56 @@ function run(command: string, args: readonly string[]): void {
 ${stdout}${stderr}`);
 }
 
+/**
+ * Makes one after the other; of what cannot be made, says why, and goes on.
+ *
+ * @param sums file for the checksums of those that were made
+ * @returns whether all were
+ */
+export function buildAll(
+  builds: readonly BuildOptions[],
+  { sums, say = console.log }: { sums?: string | undefined; say?: (text: string) => void } = {},
+): boolean {
+  const lines: string[] = [];
+  for (const options of builds) {
+    try {
+      const { out, builder, bytes, sha256 } = build(options);
+      lines.push(`${sha256}  ${basename(out)}\n`);
+      say(`${out}\n  ${builder}, ${(bytes / 1e6).toFixed(1)} MB, sha256 ${sha256}`);
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : error;
+      say(`NOT MADE for ${options.target ?? "this machine"}\n  ${reason}`);
+    }
+  }
+  if (sums !== undefined) writeFileSync(sums, lines.join(""));
+  return lines.length === builds.length;
+}
+
+function main(): void {
+  const { values } = parseArgs({
+    options: {
+      all: { type: "boolean", default: false },
+      out: { type: "string" },
+      target: { type: "string", multiple: true, default: [] },
+      with: { type: "string" },
+    },
+  });
+  const targets = (values.all ? Object.keys(TARGETS) : values.target).map(asTarget);
+  if (values.out !== undefined && targets.length > 1) {
+    throw new Error(`Cannot use --out ${values.out}: there are ${targets.length} targets`);
+  }
+  const builder = asBuilder(values.with);
+  const builds = (targets.length === 0 ? [undefined] : targets)
+    .map((target) => ({ target, with: builder, out: values.out }));
+  const sums = values.all ? join(root, "dist/SHA256SUMS") : undefined;
+  if (!buildAll(builds, { sums })) process.exitCode = 1;
+}
+
 if (import.meta.main) {
   try {
-    const { values } = parseArgs({
-      options: { out: { type: "string" }, with: { type: "string" } },
-    });
-    const made = build({ with: asBuilder(values.with), ...(values.out && { out: values.out }) });
-    console.log(`${made.out}
-made with ${made.builder}, ${(made.bytes / 1e6).toFixed(1)} MB
-sha256 ${made.sha256}`);
+    main();
   } catch (error) {
     console.error(error instanceof Error ? error.message : error);
-    process.exit(1);
+    process.exitCode = 1;
   }
 }

@@ -78,7 +78,8 @@ function wasmModule(wasmGzip: Buffer): string {
   return [
     `// ${origin("pkg.web/brotli_wasm_bg.wasm, gzipped, in base64")}`,
     attribution,
-    "export const WASM_GZIP_BASE64 = `",
+    // Not a literal type: it would be as long again in declarations.
+    "export const WASM_GZIP_BASE64: string = `",
     ...wasmGzip.toString("base64").match(BASE64_LINE) ?? [],
     "`;",
     "",

@@ -1,8 +1,21 @@
 /**
- * The version of this program.
+ * What this is: its version, the commit it was built from, and the packages in it.
  *
  * @module
  */
 
 /** As in `deno.json`; a test holds them equal. */
 export const VERSION = "0.1.0";
+
+/** `scripts/build.ts` and `scripts/pack.ts` put it in the place of this name. */
+declare const MONTANA_COMMIT: string | undefined;
+
+/** The commit of the build, with `-dirty` behind it where files had changed; from source "unknown". */
+export const COMMIT: string = typeof MONTANA_COMMIT === "undefined" ? "unknown" : MONTANA_COMMIT;
+
+/** The packages whose code is in it, or is loaded by it, as pinned in `deno.json`. */
+export const LIBRARIES: Readonly<Record<string, string>> = {
+  "brotli-wasm": "3.0.1",
+  "commander": "15.1.0",
+  "micro-eth-signer": "0.20.1",
+};

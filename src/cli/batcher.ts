@@ -4,6 +4,7 @@
  * @module
  */
 import { access } from "node:fs/promises";
+import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { allCompressors } from "../compress/formats.ts";
 import { PIPELINE_DEFAULTS } from "../config.ts";
@@ -22,7 +23,7 @@ import {
   writeStderr,
   writeStdout,
 } from "../runtime.ts";
-import type { L2Block, SubmissionReceipt } from "../types.ts";
+import type { DerivedBlock, L2Block, SubmissionReceipt } from "../types.ts";
 import { BLOB_SIZE, MAX_BLOBS_PER_TX } from "../wire/blob.ts";
 import { MAX_U16 } from "../wire/batch.ts";
 import {
@@ -33,8 +34,9 @@ import {
   JSON_FLAG,
   textOf,
 } from "./command.ts";
-import { COMPRESSION_FLAGS, compressorFrom, estimatorFor } from "./compression.ts";
+import { COMPRESSION_FLAGS, compressionInWorkers } from "./compression.ts";
 import {
+  type Addresses,
   addressesOf,
   BATCHER_FLAG,
   DATA_DIR_FLAG,
@@ -59,6 +61,11 @@ const PACKING_FLAGS: readonly Flag[] = [
     value: "1KiB",
   },
   { flags: "--batch-interval <time>", help: "longest wait of a block", value: "12s" },
+  {
+    flags: "--workers <n>",
+    help: "batches compressed at once",
+    value: `${availableParallelism()}`,
+  },
   { flags: "--da <where>", help: "blobs or calldata", value: "blobs" },
 ];
 
@@ -107,7 +114,8 @@ function isWhole({ nextBatchNumber, blocks, lastBlock, l1 }: Partial<Checkpoint>
 
 async function runBatcher(flags: FlagValues): Promise<number> {
   const settings = settingsFrom(flags);
-  const { once, l2, dataDir, shutdownTimeoutMs, log, inbox, batcher: from } = settings;
+  const { once, l2, dataDir, shutdownTimeoutMs, log, addresses } = settings;
+  const { inbox, batcher: from } = addresses;
   let isStopping = false;
   const signal = onShutdownSignal((name) => {
     isStopping = true;
@@ -122,7 +130,9 @@ async function runBatcher(flags: FlagValues): Promise<number> {
   const l1 = await L1Directory.openOrCreate(settings.l1, now);
   const path = dataDir && join(dataDir, "batcher.json");
   const checkpoint = path ? await readCheckpoint<Checkpoint>(path, isWhole) : undefined;
-  if (checkpoint) await mustBeSameL1(l1, checkpoint.l1, dataDir!);
+  if (checkpoint) await mustBeSameL1(l1, addresses, checkpoint.l1, dataDir!);
+  // Whoever posts from here on under this name is somebody else.
+  const seenBlock = await l1.head("latest");
 
   const source = await FileBlockSource.open(l2, {
     l1,
@@ -141,18 +151,22 @@ async function runBatcher(flags: FlagValues): Promise<number> {
     source,
     clock: systemClock,
     signal,
+    onWait: ({ batchNumber, timestamp }: DerivedBlock) =>
+      writeStderr(
+        `waiting for the source: L1 holds a block of timestamp ${timestamp}, in batch ` +
+          `${batchNumber}, that it has not given yet`,
+      ),
   };
   const position = await recoverPosition(recovery, checkpoint);
   if (isStopping) return EXIT.done;
   tellPosition(position.nextBatchNumber, position.blocks);
 
-  const sinkOptions = { clock: systemClock, inbox, from, da: settings.da };
-  const saver = new CheckpointSaver(path, position.blocks);
+  const sinkOptions = { clock: systemClock, inbox, from, da: settings.da, seenBlock };
+  const saver = new CheckpointSaver(path, addresses, position.blocks);
   const runner = new BatchSubmissionRunner(
     {
       source,
-      compressor: settings.compressor,
-      ...estimatorFor(settings.compressor),
+      ...settings.compression,
       sink: new InboxSink(l1, sinkOptions),
       clock: systemClock,
       random: systemRandom,
@@ -168,7 +182,8 @@ async function runBatcher(flags: FlagValues): Promise<number> {
     position,
   );
   try {
-    await runner.run({ signal, once, shutdownTimeoutMs });
+    // Standard input that has ended brings nothing more.
+    await runner.run({ signal, once: once || l2 === "-", shutdownTimeoutMs });
     await saver.settled();
   } catch (error) {
     await saver.settled().catch(() => {});
@@ -190,6 +205,7 @@ async function runBatcher(flags: FlagValues): Promise<number> {
 function settingsFrom(flags: FlagValues) {
   const text = (name: string) => textOf(flags, name) ?? "";
   const once = flags.once === true;
+  const workers = parseCount("--workers", text("workers"), 1, 64);
   const maxBlobs = parseCount("--max-blobs", text("maxBlobs"), 1, MAX_BLOBS_PER_TX);
   return {
     l1: l1Path(flags),
@@ -197,14 +213,15 @@ function settingsFrom(flags: FlagValues) {
     dataDir: textOf(flags, "dataDir"),
     once,
     log: logFrom(flags),
-    compressor: compressorFrom(flags),
-    ...addressesOf(flags),
+    compression: compressionInWorkers(flags, workers),
+    addresses: addressesOf(flags),
     da: parseChoice("--da", text("da"), ["blobs", "calldata"]),
     shutdownTimeoutMs: parseDuration("--shutdown-timeout", text("shutdownTimeout")),
     config: {
       batchIntervalMs: parseDuration("--batch-interval", text("batchInterval")),
       maxBatchBytes: maxBlobs * BLOB_SIZE,
       minBatchBytes: parseSize("--min-batch-bytes", text("minBatchBytes")),
+      maxBatchesAtOnce: workers,
       maxBlocksPerBatch: parseCount(
         "--max-blocks-per-batch",
         text("maxBlocksPerBatch"),
@@ -226,11 +243,13 @@ function tellPosition(nextBatchNumber: bigint, blocks: number): void {
 /** Writes checkpoints one after the other; L1 is the truth, so a late one costs only time. */
 class CheckpointSaver {
   readonly #path: string | undefined;
+  readonly #addresses: Addresses;
   #blocks: number;
   #last: Promise<void> = Promise.resolve();
 
-  constructor(path: string | undefined, blocks: number) {
+  constructor(path: string | undefined, addresses: Addresses, blocks: number) {
     this.#path = path;
+    this.#addresses = addresses;
     this.#blocks = blocks;
   }
 
@@ -242,7 +261,7 @@ class CheckpointSaver {
       nextBatchNumber: receipt.batchNumber + 1n,
       blocks: this.#blocks,
       lastBlock: { ...last, transactions: [] },
-      l1: { number: receipt.l1Block, hash: receipt.l1BlockHash },
+      l1: { number: receipt.l1Block, hash: receipt.l1BlockHash, ...this.#addresses },
     };
     this.#last = this.#last.catch(() => {}).then(() => writeCheckpoint(path, checkpoint));
     // `settled()` throws the last one; those before were made good by the next.

@@ -20,13 +20,13 @@ export type FlagValues = Readonly<Record<string, string | boolean | undefined>>;
 export interface CommandSpec {
   readonly name: string;
   readonly summary: string;
-  /** A positional argument, such as `<file>`. */
+  /** Positional arguments, such as `<file...>`. */
   readonly argument?: { readonly name: string; readonly help: string };
   readonly flags: readonly Flag[];
   /** Lines that work as they stand, without the program's name. */
   readonly examples: readonly string[];
   /** @returns the exit code */
-  readonly run: (flags: FlagValues, argument?: string) => Promise<number>;
+  readonly run: (flags: FlagValues, values?: readonly string[]) => Promise<number>;
 }
 
 /** Exit codes (design `operator.md`). */

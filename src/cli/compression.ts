@@ -3,11 +3,10 @@
  *
  * @module
  */
-import { BrotliCompressor } from "../compress/brotli.ts";
-import { FORMATS } from "../compress/formats.ts";
-import { NoopCompressor } from "../compress/noop.ts";
-import { ZstdCompressor } from "../compress/zstd.ts";
+import { type CompressorOptions, createCompressor, FORMATS } from "../compress/formats.ts";
+import { COMPRESSION_LEVEL } from "../config.ts";
 import { CompressionError, ConfigError } from "../errors.ts";
+import { CompressorPool } from "../local/compressor_pool.ts";
 import type { Compressor } from "../ports.ts";
 import { type Flag, type FlagValues, textOf } from "./command.ts";
 import { parseChoice, parseCount } from "./options.ts";
@@ -29,21 +28,37 @@ export const COMPRESSION_FLAGS: readonly Flag[] = [
  * @throws {ConfigError} `Usage` for what is not to be had
  */
 export function compressorFrom(flags: FlagValues): Compressor {
+  return orUsage(() => createCompressor(compressorOptions(flags)));
+}
+
+/** What a batcher compresses with. */
+export interface Compression {
+  readonly compressor: Compressor;
+  /** A cheap one to plan with, where the compressor is much slower than that. */
+  readonly estimator?: Compressor;
+}
+
+/** The same in threads of their own, so that signals and the log do not wait for level 11. */
+export function compressionInWorkers(flags: FlagValues, workers: number): Compression {
+  return orUsage(() => {
+    const options = compressorOptions(flags);
+    const compressor = new CompressorPool(options, { workers });
+    const isSlow = options.format === "brotli" &&
+      (options.level ?? COMPRESSION_LEVEL) > ESTIMATOR_LEVEL;
+    return isSlow ? { compressor, estimator: compressor.atLevel(ESTIMATOR_LEVEL) } : { compressor };
+  });
+}
+
+function orUsage<T>(make: () => T): T {
   try {
-    return makeCompressor(flags);
+    return make();
   } catch (cause) {
     if (!(cause instanceof CompressionError)) throw cause;
     throw new ConfigError("Usage", cause.message, { cause });
   }
 }
 
-/** A cheap one to plan with, where `compressor` is much slower than that. */
-export function estimatorFor(compressor: Compressor): { readonly estimator?: Compressor } {
-  const isSlow = compressor instanceof BrotliCompressor && compressor.level > ESTIMATOR_LEVEL;
-  return isSlow ? { estimator: new BrotliCompressor({ level: ESTIMATOR_LEVEL }) } : {};
-}
-
-function makeCompressor(flags: FlagValues): Compressor {
+function compressorOptions(flags: FlagValues): CompressorOptions {
   const number = (name: string) => {
     const text = textOf(flags, name);
     return text === undefined ? undefined : parseCount(`--${name}`, text, 0, 99);
@@ -51,16 +66,14 @@ function makeCompressor(flags: FlagValues): Compressor {
   const level = number("level");
   const windowSize = number("window");
   const engine = parseChoice("--engine", textOf(flags, "engine") ?? "wasm", ["wasm", "native"]);
-  switch (parseChoice("--compressor", textOf(flags, "compressor") ?? "brotli", FORMATS)) {
+  const atLevel = level === undefined ? {} : { level };
+  const format = parseChoice("--compressor", textOf(flags, "compressor") ?? "brotli", FORMATS);
+  switch (format) {
     case "brotli":
-      return new BrotliCompressor({
-        engine,
-        ...(level === undefined ? {} : { level }),
-        ...(windowSize === undefined ? {} : { windowSize }),
-      });
+      return { format, engine, ...atLevel, ...(windowSize === undefined ? {} : { windowSize }) };
     case "zstd":
-      return new ZstdCompressor(level === undefined ? {} : { level });
+      return { format, ...atLevel };
     case "none":
-      return new NoopCompressor();
+      return { format };
   }
 }

@@ -11,6 +11,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { allCompressors } from "../compress/formats.ts";
+import { ConfigError } from "../errors.ts";
 import { FileBlockSource } from "../local/file_block_source.ts";
 import { InboxSink, InboxSource } from "../local/inbox.ts";
 import { L1Directory } from "../local/l1_directory.ts";
@@ -28,7 +29,7 @@ import {
 import type { L2Block } from "../types.ts";
 import { BLOB_CAPACITY } from "../wire/blob.ts";
 import { type CommandSpec, EXIT, type FlagValues, JSON_FLAG, textOf } from "./command.ts";
-import { COMPRESSION_FLAGS, compressorFrom } from "./compression.ts";
+import { COMPRESSION_FLAGS, compressionInWorkers } from "./compression.ts";
 import { parseDuration } from "./options.ts";
 import { countOf, formatBytes, formatRatio, formatShare, formatTable, toJson } from "./text.ts";
 
@@ -47,6 +48,9 @@ export const demo: CommandSpec = {
   run: runDemo,
 };
 
+/** From one made block to the next. */
+const BLOCK_TIME_MS = 200;
+
 /** What was posted. */
 interface Totals {
   batches: number;
@@ -59,8 +63,14 @@ interface Totals {
 
 async function runDemo(flags: FlagValues): Promise<number> {
   const durationMs = parseDuration("--for", textOf(flags, "for")!);
+  if (durationMs < BLOCK_TIME_MS) {
+    throw new ConfigError(
+      "Usage",
+      `Cannot use --for "${flags.for}": need at least one block's 200ms`,
+    );
+  }
   const batchIntervalMs = parseDuration("--batch-interval", textOf(flags, "batchInterval")!);
-  const compressor = compressorFrom(flags);
+  const compression = compressionInWorkers(flags, 1);
   const signal = onShutdownSignal((name) => writeStderr(`${name}: posting what was made`));
 
   const directory = await mkdtemp(join(tmpdir(), "montana-demo-"));
@@ -98,7 +108,7 @@ async function runDemo(flags: FlagValues): Promise<number> {
     const batcher = new BatchSubmissionRunner(
       {
         source: fingerprinting(origin, sent),
-        compressor,
+        ...compression,
         sink: new InboxSink(l1, { clock: systemClock }),
         clock: systemClock,
         random: systemRandom,

@@ -21,6 +21,7 @@ import {
 } from "../runtime.ts";
 import { type CommandSpec, EXIT, type FlagValues, JSON_FLAG, textOf } from "./command.ts";
 import {
+  type Addresses,
   addressesOf,
   BATCHER_FLAG,
   DATA_DIR_FLAG,
@@ -89,7 +90,7 @@ async function runDeriver(flags: FlagValues): Promise<number> {
   if (!l1) return EXIT.done;
   const file = dataDir && join(dataDir, "deriver.json");
   const checkpoint = file ? await readCheckpoint<Checkpoint>(file, isWhole) : undefined;
-  if (checkpoint) await mustMatch(checkpoint, l1, out, dataDir!);
+  if (checkpoint) await mustMatch(checkpoint, l1, { inbox, batcher }, out, dataDir!);
 
   const sink = out === "-"
     ? new StdoutBlockSink()
@@ -120,7 +121,7 @@ async function runDeriver(flags: FlagValues): Promise<number> {
       position: runner.pipeline.position,
       out: outName(out),
       written: sink instanceof FileBlockSink ? sink.position : { blocks: 0, bytes: 0 },
-      l1: { number, hash: (await l1.block(number)).hash },
+      l1: { number, hash: (await l1.block(number)).hash, inbox, batcher },
     };
     await writeCheckpoint(file, next);
   };
@@ -158,10 +159,11 @@ async function tellEnd(
 async function mustMatch(
   checkpoint: Checkpoint,
   l1: L1Directory,
+  addresses: Addresses,
   out: string,
   dataDir: string,
 ): Promise<void> {
-  await mustBeSameL1(l1, checkpoint.l1, dataDir);
+  await mustBeSameL1(l1, addresses, checkpoint.l1, dataDir);
   if (checkpoint.out === outName(out)) return;
   throw new ConfigError(
     "Usage",

@@ -19,7 +19,7 @@ import { countOf, formatBytes, formatRatio, formatShare, formatTable, toJson } f
 export const inspect: CommandSpec = {
   name: "inspect",
   summary: "Explain a file: blobs, a compressed batch or a raw batch",
-  argument: { name: "<file>", help: "what to look at; - is standard input" },
+  argument: { name: "<file...>", help: "what to look at; - is standard input" },
   flags: [JSON_FLAG],
   examples: ["inspect blobs.bin", "inspect batch.bin --json"],
   run: runInspect,
@@ -42,9 +42,12 @@ export interface Inspection {
   readonly checks: readonly string[];
 }
 
-async function runInspect(flags: FlagValues, path?: string): Promise<number> {
-  const inspection = await inspectBytes(await readInput(path!));
-  await writeStdout(flags.json ? jsonOf(inspection) : textOf(inspection));
+async function runInspect(flags: FlagValues, paths: readonly string[] = []): Promise<number> {
+  for (const path of paths) {
+    const inspection = await inspectBytes(await readInput(path));
+    const title = paths.length > 1 ? `== ${path}\n` : "";
+    await writeStdout(flags.json ? jsonOf(inspection) : title + textOf(inspection));
+  }
   return EXIT.done;
 }
 
@@ -80,7 +83,22 @@ async function inspectBlobs(bytes: Uint8Array): Promise<Inspection> {
   const blobs = splitBlobs(bytes);
   const data = fromBlobs(blobs);
   const checks = ["every field element is below the modulus", "nothing stands behind the data"];
-  return await inspectCompressed(data, "blobs", bytes.length, blobs.length, checks);
+  try {
+    return await inspectCompressed(data, "blobs", bytes.length, blobs.length, checks);
+  } catch (error) {
+    if (!(error instanceof CodecError || error instanceof CompressionError)) throw error;
+    throw new CodecError(
+      error instanceof CodecError ? error.code : "Truncated",
+      `Cannot explain ${
+        countOf(blobs.length, "blob")
+      }: well encoded, with ${data.length} bytes of ` +
+        `data, but no whole batch (${
+          describeError(error)
+        }). A batch over several blobs needs them ` +
+        `all, in order, in one file`,
+      { cause: error },
+    );
+  }
 }
 
 async function inspectCompressed(

@@ -7,7 +7,7 @@ import { ConfigError, PipelineError, SourceError } from "../errors.ts";
 import type { RetryPolicy } from "../retry.ts";
 import { RETRY_DEFAULTS } from "../retry.ts";
 import { L1Directory } from "../local/l1_directory.ts";
-import { systemClock } from "../runtime.ts";
+import { systemClock, writeStderr } from "../runtime.ts";
 import { equalBytes } from "../wire/bytes.ts";
 import { toHex } from "../wire/hex.ts";
 import { type Flag, type FlagValues, textOf } from "./command.ts";
@@ -38,7 +38,9 @@ export const DATA_DIR_FLAG: Flag = {
 
 /** Retries of a run that ends by itself are few: whoever scripts it can try again. */
 export function retryPolicy(once: boolean): RetryPolicy {
-  return once ? { ...RETRY_DEFAULTS, maxAttempts: 3, baseDelayMs: 500 } : RETRY_DEFAULTS;
+  return once
+    ? { ...RETRY_DEFAULTS, maxAttempts: 3, baseDelayMs: 500 }
+    : { ...RETRY_DEFAULTS, maxAttempts: Number.MAX_SAFE_INTEGER };
 }
 
 /** The directory of `--l1`. */
@@ -48,8 +50,14 @@ export function l1Path(flags: FlagValues): string {
   throw new ConfigError("Usage", `Cannot use --l1 "${path}": need a directory`);
 }
 
+/** Whose batches, and to which inbox. */
+export interface Addresses {
+  readonly inbox: Uint8Array;
+  readonly batcher: Uint8Array;
+}
+
 /** The addresses of a role. */
-export function addressesOf(flags: FlagValues): { inbox: Uint8Array; batcher: Uint8Array } {
+export function addressesOf(flags: FlagValues): Addresses {
   return {
     inbox: parseAddress("--inbox", textOf(flags, "inbox") ?? ""),
     batcher: parseAddress("--batcher", textOf(flags, "batcher") ?? ""),
@@ -58,31 +66,47 @@ export function addressesOf(flags: FlagValues): { inbox: Uint8Array; batcher: Ui
 
 /** Opens the L1, and with `wait` until there is one. */
 export async function openL1(path: string, wait?: AbortSignal): Promise<L1Directory | undefined> {
-  for (;;) {
+  for (let looks = 1;; looks++) {
     try {
       return await L1Directory.open(path);
     } catch (error) {
       const isMissing = error instanceof SourceError && error.code === "NotFound";
       if (!isMissing || !wait) throw error;
       if (wait.aborted) return undefined;
+      if (looks === 1) writeStderr(`waiting for an L1 in ${path}: there is none yet`);
       await systemClock.sleep(200, wait);
     }
   }
 }
 
-/** An L1 block that a checkpoint was made at. */
-export interface L1Mark {
+/** An L1 block that a checkpoint was made at, and what was followed there. */
+export interface L1Mark extends Addresses {
   readonly number: bigint;
   readonly hash: Uint8Array;
 }
 
 /** Whether a checkpoint's mark is one. */
 export function isL1Mark(mark: Partial<L1Mark> | undefined): boolean {
-  return typeof mark?.number === "bigint" && mark.hash instanceof Uint8Array;
+  const { number, hash, inbox, batcher } = mark ?? {};
+  return typeof number === "bigint" &&
+    [hash, inbox, batcher].every((each) => each instanceof Uint8Array);
 }
 
-/** Refuses an L1 that is another one than the checkpoint's. */
-export async function mustBeSameL1(l1: L1Directory, mark: L1Mark, dataDir: string): Promise<void> {
+/** Refuses an L1 that is another one than the checkpoint's, another inbox, or another batcher. */
+export async function mustBeSameL1(
+  l1: L1Directory,
+  addresses: Addresses,
+  mark: L1Mark,
+  dataDir: string,
+): Promise<void> {
+  for (const name of ["inbox", "batcher"] as const) {
+    if (equalBytes(addresses[name], mark[name])) continue;
+    throw new ConfigError(
+      "Usage",
+      `Cannot use --${name} ${toHex(addresses[name])} with --data-dir ${dataDir}: it belongs to ` +
+        `${toHex(mark[name])}; use another --data-dir for another ${name}`,
+    );
+  }
   const head = await l1.head("latest");
   const hash = mark.number <= head ? (await l1.block(mark.number)).hash : undefined;
   if (hash && equalBytes(hash, mark.hash)) return;

@@ -50,8 +50,8 @@ export async function main(args: readonly string[]): Promise<number> {
     .addHelpText("after", `\n${EXIT_CODES}`)
     .configureHelp({ helpWidth: 100 });
   for (const spec of COMMANDS) {
-    addCommand(program, spec, async (flags, argument) => {
-      exitCode = await spec.run(flags, argument);
+    addCommand(program, spec, async (flags, values) => {
+      exitCode = await spec.run(flags, values);
     });
   }
   for (const command of [program, ...program.commands]) {
@@ -82,7 +82,7 @@ function commandLine([first, ...others]: readonly string[]): string[] {
 function addCommand(
   program: Command,
   spec: CommandSpec,
-  run: (flags: FlagValues, argument?: string) => Promise<void>,
+  run: (flags: FlagValues, values?: readonly string[]) => Promise<void>,
 ): void {
   const command = program.command(spec.name).description(spec.summary);
   if (spec.argument) command.argument(spec.argument.name, spec.argument.help);
@@ -95,7 +95,7 @@ function addCommand(
   command.addHelpText("after", `\nExamples:\n${examples}`);
   command.action(async (...given: unknown[]) => {
     const [first, second] = spec.argument ? given : [undefined, given[0]];
-    await run(second as FlagValues, first as string | undefined);
+    await run(second as FlagValues, first as string[] | undefined);
   });
 }
 

@@ -4,11 +4,14 @@
  * @module
  */
 import process from "node:process";
+import { FORMATS } from "../compress/formats.ts";
+import { BATCH_VERSION } from "../config.ts";
 import { runtimeName, writeStdout } from "../runtime.ts";
-import { VERSION } from "../version.ts";
+import { COMMIT, LIBRARIES, VERSION } from "../version.ts";
+import { ENCODING_VERSION } from "../wire/blob.ts";
 import { type CommandSpec, EXIT, JSON_FLAG } from "./command.ts";
 
-/** Version, runtime, platform and wire formats. */
+/** Version, commit, runtime, platform, libraries and wire formats. */
 export const version: CommandSpec = {
   name: "version",
   summary: "Print version, runtime and wire formats",
@@ -17,9 +20,12 @@ export const version: CommandSpec = {
   async run(flags) {
     const answer = {
       version: VERSION,
+      commit: COMMIT,
       runtime: runtimeName(),
       platform: `${process.platform}-${process.arch}`,
-      wire: { batch: 0, blob: 0 },
+      libraries: LIBRARIES,
+      wire: { batch: BATCH_VERSION, blob: ENCODING_VERSION },
+      formats: Object.fromEntries(FORMATS.map((name, byte) => [name, byte])),
     };
     const text = `montana ${answer.version} (${answer.runtime}, ${answer.platform}); ` +
       `batch version ${answer.wire.batch}, blob encoding ${answer.wire.blob}`;

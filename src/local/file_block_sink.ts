@@ -148,6 +148,7 @@ export class FileBlockSink implements L2BlockSink {
   async #write(): Promise<void> {
     const bytes = new TextEncoder().encode(this.#buffer);
     this.#isSynced = false;
+    await this.#refuseOthers();
     try {
       for (let written = 0; written < bytes.length;) {
         const result = await this.#handle.write(bytes, written, bytes.length - written);
@@ -169,6 +170,18 @@ export class FileBlockSink implements L2BlockSink {
       this.#broken = writeError("blocks to", this.path, cause);
       throw this.#broken;
     }
+  }
+
+  /** Two who append to one file would write every block twice. */
+  async #refuseOthers(): Promise<void> {
+    const stats = await this.#handle.stat();
+    if (!stats.isFile() || stats.size === this.#bytes) return;
+    throw new SinkError(
+      "Changed",
+      `Cannot write blocks to ${this.path}: it had ${this.#bytes} bytes and has ${stats.size} now; ` +
+        `does another deriver write to it?`,
+      { details: { size: stats.size, expected: this.#bytes } },
+    );
   }
 
   /** Whether the file's next line is this one; where its lines end, writing begins. */

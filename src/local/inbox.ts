@@ -4,11 +4,14 @@
  *
  * @module
  */
-import { CodecError, SinkError, SourceError } from "../errors.ts";
+import { allCompressors } from "../compress/formats.ts";
+import { CodecError, CompressionError, SinkError, SourceError } from "../errors.ts";
 import type { BatchSink, Clock, L1BatchSource, Log } from "../ports.ts";
 import type { CompressedBatch, L1Batch, SubmissionReceipt } from "../types.ts";
+import { decodeBatch } from "../wire/batch.ts";
 import { BLOB_CAPACITY, fromBlobs, MAX_BLOBS_PER_TX, toBlobs } from "../wire/blob.ts";
 import { equalBytes } from "../wire/bytes.ts";
+import { open } from "../wire/envelope.ts";
 import { fromHex, toHex } from "../wire/hex.ts";
 import { batchCalldata, blobCalldata, parseCalldata } from "../wire/inbox.ts";
 import type { L1Block, L1Transaction, L1TransactionDraft } from "./l1_block.ts";
@@ -34,8 +37,16 @@ export interface LocalL1 {
   block(number: bigint): Promise<L1Block>;
   /** @throws {SourceError} `Damaged` when it is missing or not as written */
   blob(hash: Uint8Array): Promise<Uint8Array>;
-  /** Adds a block, whole or not at all. */
-  mine(drafts: readonly L1TransactionDraft[], timestamp: bigint): Promise<L1Block>;
+  /**
+   * Adds a block, whole or not at all.
+   *
+   * @param check asked with the block that the new one will follow; where it throws, nothing is added
+   */
+  mine(
+    drafts: readonly L1TransactionDraft[],
+    timestamp: bigint,
+    check?: (parent: L1Block) => Promise<void>,
+  ): Promise<L1Block>;
   /** @throws {SinkError} when nothing could be added now */
   check(): Promise<void>;
 }
@@ -51,9 +62,14 @@ export interface InboxSinkOptions {
   readonly da?: "blobs" | "calldata";
   /** Blobs of one transaction, 1 to 6; 6 otherwise. */
   readonly maxBlobs?: number;
+  /** The L1 block up to which batches were looked at; the head at the first submission otherwise. */
+  readonly seenBlock?: bigint;
 }
 
-/** Posts each batch in a block of its own. */
+/**
+ * Posts each batch in a block of its own, unless somebody else posts under the same name: of two batches
+ * with one number readers take the first, and the blocks of the other would be lost.
+ */
 export class InboxSink implements BatchSink {
   readonly blobBytes?: number;
   readonly #l1: LocalL1;
@@ -61,12 +77,16 @@ export class InboxSink implements BatchSink {
   readonly #inbox: Uint8Array;
   readonly #from: Uint8Array;
   readonly #capacity: number;
+  /** Transactions of this sink since `#seenBlock`. */
+  readonly #own = new Set<string>();
+  #seenBlock: bigint | undefined;
 
   constructor(l1: LocalL1, options: InboxSinkOptions) {
     this.#l1 = l1;
     this.#clock = options.clock;
     this.#inbox = options.inbox ?? DEFAULT_INBOX;
     this.#from = options.from ?? DEFAULT_BATCHER;
+    this.#seenBlock = options.seenBlock;
     if (options.da === "calldata") {
       this.#capacity = CALLDATA_CAPACITY;
     } else {
@@ -100,8 +120,13 @@ export class InboxSink implements BatchSink {
       blobs: isBlob ? toBlobs(batch.data) : [],
     };
     const timestamp = BigInt(Math.floor(this.#clock.now() / 1000));
-    const block = await this.#l1.mine([draft], timestamp);
+    const block = await this.#l1.mine(
+      [draft],
+      timestamp,
+      (parent) => this.#refuseRival(parent, batch),
+    );
     const [transaction] = block.transactions;
+    this.#own.add(toHex(transaction!.hash));
     return {
       batchNumber: batch.batchNumber,
       txHash: transaction!.hash,
@@ -109,6 +134,41 @@ export class InboxSink implements BatchSink {
       l1BlockHash: block.hash,
       blobHashes: transaction!.blobHashes,
     };
+  }
+
+  /** Looks through the blocks that came since the last submission. */
+  async #refuseRival(parent: L1Block, batch: CompressedBatch): Promise<void> {
+    for (let number = (this.#seenBlock ?? parent.number) + 1n; number <= parent.number; number++) {
+      const block = number === parent.number ? parent : await this.#l1.block(number);
+      for (const transaction of block.transactions) {
+        if (!equalBytes(transaction.from, this.#from)) continue;
+        if (!equalBytes(transaction.to, this.#inbox)) continue;
+        if (this.#own.delete(toHex(transaction.hash))) continue;
+        const rival = await readBatch(this.#l1, transaction);
+        if (!rival || rival.batchNumber < batch.batchNumber) continue;
+        if (equalBytes(rival.data, batch.data) || !await isWhole(rival)) continue;
+        throw new SinkError(
+          "TxFailed",
+          `Cannot post batch ${batch.batchNumber}: somebody else posted batch ` +
+            `${rival.batchNumber} in L1 block ${number} as ${
+              toHex(this.#from)
+            }; one batcher at a ` +
+            `time may post to an inbox`,
+          { details: { batch: batch.batchNumber, rival: rival.batchNumber, l1Block: number } },
+        );
+      }
+    }
+    this.#seenBlock = parent.number;
+  }
+}
+
+/** Whether readers could accept it: what none can decode is in nobody's way. */
+async function isWhole({ batchNumber, data }: CompressedBatch): Promise<boolean> {
+  try {
+    return decodeBatch(await open(data, allCompressors())).header.batchNumber === batchNumber;
+  } catch (error) {
+    if (error instanceof CodecError || error instanceof CompressionError) return false;
+    throw error;
   }
 }
 
@@ -201,13 +261,10 @@ export class InboxSource implements L1BatchSource {
     if (!this.#batchers.some((batcher) => equalBytes(batcher, transaction.from))) {
       return ignored("sender");
     }
-    const call = parseCalldata(transaction.input, transaction.blobHashes.length);
+    const call = await readBatch(this.#l1, transaction);
     if (!call) return ignored("calldata");
-    const blobs: Uint8Array[] = [];
-    for (const hash of transaction.blobHashes) blobs.push(await this.#l1.blob(hash));
     return {
-      batchNumber: call.batchNumber,
-      ...(blobs.length > 0 ? gather(blobs) : { data: call.data }),
+      ...call,
       inclusion: {
         blockNumber: block.number,
         blockHash: block.hash,
@@ -217,6 +274,18 @@ export class InboxSource implements L1BatchSource {
       },
     };
   }
+}
+
+/** The batch of a transaction, from its blobs or its calldata; `undefined` when it carries none. */
+async function readBatch(
+  l1: LocalL1,
+  { input, blobHashes }: L1Transaction,
+): Promise<Omit<L1Batch, "inclusion"> | undefined> {
+  const call = parseCalldata(input, blobHashes.length);
+  if (!call || blobHashes.length === 0) return call;
+  const blobs: Uint8Array[] = [];
+  for (const hash of blobHashes) blobs.push(await l1.blob(hash));
+  return { batchNumber: call.batchNumber, ...gather(blobs) };
 }
 
 /** What is in a batch's blobs; damage in them is for derivation to judge, not for the reader. */

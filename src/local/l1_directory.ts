@@ -170,11 +170,16 @@ export class L1Directory implements LocalL1 {
     return new Uint8Array(blob.buffer, blob.byteOffset, blob.byteLength);
   }
 
-  async mine(drafts: readonly L1TransactionDraft[], timestamp: bigint): Promise<L1Block> {
+  async mine(
+    drafts: readonly L1TransactionDraft[],
+    timestamp: bigint,
+    check?: (parent: L1Block) => Promise<void>,
+  ): Promise<L1Block> {
     try {
       for (const draft of drafts) await this.#writeBlobs(draft.blobs);
       for (;;) {
         const parent = await this.block(await this.head("latest"));
+        await check?.(parent);
         const block = makeBlock(parent, drafts, timestamp);
         if (!await createFile(blockPath(this.path, block.number), formatBlock(block))) continue;
         await this.#writeHeads();
@@ -229,7 +234,12 @@ export class L1Directory implements LocalL1 {
     try {
       return parseU64(JSON.parse(text).latest.number, "latest.number");
     } catch (cause) {
-      throw damaged("L1 heads", path, 'need {"latest":{"number":…}}', cause);
+      throw damaged(
+        "L1 heads",
+        path,
+        'need {"latest":{"number":…}}; remove it, and it is made again',
+        cause,
+      );
     }
   }
 

@@ -97,13 +97,18 @@ export class MemoryL1 implements LocalL1 {
     return Promise.reject(new SourceError("Damaged", message));
   }
 
-  mine(drafts: readonly L1TransactionDraft[], timestamp: bigint): Promise<L1Block> {
+  async mine(
+    drafts: readonly L1TransactionDraft[],
+    timestamp: bigint,
+    check?: (parent: L1Block) => Promise<void>,
+  ): Promise<L1Block> {
+    await check?.(this.#blocks.at(-1)!);
     const block = makeBlock(this.#blocks.at(-1), drafts, timestamp);
     for (const draft of drafts) {
       for (const blob of draft.blobs) this.#blobs.set(toHex(blobHash(blob)), blob);
     }
     this.#blocks.push(block);
-    return Promise.resolve(block);
+    return block;
   }
 
   check(): Promise<void> {

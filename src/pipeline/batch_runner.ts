@@ -5,6 +5,7 @@
  * @module
  */
 import { PIPELINE_DEFAULTS, type PipelineConfig } from "../config.ts";
+import { PipelineError, SourceError } from "../errors.ts";
 import type { Clock, Log, LogEvent, Random } from "../ports.ts";
 import { retry, RETRY_DEFAULTS, type RetryPolicy } from "../retry.ts";
 import type { L2Block, SubmissionReceipt } from "../types.ts";
@@ -93,6 +94,7 @@ export class BatchSubmissionRunner {
   #startBlock: bigint | undefined;
   #chainHead: bigint | undefined;
   #isPaused = false;
+  #isRunning = false;
   /** Blocks that the tick took; `undefined` while it did not ask. */
   #taken: number | undefined;
 
@@ -156,6 +158,23 @@ export class BatchSubmissionRunner {
    * can be called again unless the source itself broke off
    */
   async run(options: BatchRunOptions = {}): Promise<void> {
+    if (this.#isRunning) {
+      throw new PipelineError("Closed", "Cannot run: this runner is running already");
+    }
+    this.#isRunning = true;
+    try {
+      await this.#poll(options);
+    } catch (error) {
+      // What a stream gave before it broke off, it will not give again.
+      if (error instanceof SourceError) await this.#drain(options.shutdownTimeoutMs ?? 60_000);
+      throw error;
+    } finally {
+      this.#isRunning = false;
+    }
+    await this.#drain(options.shutdownTimeoutMs ?? 60_000);
+  }
+
+  async #poll(options: BatchRunOptions): Promise<void> {
     this.#startBlock = options.startBlock;
     await poll(() => this.#tick(), {
       clock: this.#clock,
@@ -166,7 +185,6 @@ export class BatchSubmissionRunner {
       ...(options.signal ? { signal: options.signal } : {}),
       ...(options.once ? { untilIdle: () => this.#taken === 0 && this.#isSourceExhausted() } : {}),
     });
-    await this.#drain(options.shutdownTimeoutMs ?? 60_000);
   }
 
   /** Submits what is waiting now, however small. */

@@ -6,7 +6,7 @@
  * @module
  */
 import type { PipelineConfig } from "../config.ts";
-import { isRetryable, PipelineError, SourceError } from "../errors.ts";
+import { isRetryable, PipelineError } from "../errors.ts";
 import type {
   BatchCodec,
   BatchSink,
@@ -34,6 +34,7 @@ import {
   sizeLimits,
   type WaitingBlock,
 } from "./packer.ts";
+import { asSinkError, asSourceError, backwards } from "./port_errors.ts";
 import {
   type Attempt,
   type BatchInLine,
@@ -239,17 +240,19 @@ export class BatcherPipeline {
 
   /** Takes new blocks; gives back a temporary error, so that what waits already can still go. */
   async #collect(): Promise<{ readonly error: unknown } | undefined> {
+    let blocks: readonly L2Block[];
     try {
-      const blocks = await this.#source.pendingBlocks();
+      blocks = await this.#source.pendingBlocks();
       this.#take(blocks);
-      if (blocks.length > 0) this.#log({ event: "blocks.taken", blocks });
-      return undefined;
-    } catch (error) {
+    } catch (cause) {
+      const error = asSourceError(cause);
       this.#log({ event: "source.failed", error });
       if (isRetryable(error)) return { error };
       this.#broken = error;
       throw error;
     }
+    if (blocks.length > 0) this.#log({ event: "blocks.taken", blocks });
+    return undefined;
   }
 
   #take(blocks: readonly L2Block[]): void {
@@ -354,7 +357,8 @@ export class BatcherPipeline {
     let receipt: SubmissionReceipt;
     try {
       receipt = await this.#sink.submit({ batchNumber, data });
-    } catch (error) {
+    } catch (cause) {
+      const error = asSinkError(cause);
       this.#log({ event: "batch.failed", batchNumber, error });
       throw error;
     }
@@ -431,13 +435,4 @@ export class BatcherPipeline {
     this.#running = next.catch(() => {});
     return next;
   }
-}
-
-function backwards(before: L2Block, block: L2Block): SourceError {
-  const named = ({ number, timestamp }: L2Block) => `${number ?? "?"} (timestamp ${timestamp})`;
-  return new SourceError(
-    "InvalidBlock",
-    `Cannot take block ${named(block)}: it is older than block ${named(before)} before it`,
-    { details: { block: block.number, timestamp: block.timestamp, before: before.timestamp } },
-  );
 }

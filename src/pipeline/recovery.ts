@@ -4,10 +4,12 @@
  *
  * @module
  */
-import { PipelineError } from "../errors.ts";
+import { CodecError, CompressionError, PipelineError } from "../errors.ts";
 import type { BatchSource, Clock, Compressor, L1BatchSource, L2BlockSink } from "../ports.ts";
-import type { DerivedBlock, L2Block } from "../types.ts";
+import type { DerivedBlock, L1Batch, L2Block } from "../types.ts";
+import { decodeBatch } from "../wire/batch.ts";
 import { equalBytes } from "../wire/bytes.ts";
+import { open } from "../wire/envelope.ts";
 import type { BatcherPosition } from "./batcher.ts";
 import { DerivationPipeline } from "./deriver.ts";
 
@@ -20,6 +22,8 @@ export interface RecoveryParts {
   readonly source: BatchSource;
   readonly clock: Clock;
   readonly signal?: AbortSignal;
+  /** Told once, when the source has kept it waiting for a block that L1 holds. */
+  readonly onWait?: (derived: DerivedBlock) => void;
 }
 
 /** A {@link BatcherPosition}, and how many blocks lie behind it. */
@@ -29,6 +33,8 @@ export interface RecoveredPosition extends BatcherPosition {
 
 /** Time between two looks at a source that does not have yet what L1 has. */
 const SOURCE_WAIT_MS = 100;
+/** Looks after which somebody should know that it waits. */
+const PATIENCE = 10;
 
 /**
  * Derives what was posted since `known`, holds it against the source, and tells where to go on.
@@ -41,8 +47,16 @@ export async function recoverPosition(
   known: RecoveredPosition = { nextBatchNumber: 0n, blocks: 0 },
 ): Promise<RecoveredPosition> {
   const matcher = new SourceMatcher(parts);
+  const early: L1Batch[] = [];
   const deriver = new DerivationPipeline(
-    { source: parts.l1, compressors: parts.compressors, sink: matcher },
+    {
+      source: parts.l1,
+      compressors: parts.compressors,
+      sink: matcher,
+      log: (event) => {
+        if (event.event === "batch.future") early.push(event.batch);
+      },
+    },
     {},
     {
       nextBatchNumber: known.nextBatchNumber,
@@ -56,12 +70,15 @@ export async function recoverPosition(
     if (!matcher.isInterrupted) throw error;
   }
 
-  const { expected, held } = deriver.waitingFor;
-  if (held.length > 0) {
+  const { expected } = deriver.waitingFor;
+  const foreign = await firstWhole(early.filter((each) => each.batchNumber > expected), parts);
+  if (foreign && !parts.signal?.aborted) {
     throw new PipelineError(
       "SequenceGap",
-      `Cannot go on: L1 holds batch ${held[0]}, but not batch ${expected} before it`,
-      { details: { expected, got: held[0] } },
+      `Cannot go on: L1 holds batch ${foreign.batchNumber} in block ` +
+        `${foreign.inclusion.blockNumber}, but not batch ${expected} before it: somebody else posts ` +
+        `as this batcher. Use another batcher address or another inbox`,
+      { details: { expected, got: foreign.batchNumber } },
     );
   }
   const lastBlock = matcher.lastBlock ?? known.lastBlock;
@@ -73,11 +90,29 @@ export async function recoverPosition(
   };
 }
 
+/** The first that readers would accept in its turn. What none can decode is in nobody's way. */
+async function firstWhole(
+  batches: readonly L1Batch[],
+  { compressors }: RecoveryParts,
+): Promise<L1Batch | undefined> {
+  for (const batch of batches) {
+    try {
+      decodeBatch(await open(batch.data, compressors));
+      return batch;
+    } catch (error) {
+      if (!(error instanceof CodecError || error instanceof CompressionError)) throw error;
+    }
+  }
+  return undefined;
+}
+
 /** Takes derived blocks, and makes sure that they are the source's. */
 class SourceMatcher implements L2BlockSink {
   readonly #source: BatchSource;
   readonly #clock: Clock;
   readonly #signal: AbortSignal | undefined;
+  readonly #onWait: (derived: DerivedBlock) => void;
+  #waits = 0;
   #blocks: readonly L2Block[] = [];
   #next = 0;
   matched = 0;
@@ -85,10 +120,11 @@ class SourceMatcher implements L2BlockSink {
   isInterrupted = false;
   lastBlock: L2Block | undefined;
 
-  constructor({ source, clock, signal }: RecoveryParts) {
+  constructor({ source, clock, signal, onWait }: RecoveryParts) {
     this.#source = source;
     this.#clock = clock;
     this.#signal = signal;
+    this.#onWait = onWait ?? (() => {});
   }
 
   /** Blocks that the source gave and L1 does not hold. */
@@ -97,14 +133,14 @@ class SourceMatcher implements L2BlockSink {
   }
 
   async ingest(derived: DerivedBlock): Promise<void> {
-    const block = await this.#nextBlock();
+    const block = await this.#nextBlock(derived);
     if (!block || !isSame(block, derived)) throw this.#wrong(derived, block);
     this.#next += 1;
     this.matched += 1;
     this.lastBlock = block;
   }
 
-  async #nextBlock(): Promise<L2Block | undefined> {
+  async #nextBlock(derived: DerivedBlock): Promise<L2Block | undefined> {
     while (this.#next >= this.#blocks.length) {
       this.#blocks = await this.#source.pendingBlocks();
       this.#next = 0;
@@ -114,6 +150,8 @@ class SourceMatcher implements L2BlockSink {
         this.isInterrupted = true;
         return undefined;
       }
+      this.#waits += 1;
+      if (this.#waits === PATIENCE) this.#onWait(derived);
       await this.#clock.sleep(SOURCE_WAIT_MS, this.#signal);
     }
     return this.#blocks[this.#next];

@@ -37,7 +37,8 @@ const ELEMENT_SIZE = 32;
 const ROUND_SIZE = 4 * ELEMENT_SIZE;
 const ROUND_BYTES = 127;
 const STREAM_HEADER = 4;
-const ENCODING_VERSION = 0;
+/** The one encoding of blobs there is, the OP Stack's. */
+export const ENCODING_VERSION = 0;
 
 /** How many blobs `size` bytes take; none is one empty blob. */
 export function blobCount(size: number): number {

@@ -4,10 +4,13 @@
  * @module
  */
 import { CodecError } from "../errors.ts";
+import { bytesOf, digitsOf } from "./digits.ts";
+
+const hasHex = "fromHex" in Uint8Array && "toHex" in Uint8Array.prototype;
 
 /** `0x` and two lower-case digits a byte. */
 export function toHex(bytes: Uint8Array): string {
-  return "0x" + bytes.toHex();
+  return "0x" + (hasHex ? bytes.toHex() : digitsOf(bytes));
 }
 
 /**
@@ -22,7 +25,8 @@ export function fromHex(text: unknown, field: string, size?: number): Uint8Array
   }
   let bytes: Uint8Array;
   try {
-    bytes = Uint8Array.fromHex(text.slice(2));
+    const digits = text.slice(2);
+    bytes = hasHex ? Uint8Array.fromHex(digits) : bytesOf(digits);
   } catch {
     throw notHex(field, text, "an even number of hexadecimal digits after 0x");
   }

@@ -3,7 +3,8 @@ import { existsSync } from "node:fs";
 import { cp, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
-import { withDirectory } from "../helpers.ts";
+import { L1Directory } from "../../src/local/l1_directory.ts";
+import { makeBatch, plainBlocks, post, withDirectory } from "../helpers.ts";
 import { holdsBlocks, joinLines, linesOf, report, sameBlocks, sourceText } from "./files.ts";
 import { failed, inPairs, run, start, succeeded } from "./montana.ts";
 
@@ -187,6 +188,12 @@ test("montana refuses a --data-dir that belongs to another L1", async () => {
     failed(await run("deriver --l1 l1 --out o --once --data-dir data", { cwd }), 1, error);
     await holdsBlocks(join(cwd, "l1"), 9);
 
+    for (const name of ["inbox", "batcher"]) {
+      const flags = `--l1 l1-other --data-dir data --${name} 0x${"11".repeat(20)}`;
+      const used = new RegExp(`Usage: Cannot use --${name} 0x(11){20} with --data-dir data`);
+      failed(await run(`${other} ${flags}`, { cwd }), 2, used);
+      failed(await run(`deriver --out o --once ${flags}`, { cwd }), 2, used);
+    }
     const elsewhere = await run("deriver --l1 l1-other --out p --once --data-dir data", { cwd });
     failed(
       elsewhere,
@@ -221,22 +228,21 @@ test("montana names a damaged checkpoint, and goes on from L1 alone without it",
 });
 
 test("montana deriver waits for a batch that is missing, and says so at the end of --once", async () => {
-  await withL1(async (cwd) => {
-    // An L1 that begins in the middle: the deriver of another inbox sees none of it.
-    const own = "--inbox 0x" + "11".repeat(20);
-    succeeded(await run(`${BATCHER} --l1 l1 --data-dir data`, { cwd }));
-    const checkpoint = JSON.parse(await readFile(join(cwd, "data/batcher.json"), "utf8"));
-    match(JSON.stringify(checkpoint), /nextBatchNumber/);
-    await writeFile(join(cwd, "blocks.jsonl"), sourceText(15));
-    succeeded(await run(`${BATCHER} --l1 l1 --data-dir data ${own}`, { cwd }));
-    const deriver = `deriver --l1 l1 --out o ${own}`;
-    const outcome = await run(`${deriver} --once`, { cwd });
+  await withDirectory(async (cwd) => {
+    const l1 = await L1Directory.openOrCreate(join(cwd, "l1"), 1000n);
+    const l1OriginCheck = (await l1.block(0n)).hash.slice(0, 20);
+    const batch = (batchNumber: bigint, first: number) =>
+      makeBatch(plainBlocks(2, { first }), { batchNumber, l1OriginCheck });
+    await post(l1, await batch(1n, 2));
+    const outcome = await run("deriver --l1 l1 --out o --once", { cwd });
     failed(outcome, 75, /SequenceGap: batch 0 is missing on L1; 1 batch behind it wait/);
-    match(outcome.stderr, /warning: batch 4 in L1 block 5 waits for batch 0$/m);
+    match(outcome.stderr, /warning: batch 1 in L1 block 1 waits for batch 0$/m);
 
-    await using following = start(deriver, { cwd });
+    await using following = start("deriver --l1 l1 --out o", { cwd });
     await following.untilSaid("waits for batch 0");
+    await post(l1, await batch(0n, 0));
+    await following.untilSaid("derived batch 1: 2 blocks");
     following.send("SIGTERM");
-    succeeded(await following.ended);
+    match(succeeded(await following.ended), /^derived 2 batches, 4 blocks/);
   });
 });

@@ -39,7 +39,7 @@ for (const name of files) {
 const skip = !hasShared(SMALL, "montana batcher in every mode");
 
 test("montana batcher fills single blobs at level 11 by default", { skip }, async () => {
-  const source = sharedPath("blocks/op-mainnet-125590673.jsonl.gz");
+  const source = sharedPath("blocks/unichain-mainnet-36637400.jsonl.gz");
   const { batches } = await thereAndBack(source, "--max-blobs 1");
   equal(batches.every((row) => row.blobs === 1), true);
   const filled = batches.slice(0, -1);

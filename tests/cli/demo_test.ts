@@ -3,9 +3,10 @@ import { readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { gzipSync } from "node:zlib";
-import { withDirectory } from "../helpers.ts";
+import { L1Directory } from "../../src/local/l1_directory.ts";
+import { makeBatch, plainBlocks, post, withDirectory } from "../helpers.ts";
 import { sourceText } from "./files.ts";
-import { failed, run, start, succeeded } from "./montana.ts";
+import { failed, hasNoTrace, run, start, succeeded, textOf } from "./montana.ts";
 
 /** Runs `action` with a directory for temporary files, which must be empty afterwards. */
 async function leavesNothing(
@@ -89,6 +90,26 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
     });
   });
 }
+
+test("montana demo ends with 4 where other blocks come back than went in", async () => {
+  for (const flags of ["", "--json"]) {
+    await leavesNothing(async (options) => {
+      await using demo = start(`demo --for 1h --batch-interval 1h --level 4 ${flags}`, options);
+      await demo.untilSaid("L1 in ");
+      // A batch of somebody else, in place of the demo's own.
+      const l1 = await L1Directory.open(/L1 in (.+);/.exec(demo.stderr)![1]!);
+      const l1OriginCheck = (await l1.block(0n)).hash.slice(0, 20);
+      await post(l1, await makeBatch(plainBlocks(2), { l1OriginCheck }));
+      await demo.untilSaid("batch 0: 2 blocks");
+      demo.send("SIGINT");
+      const outcome = await demo.ended;
+      equal(outcome.code, 4, outcome.stderr);
+      hasNoTrace(outcome);
+      if (flags === "") match(textOf(outcome), /\nThe derived blocks differ from block 0 on\.\n$/);
+      else equal(JSON.parse(textOf(outcome)).identical, false);
+    });
+  }
+});
 
 test("montana demo stops at once at a second signal, and leaves nothing behind", async () => {
   await leavesNothing(async (options) => {

@@ -9,7 +9,8 @@ import { failed, hasNoTrace, run, start, succeeded } from "./montana.ts";
 
 const LINES = linesOf(sourceText(33));
 /** Batches of ten; what is less waits for more, or for the end. */
-const BATCHER = "batcher --l2 blocks.jsonl --l1 l1 --max-blocks-per-batch 10 --batch-interval 1h";
+const BATCHER =
+  "batcher --l2 blocks.jsonl --l1 l1 --max-blocks-per-batch 10 --batch-interval 1h --compressor none";
 const DERIVER = "deriver --l1 l1 --out derived.jsonl --poll-interval 10ms";
 
 for (const signal of ["SIGTERM", "SIGINT"] as const) {
@@ -132,12 +133,48 @@ test("montana batcher ends at a signal while its source lacks what L1 has", asyn
     succeeded(await run(`${BATCHER} --once`, { cwd }));
     await using batcher = start("batcher --l2 - --l1 l1 --log-level debug", { cwd, stdin: "open" });
     batcher.feed(joinLines(LINES.slice(0, 5)));
-    // Nothing is said while it waits: it listens as soon as it runs.
-    await new Promise((resolve) => setTimeout(resolve, 500));
+    await batcher.untilSaid(
+      "waiting for the source: L1 holds a block of timestamp 1010, in batch 0",
+    );
     batcher.send("SIGTERM");
     await batcher.untilSaid("SIGTERM: ");
     succeeded(await batcher.ended);
     await holdsBlocks(join(cwd, "l1"), 33);
+  });
+});
+
+test("montana batcher ends by itself when standard input ends", async () => {
+  await withDirectory(async (cwd) => {
+    const args = "batcher --l2 - --l1 l1 --batch-interval 1h --log-level debug";
+    await using batcher = start(args, { cwd, stdin: "open" });
+    batcher.feed(joinLines(LINES.slice(0, 3)));
+    await batcher.untilSaid("took 3 blocks");
+    batcher.feed(joinLines(LINES.slice(3, 5)), { end: true });
+    match(succeeded(await batcher.ended), /^posted 1 batch, 5 blocks/);
+  });
+});
+
+test("montana batcher that is not alone stops, and no block is lost or doubled", async () => {
+  await withDirectory(async (cwd) => {
+    const source = join(cwd, "blocks.jsonl");
+    await writeFile(source, joinLines(LINES.slice(0, 10)));
+    // The bytes of their batches differ, or one would not be in the other's way.
+    await using one = start(BATCHER, { cwd });
+    await one.untilSaid("batch 0: 10 blocks");
+    await using two = start(BATCHER.replace("none", "zstd"), { cwd });
+    await two.untilSaid("going on with batch 1, after 10 blocks");
+    await appendFile(source, joinLines(LINES.slice(10)));
+    const first = await Promise.race([one.ended, two.ended]);
+    failed(first, 1, /TxFailed: Cannot post batch \d: somebody else posted batch \d in L1 block/);
+    one.send("SIGTERM");
+    two.send("SIGTERM");
+    const codes = (await Promise.all([one.ended, two.ended])).map(({ code }) => code).sort();
+    // The other one has nobody in its way any more.
+    equal(codes.join(), "0,1");
+    succeeded(await run(`${BATCHER} --once`, { cwd }));
+    await holdsBlocks(join(cwd, "l1"), 33);
+    succeeded(await run(`${DERIVER} --once`, { cwd }));
+    await sameBlocks(join(cwd, "derived.jsonl"), source);
   });
 });
 

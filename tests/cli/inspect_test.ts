@@ -97,6 +97,18 @@ test("montana inspect explains a file in words: header, a row a block, sizes, ch
   });
 });
 
+test("montana inspect takes several files, one after the other", async () => {
+  await withDirectory(async (cwd) => {
+    await writeFile(join(cwd, "a"), raw);
+    await writeFile(join(cwd, "b"), sealed);
+    const text = succeeded(await run("inspect a b", { cwd }));
+    match(text, /^== a\nis +a raw batch\n[^]*\n== b\nis +a compressed batch\n/);
+    const lines = succeeded(await run("inspect a b --json", { cwd })).trimEnd().split("\n");
+    deepEqual(lines.map((line) => JSON.parse(line).kind), ["raw batch", "compressed batch"]);
+    failed(await run("inspect a nothing", { cwd }), 1, /NotFound: Cannot read input from nothing/);
+  });
+});
+
 test("montana inspect refuses what is none of it, with what each attempt said", async () => {
   const blob = toBlobs(sealed)[0]!;
   const cases: [Uint8Array, RegExp][] = [

@@ -89,8 +89,13 @@ export class Running implements AsyncDisposable {
   }
 
   send(signal: "SIGTERM" | "SIGINT" | "SIGHUP" | "SIGKILL"): void {
-    // Not by `kill()` of the child: under Deno its exit code would then be lost.
-    if (!this.#outcome) process.kill(this.#child.pid!, signal);
+    if (this.#outcome) return;
+    try {
+      // Not by `kill()` of the child: under Deno its exit code would then be lost.
+      process.kill(this.#child.pid!, signal);
+    } catch {
+      // It has ended by itself.
+    }
   }
 
   /** More standard input; `end` closes it. */

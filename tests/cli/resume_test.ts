@@ -17,7 +17,8 @@ const BARE = linesOf(WHOLE).map((line) => {
   return JSON.stringify({ timestamp, transactions });
 });
 
-const BATCHER = "batcher --l1 l1 --once --max-blocks-per-batch 4 --log-level none";
+const BATCHER =
+  "batcher --l1 l1 --once --max-blocks-per-batch 4 --compressor none --log-level none";
 
 /** A directory with the whole source in `whole.jsonl`, and runs in it. */
 async function inPlace(

@@ -121,7 +121,10 @@ test("montana names a flag or argument that is missing", async () => {
 
 test("montana version tells version, runtime and wire formats", async () => {
   const text = succeeded(await run("version"));
-  match(text, /^montana \S+ \((deno|bun|node) [\d.]+, \w+-\w+\); batch version 0, blob encoding 0\n$/);
+  match(
+    text,
+    /^montana \S+ \((deno|bun|node) [\d.]+, \w+-\w+\); batch version 0, blob encoding 0\n$/,
+  );
   const { version, runtime, wire } = JSON.parse(succeeded(await run("version --json")));
   equal(version, VERSION);
   match(runtime, /^(deno|bun|node) [\d.]+$/);

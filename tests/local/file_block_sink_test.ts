@@ -226,3 +226,19 @@ test("StdoutBlockSink writes lines, and tells when nobody reads them any more", 
     equal(lines.length, 2000);
   });
 });
+
+test("FileBlockSink refuses a file that somebody else writes to as well", async () => {
+  await inFile(async (path) => {
+    const blocks = derived(4);
+    const [first, second] = [await FileBlockSink.open(path), await FileBlockSink.open(path)];
+    try {
+      for (const sink of [first, second]) for (const block of blocks) await sink.ingest(block);
+      await first.flush();
+      await rejects(second.flush(), { code: "Changed", message: /does another deriver write/ });
+      equal(await readFile(path, "utf8"), linesOf(blocks));
+    } finally {
+      await first.close();
+      await second.close().catch(() => {});
+    }
+  });
+});

@@ -209,3 +209,32 @@ test("InboxSource refuses blocks that are not linked", async () => {
     message: /L1 block 2: its parent is 0x.*, but block 1 is 0x/,
   });
 });
+
+test("InboxSink refuses to post where another one posts under its name", async () => {
+  await onBoth(async (l1) => {
+    const clock = new ManualClock();
+    const [mine, rival] = [
+      new InboxSink(l1, { clock, seenBlock: 0n }),
+      new InboxSink(l1, { clock }),
+    ];
+    const first = await makeBatch(plainBlocks(2));
+    await mine.submit(first);
+    await mine.submit(first); // Its own, once more: harmless.
+    await rival.submit(await makeBatch(plainBlocks(3, { first: 2 }), { batchNumber: 1n }));
+    const second = await makeBatch(plainBlocks(2, { first: 2 }), { batchNumber: 1n });
+    await rejects(mine.submit(second), {
+      code: "TxFailed",
+      message: /Cannot post batch 1: somebody else posted batch 1 in L1 block 3/,
+    });
+    equal(await l1.head("latest"), 3n);
+  });
+});
+
+test("InboxSink posts on where others leave junk, or its own batch again", async () => {
+  await onBoth(async (l1) => {
+    const sink = new InboxSink(l1, { clock: new ManualClock(), seenBlock: 0n });
+    const own = await makeBatch(plainBlocks(2));
+    await l1.mine([draftOf(batch), draftOf({ ...own, batchNumber: 7n }), draftOf(own)], 0n);
+    equal((await sink.submit(own)).l1Block, 2n);
+  });
+});

@@ -312,3 +312,20 @@ test("BatchSubmissionRunner.flush() posts what waits now", async () => {
   equal(running.runner.metrics().sink_errors, 1);
   deepEqual(running.events.of("batch.sealed").map((each) => each.reason), ["manual"]);
 });
+
+test("BatchSubmissionRunner.run() refuses to run twice at once", async () => {
+  const { runner } = runnerOf(plainBlocks(2));
+  const running = runner.run({ once: true });
+  await rejects(runner.run({ once: true }), { code: "Closed" });
+  await running;
+  equal(runner.metrics().blocks_processed, 2);
+});
+
+test("BatchSubmissionRunner.run() submits what a source gave before it broke off", async () => {
+  const broken = new SourceError("Gap", "a block is missing");
+  const { runner, l1 } = runnerOf(plainBlocks(3), {
+    faults: { pendingBlocks: [undefined, broken] },
+  });
+  await rejects(runner.run(), broken);
+  deepEqual(content((await posted(l1)).flatMap((each) => each.blocks)), content(plainBlocks(3)));
+});

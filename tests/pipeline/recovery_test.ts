@@ -82,7 +82,7 @@ test("recoverPosition() refuses an L1 that lacks a batch before others", async (
   await rejects(recoverPosition(partsOf(await l1With(0, 2, 3), plainBlocks(8))), {
     name: "PipelineError",
     code: "SequenceGap",
-    message: "Cannot go on: L1 holds batch 2, but not batch 1 before it",
+    message: /Cannot go on: L1 holds batch 2 in block 2, but not batch 1 before it/,
   });
 });
 
@@ -114,4 +114,11 @@ test("recoverPosition() throws what the source throws", async () => {
   const parts = partsOf(await l1With(0), plainBlocks(2));
   const source = flaky(parts.source, inTurn({ pendingBlocks: [unreachable] }));
   await rejects(recoverPosition({ ...parts, source }), unreachable);
+});
+
+test("recoverPosition() goes on where what came too early is nothing that anybody can decode", async () => {
+  const l1 = await l1With(0);
+  await post(l1, { batchNumber: 7n, data: Uint8Array.of(2, 1, 2, 3) });
+  const position = await recoverPosition(partsOf(l1, plainBlocks(8)));
+  deepEqual([position.nextBatchNumber, position.blocks], [1n, 2]);
 });
