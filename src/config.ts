@@ -17,6 +17,8 @@ export const COMPRESSION_WINDOW = 22;
 export const BATCH_INTERVAL_MS = 12_000;
 /** L1 blocks within which a batch must land. */
 export const SEQUENCING_WINDOW = 3600n;
+/** Milliseconds between two L1 blocks, at the least. */
+export const L1_BLOCK_TIME_MS = 12_000;
 /** L1 confirmations until a block is safe. */
 export const SAFE_CONFIRMATIONS = 12;
 /** Wire format version. */
@@ -40,9 +42,11 @@ export interface PipelineConfig {
   readonly maxPendingBytes: number;
   /** Batches compressed at the same time; they are submitted in order. */
   readonly maxBatchesAtOnce: number;
+  /** However long the interval is, no block waits longer: by default half of the sequencing window. */
+  readonly maxWaitMs: number;
 }
 
-/** The seed's `PipelineConfig::default()`, with the two bounds it lacks. */
+/** The seed's `PipelineConfig::default()`, with the bounds it lacks. */
 export const PIPELINE_DEFAULTS: PipelineConfig = Object.freeze({
   batchIntervalMs: BATCH_INTERVAL_MS,
   maxBatchBytes: MAX_BATCH_SIZE,
@@ -51,4 +55,5 @@ export const PIPELINE_DEFAULTS: PipelineConfig = Object.freeze({
   targetRawBytes: MAX_RAW_BATCH_BYTES,
   maxPendingBytes: 2 * MAX_RAW_BATCH_BYTES,
   maxBatchesAtOnce: 1,
+  maxWaitMs: Number(SEQUENCING_WINDOW) * L1_BLOCK_TIME_MS / 2,
 });

@@ -54,6 +54,8 @@ export interface Compressor {
   readonly name: string;
   /** First byte of what it made: 0 Brotli, 1 zstd, 2 none. */
   readonly format: number;
+  /** How hard it tries, where it can be told; the scale is the format's own. */
+  readonly level?: number;
   compress(data: Uint8Array): Promise<Uint8Array>;
   /**
    * @throws {CompressionError} `TooLarge` before more than the bound is held in memory, `Corrupted`
@@ -111,6 +113,7 @@ export type CutReason =
   | "blocks"
   | "size"
   | "timestamp"
+  | "window"
   | "shutdown"
   | "manual";
 
@@ -139,6 +142,17 @@ export type LogEvent =
     readonly lastBlock: L2Block;
     /** How often blocks were compressed for it: 1, unless a size was misjudged or work was lost. */
     readonly passes: number;
+    /** Of the compressor, where it has one. */
+    readonly level: number | undefined;
+  }
+  | {
+    /** The next batches are compressed at another level. */
+    readonly event: "compression.level";
+    readonly level: number | undefined;
+    readonly reason: "behind" | "caught up";
+    /** Where it is behind: so many seconds of the chain were sealed in so many seconds. */
+    readonly chainSeconds: number;
+    readonly seconds: number;
   }
   | {
     readonly event: "batch.submitted";

@@ -34,7 +34,7 @@ import {
   JSON_FLAG,
   textOf,
 } from "./command.ts";
-import { COMPRESSION_FLAGS, compressionInWorkers } from "./compression.ts";
+import { COMPRESSION_FLAGS, compressionInWorkers, LEAST_LEVEL_FLAG } from "./compression.ts";
 import {
   type Addresses,
   addressesOf,
@@ -84,6 +84,7 @@ export const batcher: CommandSpec = {
     ONCE_FLAG,
     ...PACKING_FLAGS,
     ...COMPRESSION_FLAGS,
+    LEAST_LEVEL_FLAG,
     INBOX_FLAG,
     BATCHER_FLAG,
     { flags: "--poll-interval <time>", help: "between two looks at the source", value: "100ms" },

@@ -7,12 +7,16 @@ import { type CompressorOptions, createCompressor, FORMATS } from "../compress/f
 import { COMPRESSION_LEVEL } from "../config.ts";
 import { CompressionError, ConfigError } from "../errors.ts";
 import { CompressorPool } from "../local/compressor_pool.ts";
+import type { BatcherParts } from "../pipeline/batcher.ts";
 import type { Compressor } from "../ports.ts";
 import { type Flag, type FlagValues, textOf } from "./command.ts";
 import { parseChoice, parseCount } from "./options.ts";
 
 /** Brotli level at which sizes are estimated: a fiftieth of the time of level 11. */
 const ESTIMATOR_LEVEL = 6;
+
+/** Below 6 a level costs more bytes than it saves time. */
+const FASTER_LEVELS = [10, 9, 6];
 
 /** Compression, level, window, engine. */
 export const COMPRESSION_FLAGS: readonly Flag[] = [
@@ -31,21 +35,31 @@ export function compressorFrom(flags: FlagValues): Compressor {
   return orUsage(() => createCompressor(compressorOptions(flags)));
 }
 
-/** What a batcher compresses with. */
-export interface Compression {
-  readonly compressor: Compressor;
-  /** A cheap one to plan with, where the compressor is much slower than that. */
-  readonly estimator?: Compressor;
-}
+/** How far the level may fall while the workers cannot keep up. */
+export const LEAST_LEVEL_FLAG: Flag = {
+  flags: "--least-level <n>",
+  help: "Brotli level to fall to, by way of 10 and 9, while the workers cannot keep up",
+  value: `${ESTIMATOR_LEVEL}`,
+};
 
 /** The same in threads of their own, so that signals and the log do not wait for level 11. */
-export function compressionInWorkers(flags: FlagValues, workers: number): Compression {
+export function compressionInWorkers(
+  flags: FlagValues,
+  workers: number,
+): Pick<BatcherParts, "compressor" | "estimator" | "faster"> {
+  const text = textOf(flags, "leastLevel") ?? `${ESTIMATOR_LEVEL}`;
+  const least = parseCount("--least-level", text, ESTIMATOR_LEVEL, COMPRESSION_LEVEL);
   return orUsage(() => {
     const options = compressorOptions(flags);
     const compressor = new CompressorPool(options, { workers });
-    const isSlow = options.format === "brotli" &&
-      (options.level ?? COMPRESSION_LEVEL) > ESTIMATOR_LEVEL;
-    return isSlow ? { compressor, estimator: compressor.atLevel(ESTIMATOR_LEVEL) } : { compressor };
+    const { level = COMPRESSION_LEVEL } = options.format === "brotli" ? options : { level: 0 };
+    if (level <= ESTIMATOR_LEVEL) return { compressor };
+    return {
+      compressor,
+      estimator: compressor.atLevel(ESTIMATOR_LEVEL),
+      faster: FASTER_LEVELS.filter((each) => each < level && each >= least)
+        .map((each) => compressor.atLevel(each)),
+    };
   });
 }
 

@@ -51,8 +51,16 @@ function describe(event: LogEvent): Described {
       return { level: "debug", text: `took ${countOf(blocks, "block")}`, fields: { blocks } };
     }
     case "batch.sealed": {
-      const { batchNumber, blocks, transactions, rawBytes, compressedBytes, reason, passes } =
-        event;
+      const {
+        batchNumber,
+        blocks,
+        transactions,
+        rawBytes,
+        compressedBytes,
+        reason,
+        passes,
+        level,
+      } = event;
       return {
         level: "debug",
         text: `sealed batch ${batchNumber} (${reason}): ${countOf(blocks, "block")}`,
@@ -64,7 +72,20 @@ function describe(event: LogEvent): Described {
           compressed_bytes: compressedBytes,
           reason,
           passes,
+          ...(level === undefined ? {} : { compression_level: level }),
         },
+      };
+    }
+    case "compression.level": {
+      const { reason, chainSeconds, seconds } = event;
+      const isBehind = reason === "behind";
+      const why = isBehind
+        ? `${chainSeconds} s of blocks took ${Math.ceil(seconds)} s; allow more --workers`
+        : "the workers keep up again";
+      return {
+        level: isBehind ? "warn" : "info",
+        text: `compressing at level ${event.level ?? "?"} from now on: ${why}`,
+        fields: { compression_level: event.level ?? 0, reason, chain_s: chainSeconds, s: seconds },
       };
     }
     case "batch.submitted": {

@@ -69,6 +69,10 @@ export class ZstdCompressor implements Compressor {
     this.#maxBytes = resolveBound(options);
   }
 
+  get level(): number {
+    return this.#level;
+  }
+
   /**
    * @throws {CompressionError} `TooLarge` above the bound, `Unsupported` where the runtime has no
    * zstd, `Failed` when it gives up

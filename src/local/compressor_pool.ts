@@ -48,6 +48,7 @@ const SLOWEST_BYTES_PER_MS = 50;
 export class CompressorPool implements Compressor {
   readonly name: string;
   readonly format: number;
+  readonly level?: number;
   readonly #options: CompressorOptions;
   readonly #pool: WorkerPool<CompressionAnswer>;
   readonly #own: PooledCompressor;
@@ -65,6 +66,7 @@ export class CompressorPool implements Compressor {
     this.#own = new PooledCompressor(this.#options, this.#pool);
     this.name = this.#own.name;
     this.format = this.#own.format;
+    if (this.#own.level !== undefined) this.level = this.#own.level;
   }
 
   /**
@@ -124,6 +126,7 @@ export class CompressorPool implements Compressor {
 class PooledCompressor implements Compressor {
   readonly name: string;
   readonly format: number;
+  readonly level?: number;
   readonly #options: CompressorOptions;
   readonly #pool: WorkerPool<CompressionAnswer>;
   readonly #maxBytes: number;
@@ -134,6 +137,7 @@ class PooledCompressor implements Compressor {
     const compressor = createCompressor(options);
     this.name = compressor.name;
     this.format = compressor.format;
+    if (compressor.level !== undefined) this.level = compressor.level;
     this.#options = options;
     this.#pool = pool;
     this.#maxBytes = resolveBound(options);

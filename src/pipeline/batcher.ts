@@ -17,35 +17,24 @@ import type {
   Log,
 } from "../ports.ts";
 import type { L2Block, SubmissionReceipt } from "../types.ts";
-import {
-  CHECK_SIZE,
-  encodedBlockSize,
-  HEADER_SIZE,
-  headerFor,
-  standardCodec,
-} from "../wire/batch.ts";
-import {
-  blockTooLarge,
-  GOOD_FILL,
-  longestRun,
-  planCut,
-  rawSize,
-  type SizeLimits,
-  sizeLimits,
-  type WaitingBlock,
-} from "./packer.ts";
-import { asSinkError, asSourceError, backwards } from "./port_errors.ts";
+import { standardCodec } from "../wire/batch.ts";
+import { boundReached, type SizeNow, timeReached } from "./due.ts";
+import { LevelChoice } from "./level.ts";
+import { planNextBatch } from "./next_batch.ts";
+import { blockTooLarge, GOOD_FILL, type SizeLimits, sizeLimits } from "./packer.ts";
+import { asSinkError, asSourceError } from "./port_errors.ts";
 import {
   type Attempt,
   type BatchInLine,
+  type Compression,
   firstAttempt,
   fitOf,
   nextAttempt,
   SealingLine,
-  withinAttempt,
 } from "./sealing.ts";
 import { pipelineConfig } from "./settings.ts";
 import { SizeEstimate } from "./size_estimate.ts";
+import { WaitingBlocks } from "./waiting_blocks.ts";
 
 /** What a batcher is made of. */
 export interface BatcherParts {
@@ -55,6 +44,8 @@ export interface BatcherParts {
   readonly clock: Clock;
   /** A cheap one, to plan with; without it batches are planned by the ratio seen so far. */
   readonly estimator?: Compressor;
+  /** The same at lower levels, from the best to the fastest, for when it cannot keep up. */
+  readonly faster?: readonly Compressor[];
   readonly codec?: BatchCodec;
   readonly log?: Log;
 }
@@ -101,14 +92,13 @@ export class BatcherPipeline {
   readonly #codec: BatchCodec;
   readonly #log: Log;
   readonly #config: PipelineConfig;
-  readonly #estimate: SizeEstimate;
-  readonly #line: SealingLine;
+  readonly #levels: LevelChoice<Compression>;
+  readonly #line = new SealingLine();
+  readonly #waiting = new WaitingBlocks();
 
   /** Of the first in line, or of the batch that begins with the first waiting block. */
   #nextBatchNumber: bigint;
   #lastBlock: L2Block | undefined;
-  #waiting: WaitingBlock[] = [];
-  #waitingBytes = 0;
   /** The first in line was compressed, and its size is right: it stays as it is. */
   #isFirstSealed = false;
   /** Of the batch that begins with the first waiting block, where its size was misjudged. */
@@ -133,8 +123,15 @@ export class BatcherPipeline {
     this.#codec = parts.codec ?? standardCodec;
     this.#log = parts.log ?? (() => {});
     this.#config = pipelineConfig(config);
-    this.#estimate = new SizeEstimate(parts.compressor, parts.estimator);
-    this.#line = new SealingLine(parts.compressor);
+    const { compressor, faster = [], estimator } = parts;
+    const ladder: Compression[] = [
+      { compressor, estimate: new SizeEstimate(compressor, estimator) },
+      ...faster.map((each) => ({
+        compressor: each,
+        estimate: new SizeEstimate(each, estimator, 1),
+      })),
+    ];
+    this.#levels = new LevelChoice(ladder, this.#config.maxBatchesAtOnce);
     this.#lastSubmissionMs = parts.clock.now();
     this.#nextBatchNumber = position.nextBatchNumber;
     this.#lastBlock = position.lastBlock;
@@ -235,7 +232,7 @@ export class BatcherPipeline {
 
   /** As long as sizes are only guessed, one batch shows how far off the guess is. */
   get #atOnce(): number {
-    return this.#estimate.isTrusted ? this.#config.maxBatchesAtOnce : 1;
+    return this.#levels.step.estimate.isTrusted ? this.#config.maxBatchesAtOnce : 1;
   }
 
   /** Takes new blocks; gives back a temporary error, so that what waits already can still go. */
@@ -257,13 +254,7 @@ export class BatcherPipeline {
 
   #take(blocks: readonly L2Block[]): void {
     const takenAtMs = this.#clock.now();
-    for (const block of blocks) {
-      const before = this.#waiting.at(-1)?.block ?? this.#blockBefore;
-      if (before && block.timestamp < before.timestamp) throw backwards(before, block);
-      const size = encodedBlockSize(block);
-      this.#waiting.push({ block, size, takenAtMs });
-      this.#waitingBytes += size;
-    }
+    for (const block of blocks) this.#waiting.push(block, takenAtMs, this.#blockBefore);
   }
 
   /** The block before the first that waits. */
@@ -271,81 +262,58 @@ export class BatcherPipeline {
     return this.#line.lastBlock ?? this.#lastBlock;
   }
 
-  /** Which bound the waiting blocks have reached: they are a batch, and no more are asked for. */
+  /** Which bound the waiting blocks have reached: no more are asked for. */
   #reachedReason(): CutReason | undefined {
-    const { maxBlocksPerBatch, targetRawBytes, maxPendingBytes } = this.#config;
-    if (this.#waitingBytes >= Math.min(targetRawBytes, maxPendingBytes)) return "size";
-    if (this.#waiting.length >= maxBlocksPerBatch) return "blocks";
-    if (longestRun(this.#waiting, this.#config) < this.#waiting.length) return "timestamp";
-    if (this.#limits && this.#estimatedBytes >= this.#limits.target) return "full";
-    return undefined;
+    return boundReached(this.#waiting, this.#sizeNow, this.#config);
   }
 
   /** Why a batch is due now, if one is. */
   async #dueReason(): Promise<CutReason | undefined> {
-    const oldest = this.#waiting[0];
-    if (!oldest) return undefined;
+    if (this.#waiting.length === 0) return undefined;
     this.#limits = await sizeLimits(this.#sink, this.#config);
-    const reached = this.#reachedReason();
-    if (reached) return reached;
-
-    const { batchIntervalMs, minBatchBytes } = this.#config;
-    const now = this.#clock.now();
-    if (now - oldest.takenAtMs >= batchIntervalMs) return "interval";
-    const isIntervalOver = now - this.#lastSubmissionMs >= batchIntervalMs && !this.#line.first;
-    return isIntervalOver && this.#estimatedBytes >= minBatchBytes ? "interval" : undefined;
+    const time = {
+      nowMs: this.#clock.now(),
+      lastSubmissionMs: this.#lastSubmissionMs,
+      isBusy: this.#line.first !== undefined,
+    };
+    return this.#reachedReason() ??
+      timeReached(this.#waiting, this.#sizeNow, time, this.#config);
   }
 
-  get #estimatedBytes(): number {
-    return this.#waitingBytes * this.#estimate.share;
+  get #sizeNow(): SizeNow {
+    const estimatedBytes = this.#waiting.rawBytes * this.#levels.step.estimate.share;
+    return { estimatedBytes, target: this.#limits?.target };
   }
 
   /** Begins to seal the next batch, unless it was only thought to be full and is not. */
   async #start(reason: CutReason): Promise<void> {
-    const waiting = this.#waiting;
-    const limits = await sizeLimits(this.#sink, this.#config);
-    const run = longestRun(waiting, this.#config);
     const batchNumber = this.nextBatchNumber;
-    const l1Origin = await this.#source.l1Origin();
-    const l1OriginCheck = (await this.#source.l1OriginHash(l1Origin)).slice(0, CHECK_SIZE);
-    const parentCheck = (await this.#parentHash()).slice(0, CHECK_SIZE);
-
-    const encode = (count: number) => {
-      const blocks = waiting.slice(0, count).map((each) => each.block);
-      const header = headerFor({ batchNumber, l1Origin, l1OriginCheck, parentCheck }, blocks);
-      return this.#codec.encode(header, blocks);
-    };
-    const measure = (count: number) =>
-      this.#estimate.measure(HEADER_SIZE + rawSize(waiting, count), () => encode(count));
-
-    const first = waiting[0]!;
+    const compression = this.#levels.step;
+    const limits = await sizeLimits(this.#sink, this.#config);
+    const first = this.#waiting.first!;
     const attempt = this.#attempt?.first === first ? this.#attempt : firstAttempt(first);
-    const planned = await planCut(waiting, run, limits, this.#estimate.margin, measure);
-    const count = withinAttempt(planned.count, attempt);
-    const estimated = count === planned.count ? planned.size : await measure(count);
-    const isAll = count === waiting.length;
+    const { count, raw, estimated, isCutBySize } = await planNextBatch(
+      this.#waiting.all,
+      {
+        source: this.#source,
+        codec: this.#codec,
+        estimate: compression.estimate,
+        config: this.#config,
+      },
+      { batchNumber, blockBefore: this.#blockBefore, limits, attempt },
+    );
+    const isAll = count === this.#waiting.length;
     if (reason === "full" && isAll && estimated < GOOD_FILL * limits.target) return;
-
-    const raw = encode(count);
-    const blocks = waiting.splice(0, count);
-    this.#waitingBytes -= rawSize(blocks);
     this.#line.add({
       batchNumber,
-      blocks,
+      blocks: this.#waiting.take(count),
       raw,
-      reason: count < run ? "full" : reason,
+      compression,
+      reason: isCutBySize ? "full" : reason,
       limits,
       estimated,
       attempt,
     });
-  }
-
-  async #parentHash(): Promise<Uint8Array> {
-    const before = this.#blockBefore;
-    const known = this.#waiting[0]?.block.parentHash ?? before?.hash;
-    if (known) return known;
-    // The source tells of its first block only: behind a last block it would be the wrong one.
-    return before ? new Uint8Array(32) : await this.#source.parentHash();
   }
 
   async #submitFirst(): Promise<SubmissionReceipt | undefined> {
@@ -382,8 +350,9 @@ export class BatcherPipeline {
   /** Waits for the first in line; where its size is wrong, the whole line goes back to be planned again. */
   async #isSealed(batch: BatchInLine): Promise<boolean> {
     if (this.#isFirstSealed) return true;
-    const { batchNumber, blocks, raw, attempt } = batch;
+    const { batchNumber, blocks, raw, attempt, compression } = batch;
     const lost = this.#line.length - 1;
+    const isAwaited = !this.#line.isFirstDone;
     let size: number;
     try {
       size = (await this.#line.sealed()).length;
@@ -392,7 +361,7 @@ export class BatcherPipeline {
       throw error;
     }
     const fit = fitOf(batch, size);
-    this.#estimate.learn(raw.length, batch.estimated, size, fit !== "fits");
+    compression.estimate.learn(raw.length, batch.estimated, size, fit !== "fits");
     if (fit !== "fits") {
       await this.#takeBack(nextAttempt(batch, fit, lost));
       const isAlone = fit === "too large" && blocks.length === 1;
@@ -410,14 +379,29 @@ export class BatcherPipeline {
       reason: batch.reason,
       lastBlock: blocks.at(-1)!.block,
       passes: attempt.passes + 1,
+      level: compression.compressor.level,
     });
+    this.#chooseLevel(batch, isAwaited);
     return true;
+  }
+
+  /** A batch that was waited for while no worker is free for the next shows that the workers lag. */
+  #chooseLevel({ blocks }: BatchInLine, isAwaited: boolean): void {
+    const last = blocks.at(-1)!.block.timestamp;
+    const before = this.#lastBlock?.timestamp ?? blocks[0]!.block.timestamp;
+    const isLineFull = this.#line.length >= this.#config.maxBatchesAtOnce;
+    const change = this.#levels.note({
+      chainSeconds: Number(last - before),
+      nowMs: this.#clock.now(),
+      isBehind: isAwaited && isLineFull && this.#reachedReason() !== undefined,
+    });
+    const { level } = this.#levels.step.compressor;
+    if (change) this.#log({ event: "compression.level", level, ...change });
   }
 
   async #takeBack(attempt: Attempt): Promise<void> {
     const blocks = this.#line.takeBack().flatMap((each) => each.blocks);
-    this.#waiting = [...blocks, ...this.#waiting];
-    this.#waitingBytes += rawSize(blocks);
+    this.#waiting.putBack(blocks);
     this.#attempt = attempt;
     await this.#line.settled();
   }

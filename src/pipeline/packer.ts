@@ -10,15 +10,7 @@ import type { BatchSink } from "../ports.ts";
 import type { L2Block } from "../types.ts";
 import { deltaFits, HEADER_SIZE } from "../wire/batch.ts";
 import { BLOB_SIZE } from "../wire/blob.ts";
-
-/** A block on its way into a batch. */
-export interface WaitingBlock {
-  readonly block: L2Block;
-  /** Bytes it takes inside a raw batch. */
-  readonly size: number;
-  /** When it was taken from the source, in milliseconds of the clock. */
-  readonly takenAtMs: number;
-}
+import { countWithin, rawSize, type WaitingBlock } from "./waiting_blocks.ts";
 
 /** Compressed bytes a batch may have. */
 export interface SizeLimits {
@@ -32,6 +24,8 @@ export interface SizeLimits {
 
 /** What full means: 0.99 of whole blobs, and a little more since an estimate can be too high. */
 export const GOOD_FILL = 0.993;
+/** A smaller limit is measured only where it is likely to be filled by this much more. */
+const WORTH_A_MEASURE = 0.003;
 /** How often the largest limit, and each smaller one, is measured before what is known must do. */
 const MAX_MEASURES = { largest: 12, smaller: 3 };
 
@@ -91,6 +85,7 @@ export async function planCut(
   const most = Math.max(1, Math.floor(limits.target / limits.unit));
   for (let units = most; units > 0; units--) {
     const limit = units * limits.unit;
+    if (best && search.guessedFill(limit, margin) < best.fill + WORTH_A_MEASURE) continue;
     const measures = units === most ? MAX_MEASURES.largest : MAX_MEASURES.smaller;
     const count = await search.mostWithin(limit * (1 - margin), limit * GOOD_FILL, measures);
     if (count === 0) continue;
@@ -147,35 +142,32 @@ class CutSearch {
     return [fits, tooMany];
   }
 
+  /** What whole blocks would fill of `limit`, by the sizes known so far. */
+  guessedFill(limit: number, margin: number): number {
+    const within = limit * (1 - margin);
+    const [fits, tooMany] = this.#bracket(within);
+    const known = this.#known.get(fits)!;
+    const count = Math.max(fits, Math.min(tooMany - 1, this.#guess(fits, tooMany, within)));
+    if (count === fits) return known / limit;
+    const from = rawSize(this.#waiting, fits);
+    return (known + (rawSize(this.#waiting, count) - from) * this.#slope(fits, tooMany)) / limit;
+  }
+
   /** By raw bytes, on the line between the two. */
   #guess(fits: number, tooMany: number, limit: number): number {
+    if (!this.#known.has(tooMany)) return (fits + tooMany) >> 1;
     const from = rawSize(this.#waiting, fits);
-    const to = rawSize(this.#waiting, Math.min(tooMany, this.#run));
-    const low = this.#known.get(fits)!;
+    const rawBytes = from + (limit - this.#known.get(fits)!) / this.#slope(fits, tooMany);
+    return countWithin(this.#waiting, rawBytes);
+  }
+
+  /** Compressed bytes for one raw byte between the two. */
+  #slope(fits: number, tooMany: number): number {
     const high = this.#known.get(tooMany);
-    if (high === undefined) return (fits + tooMany) >> 1;
-    return countWithin(this.#waiting, from + (limit - low) * (to - from) / (high - low));
+    if (high === undefined) return 0;
+    const rawBytes = rawSize(this.#waiting, tooMany) - rawSize(this.#waiting, fits);
+    return (high - this.#known.get(fits)!) / rawBytes;
   }
-}
-
-/** Raw bytes of the first `count` blocks. */
-export function rawSize(
-  waiting: readonly WaitingBlock[],
-  count: number = waiting.length,
-): number {
-  let size = 0;
-  for (let index = 0; index < count; index++) size += waiting[index]!.size;
-  return size;
-}
-
-/** How many of the first blocks have at most `rawBytes` together. */
-export function countWithin(waiting: readonly WaitingBlock[], rawBytes: number): number {
-  let size = 0;
-  for (const [index, each] of waiting.entries()) {
-    size += each.size;
-    if (size > rawBytes) return index;
-  }
-  return waiting.length;
 }
 
 /** The error for a block that no batch can hold. */

@@ -8,7 +8,9 @@ import type { Compressor, CutReason } from "../ports.ts";
 import type { L2Block } from "../types.ts";
 import { equalBytes } from "../wire/bytes.ts";
 import { open, seal } from "../wire/envelope.ts";
-import type { SizeLimits, WaitingBlock } from "./packer.ts";
+import type { SizeLimits } from "./packer.ts";
+import type { SizeEstimate } from "./size_estimate.ts";
+import type { WaitingBlock } from "./waiting_blocks.ts";
 
 /** What is known of the batch that begins with a block, after it was compressed and did not fit. */
 export interface Attempt {
@@ -23,11 +25,18 @@ export interface Attempt {
   readonly tooMany: number;
 }
 
+/** What batches are compressed with, and what is known of the sizes it makes. */
+export interface Compression {
+  readonly compressor: Compressor;
+  readonly estimate: SizeEstimate;
+}
+
 /** A batch from the moment at which its blocks are chosen. */
 export interface BatchInLine {
   readonly batchNumber: bigint;
   readonly blocks: readonly WaitingBlock[];
   readonly raw: Uint8Array;
+  readonly compression: Compression;
   readonly reason: CutReason;
   readonly limits: SizeLimits;
   /** What it was thought to compress to. */
@@ -77,15 +86,16 @@ export function withinAttempt(count: number, { tries, fits, tooMany }: Attempt):
   return Math.max(1, Math.min(count, most));
 }
 
+interface Entry {
+  readonly batch: BatchInLine;
+  readonly data: Promise<Uint8Array>;
+  isDone: boolean;
+}
+
 /** Batches in order, each compressed from the moment it is added. */
 export class SealingLine {
-  readonly #compressor: Compressor;
-  #line: { readonly batch: BatchInLine; readonly data: Promise<Uint8Array> }[] = [];
+  #line: Entry[] = [];
   #lost: Promise<unknown> = Promise.resolve();
-
-  constructor(compressor: Compressor) {
-    this.#compressor = compressor;
-  }
 
   get length(): number {
     return this.#line.length;
@@ -107,9 +117,19 @@ export class SealingLine {
 
   /** Begins to compress `batch`. */
   add(batch: BatchInLine): void {
-    const data = sealChecked(batch.raw, this.#compressor);
-    data.catch(() => {}); // It is thrown when the batch is the first in line.
-    this.#line.push({ batch, data });
+    const entry: Entry = {
+      batch,
+      data: sealChecked(batch.raw, batch.compression.compressor),
+      isDone: false,
+    };
+    // An error is thrown when the batch is the first in line.
+    entry.data.catch(() => {}).then(() => entry.isDone = true);
+    this.#line.push(entry);
+  }
+
+  /** False while the first is still being compressed. */
+  get isFirstDone(): boolean {
+    return this.#line[0]?.isDone ?? true;
   }
 
   /** The bytes of the first, the same at each call; throws what the compressor threw. */

@@ -22,6 +22,7 @@ export function pipelineConfig(given: Partial<PipelineConfig>): PipelineConfig {
     targetRawBytes: [1, MAX_RAW_BATCH_BYTES],
     maxPendingBytes: [1, Number.MAX_SAFE_INTEGER],
     maxBatchesAtOnce: [1, 64],
+    maxWaitMs: [0, Number.MAX_SAFE_INTEGER],
   };
   for (const key of Object.keys(bounds) as (keyof PipelineConfig)[]) {
     const [least, most] = bounds[key];

@@ -29,10 +29,11 @@ export class SizeEstimate {
   #share: number;
   #hasLearnt = false;
 
-  constructor(compressor: Compressor, estimator?: Compressor) {
+  /** @param firstFactor real bytes for one of the estimator's, while nothing is known */
+  constructor(compressor: Compressor, estimator?: Compressor, firstFactor = FIRST_FACTOR) {
     this.#estimator = estimator;
     this.#ratio = compressor.estimatedRatio();
-    this.#realBytes = FIRST_WEIGHT * (estimator ? FIRST_FACTOR : 1);
+    this.#realBytes = FIRST_WEIGHT * (estimator ? firstFactor : 1);
     this.#deviation = estimator ? MARGIN.first : 0;
     this.#share = 1 / this.#ratio;
   }
