@@ -122,6 +122,8 @@ export {
   type RecoveryParts,
 } from "./src/pipeline/recovery.ts";
 
+export { Wal, WAL_DEFAULTS, type WalConfig, type WalParts, type WalRecord } from "./src/wal/log.ts";
+
 export { FileBatchSource, FileSink } from "./src/local/files.ts";
 export { L1Directory, type L1DirectoryOptions } from "./src/local/l1_directory.ts";
 export type { L1Block, L1Transaction, L1TransactionDraft } from "./src/local/l1_block.ts";
@@ -149,6 +151,7 @@ export {
   MemoryL1,
   SeededRandom,
 } from "./src/local/memory.ts";
+export { MemoryStorage, SECTOR_BYTES } from "./src/local/memory_storage.ts";
 export { CompressorPool } from "./src/local/compressor_pool.ts";
 export type { WorkerPoolOptions } from "./src/local/worker_pool.ts";
 export { systemClock, systemRandom } from "./src/runtime.ts";

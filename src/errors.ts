@@ -211,6 +211,63 @@ export class PipelineError extends MontanaError {
   }
 }
 
+/**
+ * | code         | kind      |                                                          |
+ * | ------------ | --------- | -------------------------------------------------------- |
+ * | `NoSpace`    | temporary | the disk is full: goes on when there is room             |
+ * | `NotFound`   | critical  | there is no such file or directory                       |
+ * | `Unreadable` | critical  | it is there and cannot be read                           |
+ * | `Unwritable` | critical  | no right to write there, no such place, or a broken disk |
+ * | `Locked`     | critical  | another process has the lock                             |
+ */
+export type StorageErrorCode = "NoSpace" | "NotFound" | "Unreadable" | "Unwritable" | "Locked";
+
+/** The disk did not do what it was asked. */
+export class StorageError extends MontanaError {
+  readonly code: StorageErrorCode;
+
+  constructor(code: StorageErrorCode, message: string, options?: MontanaErrorOptions) {
+    super(message, code === "NoSpace" ? "temporary" : "critical", options);
+    this.code = code;
+  }
+}
+
+/**
+ * | code             | kind      |                                                                  |
+ * | ---------------- | --------- | ---------------------------------------------------------------- |
+ * | `NoSpace`        | temporary | the disk is full: what was acknowledged stays, and the next      |
+ * |                  |           | append succeeds when there is room                               |
+ * | `Locked`         | critical  | another process has the log open                                 |
+ * | `Corrupted`      | critical  | an acknowledged record is damaged or missing; `details` name the |
+ * |                  |           | file and the offset                                              |
+ * | `Unreadable`     | critical  | a file cannot be read                                            |
+ * | `Unwritable`     | critical  | a file or the directory cannot be written                        |
+ * | `SyncFailed`     | critical  | a sync failed before: what the disk holds is no longer known     |
+ * | `RecordTooLarge` | critical  | larger than the log takes                                        |
+ * | `OutOfRange`     | critical  | a sequence that is removed already, or not there yet             |
+ * | `Closed`         | critical  | used after it was closed                                         |
+ */
+export type WalErrorCode =
+  | "NoSpace"
+  | "Locked"
+  | "Corrupted"
+  | "Unreadable"
+  | "Unwritable"
+  | "SyncFailed"
+  | "RecordTooLarge"
+  | "OutOfRange"
+  | "Closed";
+
+/** A log cannot be opened, read or written. */
+export class WalError extends MontanaError {
+  readonly code: WalErrorCode;
+
+  constructor(code: WalErrorCode, message: string, options?: MontanaErrorOptions) {
+    super(message, code === "NoSpace" ? "temporary" : "critical", options);
+    this.code = code;
+  }
+}
+
 /** `Usage`: a flag or argument that cannot be. `Invalid`: a setting whose value cannot be. */
 export type ConfigErrorCode = "Usage" | "Invalid";
 

@@ -92,6 +92,52 @@ export interface L2BlockSink {
   parentHash?(): Promise<Uint8Array | undefined>;
 }
 
+/**
+ * A small file system, and a log's only way to the disk. Paths are those of the machine, with `/`. What
+ * fails rejects with a `StorageError`.
+ */
+export interface Storage {
+  /** Names of what is in a directory, sorted; empty where there is no such directory. */
+  list(directory: string): Promise<readonly string[]>;
+  /** Bytes of a file; `undefined` where there is no such file. */
+  size(path: string): Promise<number | undefined>;
+  /** `length` bytes from `offset`, or all that follow: fewer where the file ends before, never more. */
+  read(path: string, offset?: number, length?: number): Promise<Uint8Array>;
+  /** Opens a file to write at its end; makes an empty one where there is none. */
+  openAppend(path: string): Promise<AppendFile>;
+  /** Cuts a file off after `length` bytes, and syncs it. */
+  truncate(path: string, length: number): Promise<void>;
+  /** Gives a file another name, in place of whatever had it. */
+  rename(from: string, to: string): Promise<void>;
+  /** Removes a file; nothing happens where there is none. */
+  remove(path: string): Promise<void>;
+  /** Makes a directory and those above it, where they are missing. */
+  makeDirectory(path: string): Promise<void>;
+  /** Resolves when the names in a directory survive a power loss. */
+  syncDirectory(path: string): Promise<void>;
+  /**
+   * Takes a lock that one process can have at a time, under the name of a file. A crash leaves none
+   * behind.
+   *
+   * @throws {StorageError} `Locked` at once where it is taken
+   */
+  lock(path: string): Promise<StorageLock>;
+}
+
+/** A file that is written at its end. */
+export interface AppendFile {
+  /** Writes all of it; where it fails, any part of it may have been written. */
+  write(data: Uint8Array): Promise<void>;
+  /** Resolves when what was written survives a power loss. */
+  sync(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** A lock that is held. */
+export interface StorageLock {
+  release(): Promise<void>;
+}
+
 /** Time, so that intervals and backoff can be tested in no time. */
 export interface Clock {
   /** Milliseconds since 1970. */
@@ -194,6 +240,16 @@ export type LogEvent =
     readonly l1Block: bigint;
     readonly txHash: Uint8Array;
     readonly reason: "sender" | "calldata";
+  }
+  | {
+    /** A log ended in what no sync had finished: it was copied to `brokenPath` and cut off. */
+    readonly event: "log.tail_cut";
+    readonly path: string;
+    readonly offset: number;
+    readonly bytes: number;
+    readonly brokenPath: string;
+    readonly nextSequence: bigint;
+    readonly error: unknown;
   };
 
 /** Takes events. It must not throw, and flows do not wait for it. */

@@ -181,6 +181,16 @@ function describe(event: LogEvent): Described {
       const batch = `${batchNumber}`;
       return { ...failed(event.error, `batch ${batch} is kept`, { batch }), level: "debug" };
     }
+    case "log.tail_cut": {
+      const { path, offset, bytes, brokenPath, nextSequence, error } = event;
+      return failed(error, `cut ${bytes} bytes off ${path} at ${offset}, kept in ${brokenPath}`, {
+        path,
+        offset,
+        bytes,
+        broken_path: brokenPath,
+        next_sequence: `${nextSequence}`,
+      });
+    }
     case "source.failed":
       return { ...failed(event.error, "the source failed", {}), level: "debug" };
   }
