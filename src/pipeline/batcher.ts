@@ -17,12 +17,14 @@ import type {
   Log,
 } from "../ports.ts";
 import type { L2Block, SubmissionReceipt } from "../types.ts";
-import { standardCodec } from "../wire/batch.ts";
+import { HEADER_SIZE, standardCodec } from "../wire/batch.ts";
+import type { BatcherJournal, SealedBatch } from "./batcher_journal.ts";
 import { boundReached, type SizeNow, timeReached } from "./due.ts";
+import { Intake } from "./intake.ts";
 import { LevelChoice } from "./level.ts";
 import { planNextBatch } from "./next_batch.ts";
 import { blockTooLarge, GOOD_FILL, type SizeLimits, sizeLimits } from "./packer.ts";
-import { asSinkError, asSourceError } from "./port_errors.ts";
+import { Posting } from "./posting.ts";
 import {
   type Attempt,
   type BatchInLine,
@@ -34,7 +36,7 @@ import {
 } from "./sealing.ts";
 import { pipelineConfig } from "./settings.ts";
 import { SizeEstimate } from "./size_estimate.ts";
-import { WaitingBlocks } from "./waiting_blocks.ts";
+import { rawSize, WaitingBlocks } from "./waiting_blocks.ts";
 
 /** What a batcher is made of. */
 export interface BatcherParts {
@@ -47,6 +49,8 @@ export interface BatcherParts {
   /** The same at lower levels, from the best to the fastest, for when it cannot keep up. */
   readonly faster?: readonly Compressor[];
   readonly codec?: BatchCodec;
+  /** Where taken blocks and the sealed batch outlive a crash, opened and moved to the position. */
+  readonly journal?: Pick<BatcherJournal, "taken" | "sealed" | "confirmed">;
   readonly log?: Log;
 }
 
@@ -57,6 +61,8 @@ export interface BatcherPosition {
   readonly lastBlock?: L2Block;
   /** Blocks taken from the source already, that no batch holds yet. */
   readonly pending?: readonly L2Block[];
+  /** The batch of the first of them, where its bytes are decided. */
+  readonly sealed?: SealedBatch;
 }
 
 /**
@@ -95,17 +101,18 @@ export class BatcherPipeline {
   readonly #levels: LevelChoice<Compression>;
   readonly #line = new SealingLine();
   readonly #waiting = new WaitingBlocks();
+  readonly #intake: Intake;
+  readonly #posting: Posting;
 
   /** Of the first in line, or of the batch that begins with the first waiting block. */
   #nextBatchNumber: bigint;
   #lastBlock: L2Block | undefined;
   /** The first in line was compressed, and its size is right: it stays as it is. */
-  #isFirstSealed = false;
+  #isFirstFitting = false;
   /** Of the batch that begins with the first waiting block, where its size was misjudged. */
   #attempt: Attempt | undefined;
   /** As they were when they were asked for last. */
   #limits: SizeLimits | undefined;
-  #lastSubmissionMs: number;
   /** What stopped it for good: going on would leave a hole in the blocks. */
   #broken: unknown;
   #isClosed = false;
@@ -132,10 +139,12 @@ export class BatcherPipeline {
       })),
     ];
     this.#levels = new LevelChoice(ladder, this.#config.maxBatchesAtOnce);
-    this.#lastSubmissionMs = parts.clock.now();
     this.#nextBatchNumber = position.nextBatchNumber;
     this.#lastBlock = position.lastBlock;
+    this.#intake = new Intake(parts.source, parts.journal);
+    this.#posting = new Posting({ ...parts, log: this.#log }, position.sealed?.batchNumber);
     this.#take(position.pending ?? []);
+    if (position.sealed) this.#restore(position.sealed);
   }
 
   /** The number that the next batch to be sealed will have. */
@@ -145,7 +154,7 @@ export class BatcherPipeline {
 
   /** Blocks taken and not yet in a submitted batch. */
   get pendingBlocks(): number {
-    return this.#waiting.length + this.#line.blocks;
+    return this.#intake.held + this.#waiting.length + this.#line.blocks;
   }
 
   /**
@@ -157,6 +166,7 @@ export class BatcherPipeline {
   tick(): Promise<SubmissionReceipt | undefined> {
     return this.#serially(async () => {
       this.#refuseIfClosed();
+      await this.#posting.settle();
       const asks = { left: this.#config.maxBatchesAtOnce };
       for (;;) {
         const failure = await this.#fillLine(asks);
@@ -172,6 +182,7 @@ export class BatcherPipeline {
   forceSubmit(reason: CutReason = "manual"): Promise<SubmissionReceipt | undefined> {
     return this.#serially(async () => {
       this.#refuseIfClosed();
+      await this.#posting.settle();
       return await this.#force(reason);
     });
   }
@@ -183,11 +194,17 @@ export class BatcherPipeline {
    */
   shutdown(): Promise<readonly SubmissionReceipt[]> {
     return this.#serially(async () => {
+      await this.#posting.settle();
       const receipts: SubmissionReceipt[] = [];
       for (;;) {
         const receipt = await this.#force("shutdown", this.#atOnce);
-        if (!receipt) break;
-        receipts.push(receipt);
+        if (receipt) {
+          receipts.push(receipt);
+          continue;
+        }
+        if (this.#broken || this.#intake.held === 0) break;
+        const failure = await this.#collect();
+        if (failure) throw failure.error;
       }
       this.#isClosed = true;
       return receipts;
@@ -237,24 +254,20 @@ export class BatcherPipeline {
 
   /** Takes new blocks; gives back a temporary error, so that what waits already can still go. */
   async #collect(): Promise<{ readonly error: unknown } | undefined> {
-    let blocks: readonly L2Block[];
-    try {
-      blocks = await this.#source.pendingBlocks();
-      this.#take(blocks);
-    } catch (cause) {
-      const error = asSourceError(cause);
-      this.#log({ event: "source.failed", error });
-      if (isRetryable(error)) return { error };
-      this.#broken = error;
-      throw error;
-    }
+    const { blocks, failure } = await this.#intake.take(this.#waiting.last ?? this.#blockBefore);
+    this.#take(blocks);
     if (blocks.length > 0) this.#log({ event: "blocks.taken", blocks });
-    return undefined;
+    if (!failure) return undefined;
+    const { error } = failure;
+    this.#log({ event: "source.failed", error });
+    if (isRetryable(error)) return failure;
+    this.#broken = error;
+    throw error;
   }
 
   #take(blocks: readonly L2Block[]): void {
     const takenAtMs = this.#clock.now();
-    for (const block of blocks) this.#waiting.push(block, takenAtMs, this.#blockBefore);
+    for (const block of blocks) this.#waiting.push(block, takenAtMs);
   }
 
   /** The block before the first that waits. */
@@ -273,7 +286,7 @@ export class BatcherPipeline {
     this.#limits = await sizeLimits(this.#sink, this.#config);
     const time = {
       nowMs: this.#clock.now(),
-      lastSubmissionMs: this.#lastSubmissionMs,
+      lastSubmissionMs: this.#posting.lastMs,
       isBusy: this.#line.first !== undefined,
     };
     return this.#reachedReason() ??
@@ -304,53 +317,52 @@ export class BatcherPipeline {
     );
     const isAll = count === this.#waiting.length;
     if (reason === "full" && isAll && estimated < GOOD_FILL * limits.target) return;
-    this.#line.add({
+    const batch = {
       batchNumber,
       blocks: this.#waiting.take(count),
-      raw,
+      rawBytes: raw.length,
       compression,
-      reason: isCutBySize ? "full" : reason,
+      reason: isCutBySize ? "full" as const : reason,
       limits,
       estimated,
       attempt,
-    });
+    };
+    this.#line.add(batch, raw);
+  }
+
+  /** The batch that an earlier run sealed goes out as it was. */
+  #restore({ batchNumber, blocks: count, reason, data }: SealedBatch): void {
+    const blocks = this.#waiting.take(count);
+    const batch = {
+      batchNumber,
+      blocks,
+      rawBytes: HEADER_SIZE + rawSize(blocks),
+      compression: this.#levels.step,
+      reason,
+      limits: { target: data.length, most: data.length, unit: data.length },
+      estimated: data.length,
+      attempt: firstAttempt(blocks[0]!),
+    };
+    this.#line.restore(batch, data);
+    this.#isFirstFitting = true;
   }
 
   async #submitFirst(): Promise<SubmissionReceipt | undefined> {
     const batch = this.#line.first;
-    if (!batch || !(await this.#isSealed(batch))) return undefined;
-    const { batchNumber, blocks } = batch;
-    const data = await this.#line.sealed();
-    const startedMs = this.#clock.now();
-    let receipt: SubmissionReceipt;
-    try {
-      receipt = await this.#sink.submit({ batchNumber, data });
-    } catch (cause) {
-      const error = asSinkError(cause);
-      this.#log({ event: "batch.failed", batchNumber, error });
-      throw error;
-    }
+    if (!batch || !(await this.#isFitting(batch))) return undefined;
+    const receipt = await this.#posting.post(batch, await this.#line.sealed());
     this.#line.shift();
-    this.#isFirstSealed = false;
+    this.#isFirstFitting = false;
     this.#nextBatchNumber += 1n;
-    this.#lastBlock = blocks.at(-1)!.block;
-    this.#lastSubmissionMs = this.#clock.now();
-    this.#log({
-      event: "batch.submitted",
-      receipt,
-      blocks: blocks.length,
-      lastBlock: this.#lastBlock,
-      rawBytes: batch.raw.length,
-      compressedBytes: data.length,
-      latencyMs: this.#lastSubmissionMs - startedMs,
-    });
+    this.#lastBlock = batch.blocks.at(-1)!.block;
+    await this.#posting.trySettle();
     return receipt;
   }
 
   /** Waits for the first in line; where its size is wrong, the whole line goes back to be planned again. */
-  async #isSealed(batch: BatchInLine): Promise<boolean> {
-    if (this.#isFirstSealed) return true;
-    const { batchNumber, blocks, raw, attempt, compression } = batch;
+  async #isFitting(batch: BatchInLine): Promise<boolean> {
+    if (this.#isFirstFitting) return true;
+    const { batchNumber, blocks, rawBytes, attempt, compression } = batch;
     const lost = this.#line.length - 1;
     const isAwaited = !this.#line.isFirstDone;
     let size: number;
@@ -361,20 +373,20 @@ export class BatcherPipeline {
       throw error;
     }
     const fit = fitOf(batch, size);
-    compression.estimate.learn(raw.length, batch.estimated, size, fit !== "fits");
+    compression.estimate.learn(rawBytes, batch.estimated, size, fit !== "fits");
     if (fit !== "fits") {
       await this.#takeBack(nextAttempt(batch, fit, lost));
       const isAlone = fit === "too large" && blocks.length === 1;
       if (isAlone) throw blockTooLarge(blocks[0]!.block, size, batch.limits.most);
       return false;
     }
-    this.#isFirstSealed = true;
+    this.#isFirstFitting = true;
     this.#log({
       event: "batch.sealed",
       batchNumber,
       blocks: blocks.length,
       transactions: blocks.reduce((sum, each) => sum + each.block.transactions.length, 0),
-      rawBytes: raw.length,
+      rawBytes,
       compressedBytes: size,
       reason: batch.reason,
       lastBlock: blocks.at(-1)!.block,

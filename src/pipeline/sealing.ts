@@ -35,7 +35,7 @@ export interface Compression {
 export interface BatchInLine {
   readonly batchNumber: bigint;
   readonly blocks: readonly WaitingBlock[];
-  readonly raw: Uint8Array;
+  readonly rawBytes: number;
   readonly compression: Compression;
   readonly reason: CutReason;
   readonly limits: SizeLimits;
@@ -115,16 +115,18 @@ export class SealingLine {
     return this.#line[0]?.batch;
   }
 
-  /** Begins to compress `batch`. */
-  add(batch: BatchInLine): void {
-    const entry: Entry = {
-      batch,
-      data: sealChecked(batch.raw, batch.compression.compressor),
-      isDone: false,
-    };
+  /** Begins to compress `raw`, the batch. */
+  add(batch: BatchInLine, raw: Uint8Array): void {
+    const data = sealChecked(raw, batch.compression.compressor);
+    const entry: Entry = { batch, data, isDone: false };
     // An error is thrown when the batch is the first in line.
     entry.data.catch(() => {}).then(() => entry.isDone = true);
     this.#line.push(entry);
+  }
+
+  /** Puts in a batch that was sealed before. */
+  restore(batch: BatchInLine, data: Uint8Array): void {
+    this.#line.push({ batch, data: Promise.resolve(data), isDone: true });
   }
 
   /** False while the first is still being compressed. */

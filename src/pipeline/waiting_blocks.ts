@@ -5,7 +5,6 @@
  */
 import type { L2Block } from "../types.ts";
 import { encodedBlockSize } from "../wire/batch.ts";
-import { backwards } from "./port_errors.ts";
 
 /** A block on its way into a batch. */
 export interface WaitingBlock {
@@ -34,20 +33,17 @@ export class WaitingBlocks {
     return this.#blocks[0];
   }
 
+  get last(): L2Block | undefined {
+    return this.#blocks.at(-1)?.block;
+  }
+
   /** All of them, as they stand now. */
   get all(): readonly WaitingBlock[] {
     return this.#blocks;
   }
 
-  /**
-   * Adds one behind the others.
-   *
-   * @param before the block in front of the first
-   * @throws {SourceError} for a block that is older than the one before it
-   */
-  push(block: L2Block, takenAtMs: number, before: L2Block | undefined): void {
-    const last = this.#blocks.at(-1)?.block ?? before;
-    if (last && block.timestamp < last.timestamp) throw backwards(last, block);
+  /** Adds one behind the others. */
+  push(block: L2Block, takenAtMs: number): void {
     const size = encodedBlockSize(block);
     this.#blocks.push({ block, size, takenAtMs });
     this.#rawBytes += size;

@@ -34,6 +34,10 @@ export class Reader {
     return this.#view.getUint16(at, true) | (this.#view.getUint8(at + 2) << 16);
   }
 
+  u32(field: string): number {
+    return this.#view.getUint32(this.#take(4, field), true);
+  }
+
   u64(field: string): bigint {
     return this.#view.getBigUint64(this.#take(8, field), true);
   }
@@ -95,6 +99,11 @@ export class Writer {
     this.#view.setUint16(this.#offset, value & 0xffff, true);
     this.#view.setUint8(this.#offset + 2, value >>> 16);
     this.#offset += 3;
+  }
+
+  u32(value: number): void {
+    this.#view.setUint32(this.#offset, value, true);
+    this.#offset += 4;
   }
 
   u64(value: bigint): void {

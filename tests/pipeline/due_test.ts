@@ -7,7 +7,7 @@ import { plainBlocks } from "../helpers.ts";
 
 function waitingFor(count: number): WaitingBlocks {
   const waiting = new WaitingBlocks();
-  for (const block of plainBlocks(count, { size: 93 })) waiting.push(block, 1000, undefined);
+  for (const block of plainBlocks(count, { size: 93 })) waiting.push(block, 1000);
   return waiting; // 100 bytes each.
 }
 
@@ -27,7 +27,7 @@ test("boundReached() names the bound, and none below all of them", () => {
   equal(reached({}, 500), "full");
 
   const apart = waitingFor(1);
-  apart.push({ timestamp: 1_000_000n, transactions: [] }, 1000, undefined);
+  apart.push({ timestamp: 1_000_000n, transactions: [] }, 1000);
   equal(
     boundReached(apart, { estimatedBytes: 1, target: undefined }, PIPELINE_DEFAULTS),
     "timestamp",

@@ -1,0 +1,193 @@
+/**
+ * What a batcher must not forget: the blocks it took, and the batch it sealed (design `durability.md`,
+ * "Batcher's journal"). With it, a block once taken is in exactly one batch, though the source cannot
+ * give it again, and a sealed batch keeps its bytes.
+ *
+ * @module
+ */
+import { WalError } from "../errors.ts";
+import type { L2Block, SubmissionReceipt } from "../types.ts";
+import { equalBytes } from "../wire/bytes.ts";
+import { Wal, type WalParts } from "../wal/log.ts";
+import {
+  decodePosition,
+  decodeSealed,
+  decodeTaken,
+  encodePosition,
+  encodeSealed,
+  encodeTaken,
+  type JournalPosition,
+  RECORD,
+  type SealedBatch,
+} from "./journal_records.ts";
+
+export type { JournalPosition, SealedBatch };
+
+/** What a journal tells at its opening. */
+export interface JournalState {
+  /** `undefined` in a new one. */
+  readonly position: JournalPosition | undefined;
+  /** Blocks taken and not known to be on L1, in order. */
+  readonly taken: readonly L2Block[];
+  /** The batch of the first of them, where its bytes are decided. It may be on L1 by now. */
+  readonly sealed: SealedBatch | undefined;
+}
+
+/** One taken block, and where it stands. */
+interface Entry {
+  readonly index: number;
+  readonly sequence: bigint;
+  readonly block: L2Block;
+}
+
+/** A batcher's memory in a log of its own. */
+export class BatcherJournal {
+  readonly #wal: Wal;
+  readonly #directory: string;
+  #position: JournalPosition | undefined;
+  #entries: Entry[] = [];
+  #sealed: (SealedBatch & { readonly index: number }) | undefined;
+
+  private constructor(wal: Wal, directory: string) {
+    this.#wal = wal;
+    this.#directory = directory;
+  }
+
+  /**
+   * Opens a journal, and begins one where there is none.
+   *
+   * @throws {WalError} what opening a log throws; `Corrupted` where it holds what no batcher wrote
+   */
+  static async open(parts: WalParts): Promise<BatcherJournal> {
+    const wal = await Wal.open(parts);
+    const journal = new BatcherJournal(wal, parts.directory);
+    try {
+      for await (const { sequence, type, payload } of wal.read()) {
+        try {
+          journal.#replay(sequence, type, payload);
+        } catch (cause) {
+          throw journal.#corrupted(sequence, cause);
+        }
+      }
+      journal.#forgetConfirmed();
+      return journal;
+    } catch (error) {
+      await wal.close();
+      throw error;
+    }
+  }
+
+  /** What it tells, as things stand. */
+  get state(): JournalState {
+    return {
+      position: this.#position,
+      taken: this.#entries.map(({ block }) => block),
+      sealed: this.#sealed,
+    };
+  }
+
+  /** Blocks ever taken: how many of the source are behind it. */
+  get blocks(): number {
+    return (this.#position?.blocks ?? 0) + this.#entries.length;
+  }
+
+  /**
+   * Resolves when `position` is where a restart begins. Blocks in batches before it are forgotten, and
+   * those that were taken behind it are kept.
+   */
+  async moveTo(position: JournalPosition): Promise<void> {
+    const sequence = await this.#wal.append(RECORD.position, encodePosition(position));
+    this.#position = position;
+    this.#forgetConfirmed();
+    await this.#wal.checkpoint(this.#entries[0]?.sequence ?? sequence);
+  }
+
+  /** Resolves when `blocks`, the next of the source, would survive a crash. */
+  async taken(blocks: readonly L2Block[]): Promise<void> {
+    if (blocks.length === 0) return;
+    const index = this.blocks;
+    const sequence = await this.#wal.append(RECORD.taken, encodeTaken({ index, blocks }));
+    for (const [at, block] of blocks.entries()) {
+      this.#entries.push({ index: index + at, sequence, block });
+    }
+  }
+
+  /** Resolves when the batch of the first blocks would survive a crash, byte for byte. */
+  async sealed(batch: SealedBatch): Promise<void> {
+    const index = this.#position?.blocks ?? 0;
+    await this.#wal.append(RECORD.sealed, encodeSealed(batch, index));
+    this.#sealed = { ...batch, index };
+  }
+
+  /** Resolves when the batch of the first `blocks` blocks, which is on L1, would not be posted again. */
+  async confirmed(receipt: SubmissionReceipt, blocks: number): Promise<void> {
+    const { position } = this;
+    await this.moveTo({
+      ...position,
+      nextBatchNumber: receipt.batchNumber + 1n,
+      blocks: position.blocks + blocks,
+      lastBlock: this.#entries[blocks - 1]!.block,
+      l1Block: receipt.l1Block,
+      l1BlockHash: receipt.l1BlockHash,
+    });
+  }
+
+  async close(): Promise<void> {
+    await this.#wal.close();
+  }
+
+  /** Where it goes on from; `moveTo()` comes before all else in a new one. */
+  get position(): JournalPosition {
+    if (this.#position) return this.#position;
+    throw new WalError("OutOfRange", `Cannot use the journal in ${this.#directory}: it is empty`);
+  }
+
+  #replay(sequence: bigint, type: number, payload: Uint8Array): void {
+    switch (type) {
+      case RECORD.position: {
+        this.#position = decodePosition(payload);
+        return;
+      }
+      case RECORD.taken: {
+        const { index, blocks } = decodeTaken(payload);
+        const before = this.#entries.at(-1);
+        // Blocks that were found on L1 instead of being taken leave a step behind them.
+        const isNext = before === undefined || index === before.index + 1 ||
+          index === this.#position?.blocks;
+        if (!isNext) throw new TypeError(`block ${index} follows block ${before.index}`);
+        for (const [at, block] of blocks.entries()) {
+          this.#entries.push({ index: index + at, sequence, block });
+        }
+        return;
+      }
+      case RECORD.sealed: {
+        const sealed = decodeSealed(payload);
+        const other = this.#sealed?.batchNumber === sealed.batchNumber && this.#sealed;
+        if (other && !equalBytes(other.data, sealed.data)) {
+          throw new TypeError(`batch ${sealed.batchNumber} was sealed twice`);
+        }
+        this.#sealed = sealed;
+        return;
+      }
+      default:
+        throw new TypeError(`type ${type} is unknown`);
+    }
+  }
+
+  #forgetConfirmed(): void {
+    const { nextBatchNumber, blocks } = this.#position ?? { nextBatchNumber: 0n, blocks: 0 };
+    this.#entries = this.#entries.filter(({ index }) => index >= blocks);
+    const { batchNumber, index } = this.#sealed ?? {};
+    if (batchNumber !== nextBatchNumber || index !== blocks) this.#sealed = undefined;
+  }
+
+  #corrupted(sequence: bigint, cause: unknown): WalError {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    return new WalError(
+      "Corrupted",
+      `Cannot read record ${sequence} of the journal in ${this.#directory}: ${reason}; it is not what ` +
+        `a batcher writes. Move it away to start from L1 alone`,
+      { cause, details: { sequence } },
+    );
+  }
+}
