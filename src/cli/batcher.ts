@@ -6,16 +6,15 @@
 import { access } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
-import { allCompressors } from "../compress/formats.ts";
 import { PIPELINE_DEFAULTS } from "../config.ts";
 import { describeError, MontanaError } from "../errors.ts";
-import { readCheckpoint, writeCheckpoint } from "../local/checkpoint.ts";
 import { readError } from "../local/disk.ts";
+import { DiskStorage } from "../local/disk_storage.ts";
 import { FileBlockSource } from "../local/file_block_source.ts";
-import { InboxSink, InboxSource } from "../local/inbox.ts";
+import { InboxSink } from "../local/inbox.ts";
 import { L1Directory } from "../local/l1_directory.ts";
 import { BatchSubmissionRunner } from "../pipeline/batch_runner.ts";
-import { recoverPosition } from "../pipeline/recovery.ts";
+import { BatcherJournal } from "../pipeline/batcher_journal.ts";
 import {
   onShutdownSignal,
   systemClock,
@@ -23,9 +22,15 @@ import {
   writeStderr,
   writeStdout,
 } from "../runtime.ts";
-import type { DerivedBlock, L2Block, SubmissionReceipt } from "../types.ts";
 import { BLOB_SIZE, MAX_BLOBS_PER_TX } from "../wire/blob.ts";
 import { MAX_U16 } from "../wire/batch.ts";
+import {
+  type BatcherPlace,
+  findPosition,
+  mustBelong,
+  resumeOf,
+  tellPosition,
+} from "./batcher_position.ts";
 import {
   type CommandSpec,
   EXIT,
@@ -36,15 +41,11 @@ import {
 } from "./command.ts";
 import { COMPRESSION_FLAGS, compressionInWorkers, LEAST_LEVEL_FLAG } from "./compression.ts";
 import {
-  type Addresses,
   addressesOf,
   BATCHER_FLAG,
   DATA_DIR_FLAG,
   INBOX_FLAG,
-  isL1Mark,
-  type L1Mark,
   l1Path,
-  mustBeSameL1,
   ONCE_FLAG,
   retryPolicy,
 } from "./local_l1.ts";
@@ -100,23 +101,9 @@ export const batcher: CommandSpec = {
   run: runBatcher,
 };
 
-/** What `batcher.json` holds. */
-interface Checkpoint {
-  readonly nextBatchNumber: bigint;
-  readonly blocks: number;
-  readonly lastBlock: L2Block;
-  readonly l1: L1Mark;
-}
-
-function isWhole({ nextBatchNumber, blocks, lastBlock, l1 }: Partial<Checkpoint>): boolean {
-  return typeof nextBatchNumber === "bigint" && Number.isSafeInteger(blocks) &&
-    typeof lastBlock?.timestamp === "bigint" && isL1Mark(l1);
-}
-
 async function runBatcher(flags: FlagValues): Promise<number> {
   const settings = settingsFrom(flags);
-  const { once, l2, dataDir, shutdownTimeoutMs, log, addresses } = settings;
-  const { inbox, batcher: from } = addresses;
+  const { l2, dataDir, log } = settings;
   let isStopping = false;
   const signal = onShutdownSignal((name) => {
     isStopping = true;
@@ -129,41 +116,45 @@ async function runBatcher(flags: FlagValues): Promise<number> {
   }
   const now = BigInt(Math.floor(systemClock.now() / 1000));
   const l1 = await L1Directory.openOrCreate(settings.l1, now);
-  const path = dataDir && join(dataDir, "batcher.json");
-  const checkpoint = path ? await readCheckpoint<Checkpoint>(path, isWhole) : undefined;
-  if (checkpoint) await mustBeSameL1(l1, addresses, checkpoint.l1, dataDir!);
+  const journal = dataDir
+    ? await BatcherJournal.open({
+      storage: new DiskStorage(),
+      directory: join(dataDir, "batcher"),
+      log,
+    })
+    : undefined;
+  try {
+    return await runWith({ settings, l1, journal, signal }, () => isStopping, flags);
+  } finally {
+    await journal?.close();
+  }
+}
+
+interface BatcherRun extends BatcherPlace {
+  readonly settings: ReturnType<typeof settingsFrom>;
+}
+
+async function runWith(
+  run: BatcherRun,
+  isStopping: () => boolean,
+  flags: FlagValues,
+): Promise<number> {
+  const { settings, l1, journal, signal } = run;
+  const { once, l2, shutdownTimeoutMs, addresses } = settings;
+  const { inbox, batcher: from } = addresses;
+  await mustBelong(run, addresses, settings.dataDir);
   // Whoever posts from here on under this name is somebody else.
   const seenBlock = await l1.head("latest");
-
   const source = await FileBlockSource.open(l2, {
     l1,
     follow: !once,
-    ...(checkpoint ? { resume: checkpoint } : {}),
+    ...resumeOf(journal),
   });
-  const posted = new InboxSource(l1, {
-    inbox,
-    batchers: [from],
-    head: "latest",
-    startBlock: checkpoint ? checkpoint.l1.number + 1n : 0n,
-  });
-  const recovery = {
-    l1: posted,
-    compressors: allCompressors(),
-    source,
-    clock: systemClock,
-    signal,
-    onWait: ({ batchNumber, timestamp }: DerivedBlock) =>
-      writeStderr(
-        `waiting for the source: L1 holds a block of timestamp ${timestamp}, in batch ` +
-          `${batchNumber}, that it has not given yet`,
-      ),
-  };
-  const position = await recoverPosition(recovery, checkpoint);
-  if (isStopping) return EXIT.done;
-  tellPosition(position.nextBatchNumber, position.blocks);
+  const position = await findPosition(run, addresses, source, seenBlock);
+  if (isStopping()) return EXIT.done;
+  tellPosition(position, journal);
 
   const sinkOptions = { clock: systemClock, inbox, from, da: settings.da, seenBlock };
-  const saver = new CheckpointSaver(path, addresses, position.blocks);
   const runner = new BatchSubmissionRunner(
     {
       source,
@@ -171,12 +162,8 @@ async function runBatcher(flags: FlagValues): Promise<number> {
       sink: new InboxSink(l1, sinkOptions),
       clock: systemClock,
       random: systemRandom,
-      log: (event) => {
-        log(event);
-        if (event.event === "batch.submitted") {
-          saver.save(event.receipt, event.blocks, event.lastBlock);
-        }
-      },
+      log: settings.log,
+      ...(journal ? { journal } : {}),
     },
     settings.config,
     {},
@@ -185,10 +172,8 @@ async function runBatcher(flags: FlagValues): Promise<number> {
   try {
     // Standard input that has ended brings nothing more.
     await runner.run({ signal, once: once || l2 === "-", shutdownTimeoutMs });
-    await saver.settled();
   } catch (error) {
-    await saver.settled().catch(() => {});
-    if (!isStopping || !(error instanceof MontanaError)) throw error;
+    if (!isStopping() || !(error instanceof MontanaError)) throw error;
     writeStderr(`error: ${describeError(error)}`);
     writeStderr(`stopped with ${countOf(runner.pendingBlocks, "block")} not posted; start again`);
     return EXIT.workLeft;
@@ -234,43 +219,4 @@ function settingsFrom(flags: FlagValues) {
       retry: retryPolicy(once),
     },
   };
-}
-
-function tellPosition(nextBatchNumber: bigint, blocks: number): void {
-  if (nextBatchNumber === 0n) return;
-  writeStderr(`going on with batch ${nextBatchNumber}, after ${countOf(blocks, "block")}`);
-}
-
-/** Writes checkpoints one after the other; L1 is the truth, so a late one costs only time. */
-class CheckpointSaver {
-  readonly #path: string | undefined;
-  readonly #addresses: Addresses;
-  #blocks: number;
-  #last: Promise<void> = Promise.resolve();
-
-  constructor(path: string | undefined, addresses: Addresses, blocks: number) {
-    this.#path = path;
-    this.#addresses = addresses;
-    this.#blocks = blocks;
-  }
-
-  save(receipt: SubmissionReceipt, blocks: number, last: L2Block): void {
-    this.#blocks += blocks;
-    if (!this.#path) return;
-    const path = this.#path;
-    const checkpoint: Checkpoint = {
-      nextBatchNumber: receipt.batchNumber + 1n,
-      blocks: this.#blocks,
-      lastBlock: { ...last, transactions: [] },
-      l1: { number: receipt.l1Block, hash: receipt.l1BlockHash, ...this.#addresses },
-    };
-    this.#last = this.#last.catch(() => {}).then(() => writeCheckpoint(path, checkpoint));
-    // `settled()` throws the last one; those before were made good by the next.
-    this.#last.catch((error) => writeStderr(`warning: ${describeError(error)}; L1 has the batch`));
-  }
-
-  /** @throws {SinkError} when a checkpoint could not be written */
-  async settled(): Promise<void> {
-    await this.#last;
-  }
 }

@@ -29,7 +29,14 @@ export interface RecoveryParts {
 /** A {@link BatcherPosition}, and how many blocks lie behind it. */
 export interface RecoveredPosition extends BatcherPosition {
   readonly blocks: number;
+  /** Taken from the source, and not on L1. */
+  readonly pending: readonly L2Block[];
+  /** The L1 block with the last batch that was found behind what was known. */
+  readonly lastL1Block?: { readonly number: bigint; readonly hash: Uint8Array };
 }
+
+/** Where the search for more begins. */
+export type KnownPosition = Pick<RecoveredPosition, "nextBatchNumber" | "blocks" | "lastBlock">;
 
 /** Time between two looks at a source that does not have yet what L1 has. */
 const SOURCE_WAIT_MS = 100;
@@ -44,10 +51,11 @@ const PATIENCE = 10;
  */
 export async function recoverPosition(
   parts: RecoveryParts,
-  known: RecoveredPosition = { nextBatchNumber: 0n, blocks: 0 },
+  known: KnownPosition = { nextBatchNumber: 0n, blocks: 0 },
 ): Promise<RecoveredPosition> {
   const matcher = new SourceMatcher(parts);
   const early: L1Batch[] = [];
+  let last: L1Batch | undefined;
   const deriver = new DerivationPipeline(
     {
       source: parts.l1,
@@ -55,6 +63,7 @@ export async function recoverPosition(
       sink: matcher,
       log: (event) => {
         if (event.event === "batch.future") early.push(event.batch);
+        if (event.event === "batch.accepted") last = event.batch;
       },
     },
     {},
@@ -87,6 +96,9 @@ export async function recoverPosition(
     blocks: known.blocks + matcher.matched,
     pending: matcher.rest,
     ...(lastBlock ? { lastBlock } : {}),
+    ...(last
+      ? { lastL1Block: { number: last.inclusion.blockNumber, hash: last.inclusion.blockHash } }
+      : {}),
   };
 }
 

@@ -1,0 +1,85 @@
+/**
+ * Where `montana batcher` goes on: by its journal, where it has one, and by what stands on L1.
+ *
+ * @module
+ */
+import { allCompressors } from "../compress/formats.ts";
+import type { FileBlockSource, ResumePoint } from "../local/file_block_source.ts";
+import { InboxSource } from "../local/inbox.ts";
+import type { L1Directory } from "../local/l1_directory.ts";
+import type { BatcherJournal } from "../pipeline/batcher_journal.ts";
+import { recoverFromJournal } from "../pipeline/journaled_recovery.ts";
+import { type RecoveredPosition, recoverPosition } from "../pipeline/recovery.ts";
+import { systemClock, writeStderr } from "../runtime.ts";
+import type { DerivedBlock } from "../types.ts";
+import { type Addresses, mustBeSameL1 } from "./local_l1.ts";
+import { countOf } from "./text.ts";
+
+/** Where a batcher works. */
+export interface BatcherPlace {
+  readonly l1: L1Directory;
+  /** Without `--data-dir` there is none. */
+  readonly journal: BatcherJournal | undefined;
+  readonly signal: AbortSignal;
+}
+
+/** Refuses a journal that belongs to another L1, inbox or batcher. */
+export async function mustBelong(
+  { l1, journal }: BatcherPlace,
+  addresses: Addresses,
+  dataDir: string | undefined,
+): Promise<void> {
+  const position = journal?.state.position;
+  if (!position) return;
+  const { l1Block: number, l1BlockHash: hash, inbox, batcher } = position;
+  await mustBeSameL1(l1, addresses, { number, hash, inbox, batcher }, dataDir!);
+}
+
+/** What was posted, by the journal and by L1, whatever happened to the run before. */
+export async function findPosition(
+  { l1, journal, signal }: BatcherPlace,
+  { inbox, batcher }: Addresses,
+  source: FileBlockSource,
+  head: bigint,
+): Promise<RecoveredPosition> {
+  const known = journal?.state.position;
+  const parts = {
+    l1: new InboxSource(l1, {
+      inbox,
+      batchers: [batcher],
+      head: "latest" as const,
+      startBlock: known ? known.l1Block + 1n : 0n,
+    }),
+    compressors: allCompressors(),
+    source,
+    clock: systemClock,
+    signal,
+    onWait: ({ batchNumber, timestamp }: DerivedBlock) =>
+      writeStderr(
+        `waiting for the source: L1 holds a block of timestamp ${timestamp}, in batch ` +
+          `${batchNumber}, that it has not given yet`,
+      ),
+  };
+  if (!journal) return await recoverPosition(parts);
+  const { number, hash } = await l1.block(head);
+  const start = { inbox, batcher, l1Block: number, l1BlockHash: hash };
+  return await recoverFromJournal({ ...parts, journal, start });
+}
+
+/** Where the source goes on behind what was taken from it. */
+export function resumeOf(journal: BatcherJournal | undefined): { resume?: ResumePoint } {
+  if (!journal) return {};
+  const lastBlock = journal.state.taken.at(-1) ?? journal.state.position?.lastBlock;
+  return lastBlock ? { resume: { blocks: journal.blocks, lastBlock } } : {};
+}
+
+/** Tells where it goes on, unless it begins. */
+export function tellPosition(
+  { nextBatchNumber, blocks }: RecoveredPosition,
+  journal: BatcherJournal | undefined,
+): void {
+  const taken = journal?.state.taken.length ?? 0;
+  if (nextBatchNumber === 0n && taken === 0) return;
+  const kept = taken === 0 ? "" : `; ${countOf(taken, "block")} more were taken before`;
+  writeStderr(`going on with batch ${nextBatchNumber}, after ${countOf(blocks, "block")}${kept}`);
+}

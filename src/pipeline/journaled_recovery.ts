@@ -1,0 +1,89 @@
+/**
+ * Where a batcher with a journal goes on: the journal tells what it took and sealed, L1 what of it was
+ * posted.
+ *
+ * @module
+ */
+import type { BatchSource } from "../ports.ts";
+import type { L2Block } from "../types.ts";
+import type { BatcherPosition } from "./batcher.ts";
+import type { BatcherJournal, JournalPosition } from "./batcher_journal.ts";
+import { type RecoveredPosition, recoverPosition, type RecoveryParts } from "./recovery.ts";
+
+/** What recovery needs besides the journal. */
+export interface JournaledRecoveryParts extends RecoveryParts {
+  readonly journal: BatcherJournal;
+  /** What a new journal is begun with: whose batches, where to, and the head of L1. */
+  readonly start: Pick<JournalPosition, "inbox" | "batcher" | "l1Block" | "l1BlockHash">;
+}
+
+/**
+ * Derives what was posted behind the journal's position, holds it against what was taken, and writes down
+ * what it found. The position comes with the blocks that are not on L1, and with the batch that was
+ * sealed and is not there.
+ *
+ * @throws what {@link recoverPosition} throws; {WalError} where the journal cannot be written
+ */
+export async function recoverFromJournal(
+  parts: JournaledRecoveryParts,
+): Promise<RecoveredPosition & BatcherPosition> {
+  const { journal, start, signal } = parts;
+  const { position, taken, sealed } = journal.state;
+  const source = new JournaledSource(parts.source, taken);
+  const recovered = await recoverPosition({ ...parts, source }, position);
+  if (signal?.aborted) return recovered;
+
+  const { nextBatchNumber, blocks, lastBlock, lastL1Block } = recovered;
+  const isNews = position === undefined || nextBatchNumber !== position.nextBatchNumber;
+  if (isNews) {
+    await journal.moveTo({
+      ...(position ?? start),
+      nextBatchNumber,
+      blocks,
+      ...(lastBlock ? { lastBlock } : {}),
+      ...(lastL1Block ? { l1Block: lastL1Block.number, l1BlockHash: lastL1Block.hash } : {}),
+    });
+  }
+  const pending = [...recovered.pending, ...source.rest];
+  await journal.taken(pending.slice(journal.state.taken.length));
+  const isSealed = sealed?.batchNumber === nextBatchNumber;
+  return { ...recovered, pending, ...(isSealed ? { sealed } : {}) };
+}
+
+/** A source that gives first what was taken from it before. */
+class JournaledSource implements BatchSource {
+  readonly #source: BatchSource;
+  #taken: readonly L2Block[];
+
+  constructor(source: BatchSource, taken: readonly L2Block[]) {
+    this.#source = source;
+    this.#taken = taken;
+  }
+
+  /** What it was not asked for. */
+  get rest(): readonly L2Block[] {
+    return this.#taken;
+  }
+
+  get isExhausted(): boolean {
+    return this.#taken.length === 0 && (this.#source.isExhausted ?? true);
+  }
+
+  async pendingBlocks(): Promise<readonly L2Block[]> {
+    const taken = this.#taken;
+    this.#taken = [];
+    return taken.length > 0 ? taken : await this.#source.pendingBlocks();
+  }
+
+  l1Origin(): Promise<bigint> {
+    return this.#source.l1Origin();
+  }
+
+  l1OriginHash(number: bigint): Promise<Uint8Array> {
+    return this.#source.l1OriginHash(number);
+  }
+
+  parentHash(): Promise<Uint8Array> {
+    return this.#source.parentHash();
+  }
+}
