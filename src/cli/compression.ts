@@ -3,7 +3,12 @@
  *
  * @module
  */
-import { type CompressorOptions, createCompressor, FORMATS } from "../compress/formats.ts";
+import {
+  allCompressors,
+  type CompressorOptions,
+  createCompressor,
+  FORMATS,
+} from "../compress/formats.ts";
 import { COMPRESSION_LEVEL } from "../config.ts";
 import { CompressionError, ConfigError } from "../errors.ts";
 import { CompressorPool } from "../local/compressor_pool.ts";
@@ -47,6 +52,20 @@ export function compressionInWorkers(flags: FlagValues, workers: number): Compre
       (options.level ?? COMPRESSION_LEVEL) > ESTIMATOR_LEVEL;
     return isSlow ? { compressor, estimator: compressor.atLevel(ESTIMATOR_LEVEL) } : { compressor };
   });
+}
+
+/** All that a deriver reads, the one for production in a thread of its own. */
+export interface Decompression {
+  readonly compressors: readonly Compressor[];
+  /** Ends that thread. */
+  close(): Promise<void>;
+}
+
+/** One thread, since batches read ahead are opened one at a time. */
+export function decompressionInWorker(): Decompression {
+  const pool = new CompressorPool({ format: "brotli" }, { workers: 1 });
+  const others = allCompressors().filter(({ format }) => format !== pool.format);
+  return { compressors: [pool, ...others], close: () => pool.close() };
 }
 
 function orUsage<T>(make: () => T): T {
