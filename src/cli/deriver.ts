@@ -3,15 +3,11 @@
  *
  * @module
  */
-import { join, resolve } from "node:path";
 import { DERIVER_DEFAULTS } from "../config.ts";
-import { ConfigError } from "../errors.ts";
-import { readCheckpoint, writeCheckpoint } from "../local/checkpoint.ts";
-import { FileBlockSink, type FilePosition, StdoutBlockSink } from "../local/file_block_sink.ts";
+import { FileBlockSink, StdoutBlockSink } from "../local/file_block_sink.ts";
 import { InboxSource } from "../local/inbox.ts";
 import type { L1Directory } from "../local/l1_directory.ts";
 import { DerivationRunner } from "../pipeline/derivation_runner.ts";
-import type { DeriverPosition } from "../pipeline/deriver.ts";
 import {
   onShutdownSignal,
   systemClock,
@@ -19,18 +15,16 @@ import {
   writeStderr,
   writeStdout,
 } from "../runtime.ts";
+import type { StateJournal } from "../wal/state_journal.ts";
 import { type CommandSpec, EXIT, type FlagValues, JSON_FLAG, textOf } from "./command.ts";
 import { decompressionInWorker } from "./compression.ts";
+import { type DeriverState, latestState, openStates, outName } from "./deriver_state.ts";
 import {
-  type Addresses,
   addressesOf,
   BATCHER_FLAG,
   DATA_DIR_FLAG,
   INBOX_FLAG,
-  isL1Mark,
-  type L1Mark,
   l1Path,
-  mustBeSameL1,
   ONCE_FLAG,
   openL1,
   retryPolicy,
@@ -67,46 +61,57 @@ export const deriver: CommandSpec = {
   run: runDeriver,
 };
 
-/** What `deriver.json` holds. */
-interface Checkpoint {
-  readonly position: DeriverPosition;
-  /** Where the blocks went, and how many. */
-  readonly out: string;
-  readonly written: FilePosition;
-  readonly l1: L1Mark;
-}
-
-function isWhole({ position, out, written, l1 }: Partial<Checkpoint>): boolean {
-  return typeof position?.nextBatchNumber === "bigint" && typeof out === "string" &&
-    Number.isSafeInteger(written?.blocks) && Number.isSafeInteger(written?.bytes) && isL1Mark(l1);
-}
-
 async function runDeriver(flags: FlagValues): Promise<number> {
-  const path = l1Path(flags);
-  const once = flags.once === true;
-  const out = textOf(flags, "out")!;
-  const dataDir = textOf(flags, "dataDir");
-  const log = logFrom(flags);
-  const { inbox, batcher } = addressesOf(flags);
-  const head = parseChoice("--head", textOf(flags, "head")!, ["latest", "safe", "finalized"]);
-  const pollIntervalMs = parseDuration("--poll-interval", textOf(flags, "pollInterval")!);
-  const maxAheadBytes = parseSize("--max-ahead-bytes", textOf(flags, "maxAheadBytes")!);
+  const settings = settingsFrom(flags);
+  const { dataDir, log } = settings;
   const signal = onShutdownSignal((name) => writeStderr(`${name}: ending after this batch`));
 
-  const l1 = await openL1(path, once ? undefined : signal);
+  const l1 = await openL1(settings.l1, settings.once ? undefined : signal);
   if (!l1) return EXIT.done;
-  const file = dataDir && join(dataDir, "deriver.json");
-  const checkpoint = file ? await readCheckpoint<Checkpoint>(file, isWhole) : undefined;
-  if (checkpoint) await mustMatch(checkpoint, l1, { inbox, batcher }, out, dataDir!);
+  const states = dataDir === undefined ? undefined : await openStates(dataDir, log);
+  try {
+    return await runWith(settings, { l1, states, signal }, flags.json === true);
+  } finally {
+    await states?.close();
+  }
+}
 
-  const sink = out === "-"
-    ? new StdoutBlockSink()
-    : await FileBlockSink.open(out, checkpoint?.written);
+function settingsFrom(flags: FlagValues) {
+  const text = (name: string) => textOf(flags, name) ?? "";
+  return {
+    l1: l1Path(flags),
+    once: flags.once === true,
+    out: text("out"),
+    dataDir: textOf(flags, "dataDir"),
+    log: logFrom(flags),
+    addresses: addressesOf(flags),
+    head: parseChoice("--head", text("head"), ["latest", "safe", "finalized"]),
+    pollIntervalMs: parseDuration("--poll-interval", text("pollInterval")),
+    maxAheadBytes: parseSize("--max-ahead-bytes", text("maxAheadBytes")),
+  };
+}
+
+interface DeriverPlace {
+  readonly l1: L1Directory;
+  /** Without `--data-dir` there are none. */
+  readonly states: StateJournal<DeriverState> | undefined;
+  readonly signal: AbortSignal;
+}
+
+async function runWith(
+  settings: ReturnType<typeof settingsFrom>,
+  { l1, states, signal }: DeriverPlace,
+  isJson: boolean,
+): Promise<number> {
+  const { once, out, dataDir = "", log, addresses, head, pollIntervalMs, maxAheadBytes } = settings;
+  const task = { ...addresses, out, dataDir };
+  const state = states && await latestState(states, l1, task);
+  const sink = out === "-" ? new StdoutBlockSink() : await FileBlockSink.open(out, state?.written);
   const source = new InboxSource(l1, {
-    inbox,
-    batchers: [batcher],
+    inbox: addresses.inbox,
+    batchers: [addresses.batcher],
     head,
-    startBlock: checkpoint?.l1.number ?? 0n,
+    startBlock: state?.l1.number ?? 0n,
     log: (event) => runner.recordEvent(event),
   });
   const decompression = decompressionInWorker();
@@ -120,18 +125,17 @@ async function runDeriver(flags: FlagValues): Promise<number> {
       log,
     },
     { pollIntervalMs, maxAheadBytes, retry: retryPolicy(once) },
-    checkpoint?.position,
+    state?.position,
   );
   const save = async () => {
     const number = runner.pipeline.l1Position;
-    if (!file || number === undefined) return;
-    const next: Checkpoint = {
+    if (!states || number === undefined) return;
+    await states.save({
       position: runner.pipeline.position,
       out: outName(out),
       written: sink instanceof FileBlockSink ? sink.position : { blocks: 0, bytes: 0 },
-      l1: { number, hash: (await l1.block(number)).hash, inbox, batcher },
-    };
-    await writeCheckpoint(file, next);
+      l1: { number, hash: (await l1.block(number)).hash, ...addresses },
+    });
   };
   try {
     await runner.run({ signal, once, onProgress: save });
@@ -139,17 +143,15 @@ async function runDeriver(flags: FlagValues): Promise<number> {
     await decompression.close();
     if (sink instanceof FileBlockSink) await sink.close();
   }
-  return await tellEnd(runner, flags, once, out === "-");
+  return await tellEnd(runner, { isJson, once, isStdoutTaken: out === "-" });
 }
 
 async function tellEnd(
   runner: DerivationRunner,
-  flags: FlagValues,
-  once: boolean,
-  isStdoutTaken: boolean,
+  { isJson, once, isStdoutTaken }: { isJson: boolean; once: boolean; isStdoutTaken: boolean },
 ): Promise<number> {
   const metrics = runner.metrics();
-  const answer = flags.json
+  const answer = isJson
     ? toJson(metrics)
     : `derived ${countOf(metrics.batches_derived, "batch")}, ` +
       `${countOf(metrics.blocks_derived, "block")}, ${formatBytes(metrics.bytes_decompressed)}\n`;
@@ -163,24 +165,4 @@ async function tellEnd(
       `behind it wait`,
   );
   return EXIT.tryLater;
-}
-
-async function mustMatch(
-  checkpoint: Checkpoint,
-  l1: L1Directory,
-  addresses: Addresses,
-  out: string,
-  dataDir: string,
-): Promise<void> {
-  await mustBeSameL1(l1, addresses, checkpoint.l1, dataDir);
-  if (checkpoint.out === outName(out)) return;
-  throw new ConfigError(
-    "Usage",
-    `Cannot use --out ${out} with --data-dir ${dataDir}: its blocks went to ${checkpoint.out}; use ` +
-      `another --data-dir for another output`,
-  );
-}
-
-function outName(out: string): string {
-  return out === "-" ? "standard output" : resolve(out);
 }

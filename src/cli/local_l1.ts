@@ -92,6 +92,12 @@ export function isL1Mark(mark: Partial<L1Mark> | undefined): boolean {
     [hash, inbox, batcher].every((each) => each instanceof Uint8Array);
 }
 
+/** Whether the L1 has that very block. */
+export async function isOnL1(l1: L1Directory, { number, hash }: L1Mark): Promise<boolean> {
+  if (number > await l1.head("latest")) return false;
+  return equalBytes((await l1.block(number)).hash, hash);
+}
+
 /** Refuses an L1 that is another one than the checkpoint's, another inbox, or another batcher. */
 export async function mustBeSameL1(
   l1: L1Directory,
@@ -107,9 +113,9 @@ export async function mustBeSameL1(
         `${toHex(mark[name])}; use another --data-dir for another ${name}`,
     );
   }
+  if (await isOnL1(l1, mark)) return;
   const head = await l1.head("latest");
   const hash = mark.number <= head ? (await l1.block(mark.number)).hash : undefined;
-  if (hash && equalBytes(hash, mark.hash)) return;
   throw new PipelineError(
     "WrongL1",
     `Cannot go on with ${l1.path}: ${dataDir} belongs to an L1 whose block ${mark.number} is ` +

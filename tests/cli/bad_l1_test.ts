@@ -204,22 +204,25 @@ test("montana refuses a --data-dir that belongs to another L1", async () => {
   });
 });
 
-test("montana names a damaged checkpoint, and goes on from L1 alone without it", async () => {
+test("montana names a damaged journal, and goes on from L1 alone without it", async () => {
   await withL1(async (cwd) => {
     const cases: [string, string][] = [
-      ["batcher.json", `${BATCHER} --l1 l1 --data-dir data`],
-      ["deriver.json", "deriver --l1 l1 --out derived.jsonl --once --data-dir data"],
+      ["batcher", `${BATCHER} --l1 l1 --data-dir data`],
+      ["deriver", "deriver --l1 l1 --out derived.jsonl --once --data-dir data"],
     ];
     for (const [name, args] of cases) {
-      const path = join(cwd, "data", name);
       succeeded(await run(args, { cwd }));
-      const good = await readFile(path, "utf8");
-      for (const text of ["", "{", "garbage", "null", "[]", "{}", '{"l1":7}', good.slice(0, -20)]) {
-        await writeFile(path, text);
-        const outcome = await run(args, { cwd });
-        failed(outcome, 1, new RegExp(`Damaged: Cannot read checkpoint data/${name}: .*remove it`));
-      }
-      await rm(path);
+      succeeded(await run(args, { cwd }));
+      const directory = join(cwd, "data", name);
+      const [segment] = (await readdir(directory)).filter((each) => /^[0-9]+/.test(each));
+      const path = join(directory, segment!);
+      const good = await readFile(path);
+      const bad = Uint8Array.from(good);
+      bad[Math.floor(bad.length / 3)]! ^= 1;
+      await writeFile(path, bad);
+      failed(await run(args, { cwd }), 1, new RegExp(`Corrupted: Cannot .*data/${name}`));
+      equal(Buffer.compare(await readFile(path), bad), 0);
+      await rm(directory, { recursive: true });
       succeeded(await run(args, { cwd }));
     }
     await holdsBlocks(join(cwd, "l1"), 12);

@@ -105,21 +105,18 @@ for (const flags of ["", "--data-dir data"]) {
 
   test(`montana deriver makes a torn last line whole, ${how}`, async () => {
     await inPlace(async ({ cwd, montana }) => {
-      const [out, position] = [join(cwd, "derived.jsonl"), join(cwd, "data/deriver.json")];
+      const out = join(cwd, "derived.jsonl");
       await writeFile(join(cwd, "half.jsonl"), HALF);
       await montana(`${BATCHER} --l2 half.jsonl`);
       const deriver = `deriver --l1 l1 --out derived.jsonl --once --log-level none ${flags}`;
       await montana(deriver);
       const half = await readFile(out, "utf8");
-      const positionThen = flags === "" ? "" : await readFile(position, "utf8");
       await montana(`${BATCHER} --l2 whole.jsonl`);
       await montana(deriver);
       const whole = await readFile(out, "utf8");
 
-      // What a crash leaves: what the position promises, then more of it, or less.
       const lengths = [whole.length - 1, whole.length - 30, half.length + 1, half.length];
       for (const length of flags === "" ? [...lengths, 40, 1, 0] : lengths) {
-        if (flags !== "") await writeFile(position, positionThen);
         await truncate(out, length);
         await montana(deriver);
         equal(await readFile(out, "utf8"), whole, `cut to ${length}`);
@@ -212,9 +209,8 @@ test("montana deriver --data-dir names the line of a file that was changed behin
 
     await appendFile(out, "{}\n");
     failed(await run(deriver, { cwd }), 1, /Changed: .*out\.jsonl:15: it is not what L1 gives/);
+    // Shorter than it should be: an earlier state is gone back to.
     await truncate(out, promised.length - 1);
-    failed(await run(deriver, { cwd }), 1, /Changed: .*out\.jsonl: 14 blocks of \d+ bytes were/);
-    await writeFile(out, promised);
     await montana(deriver);
     await sameBlocks(out, join(cwd, "whole.jsonl"));
     deepEqual(linesOf(await readFile(out, "utf8")).length, 30);
