@@ -156,8 +156,8 @@ for (const flags of ["", "--data-dir data"]) {
 }
 
 test("montana loses no blocks where the disk of --data-dir is full", { skip }, async () => {
-  await withSmallDisk("64k", async (cwd, disk) => {
-    await writeFile(join(disk.path, "ballast"), new Uint8Array(65_536)).catch(() => {});
+  await withSmallDisk("8m", async (cwd, disk) => {
+    await writeFile(join(disk.path, "ballast"), new Uint8Array(2 ** 23)).catch(() => {});
     const roles = [
       `${BATCHER} --l1 l1 --once --data-dir disk`,
       "deriver --l1 l1 --out derived.jsonl --once --data-dir disk",
