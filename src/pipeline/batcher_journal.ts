@@ -8,7 +8,7 @@
 import { WalError } from "../errors.ts";
 import type { L2Block, SubmissionReceipt } from "../types.ts";
 import { equalBytes } from "../wire/bytes.ts";
-import { Wal, type WalParts } from "../wal/log.ts";
+import { Wal, type WalConfig, type WalParts } from "../wal/log.ts";
 import {
   decodePosition,
   decodeSealed,
@@ -58,8 +58,11 @@ export class BatcherJournal {
    *
    * @throws {WalError} what opening a log throws; `Corrupted` where it holds what no batcher wrote
    */
-  static async open(parts: WalParts): Promise<BatcherJournal> {
-    const wal = await Wal.open(parts);
+  static async open(
+    parts: WalParts,
+    config: Partial<WalConfig> = {},
+  ): Promise<BatcherJournal> {
+    const wal = await Wal.open(parts, config);
     const journal = new BatcherJournal(wal, parts.directory);
     try {
       for await (const { sequence, type, payload } of wal.read()) {
