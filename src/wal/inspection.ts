@@ -91,7 +91,9 @@ export async function inspectLog(storage: Storage, directory: string): Promise<L
     fault = await judgeEnd(storage, scan.state, isLast, head);
     segments.push(fault ? { ...scan.state, fault } : scan.state);
   }
-  fault ??= judgeWhole(directory, names, segments, head, checkpoint);
+  if (fault?.kind !== "corrupt") {
+    fault = judgeWhole(directory, names, segments, head, checkpoint) ?? fault;
+  }
 
   const kept = segments.length > 0 ? segments[0]!.header.first : undefined;
   return {

@@ -109,11 +109,8 @@ async function repairTail(storage: Storage, state: LogState, isDryRun: boolean):
       steps.unshift({ action: "copy", path: event.path, to: event.brokenPath });
     });
   }
-  const first = segments[0]?.header.first ?? 0n;
-  const kept = rangesOf([{
-    first: first > checkpoint ? first : checkpoint,
-    last: nextSequence - 1n,
-  }]);
+  const ends = segments.map(({ header, end }) => ({ first: header.first, end: end.sequence }));
+  const kept = keptOf(ends, checkpoint);
   return { fault, steps, kept, lost: [], checkpoint, nextSequence };
 }
 
@@ -152,10 +149,8 @@ async function planRepair(storage: Storage, state: LogState): Promise<Plan> {
     ...removals.map((path) => ({ action: "remove", path } as const)),
     ...(checkpoint > told ? [{ action: "checkpoint", sequence: checkpoint } as const] : []),
   ];
-  const kept = rangesOf(runs.map(({ from, to }) => ({
-    first: most([from.sequence, checkpoint]),
-    last: to.sequence - 1n,
-  })));
+  const ends = runs.map(({ from, to }) => ({ first: from.sequence, end: to.sequence }));
+  const kept = keptOf(ends, checkpoint);
   const lost = gapsOf(kept, told, nextSequence);
   const repair = { fault, steps, kept, lost, checkpoint, nextSequence };
   return { repair, copies, segments, removals };
@@ -231,17 +226,20 @@ function most(sequences: readonly bigint[]): bigint {
   return sequences.reduce((a, b) => a > b ? a : b, 0n);
 }
 
-/** Without those that are empty, and those that follow each other as one. */
-function rangesOf(ranges: readonly SequenceRange[]): SequenceRange[] {
-  const whole: SequenceRange[] = [];
-  for (const range of ranges) {
+/** What of these is at or above the checkpoint; those that follow each other as one. */
+function keptOf(
+  ends: readonly { readonly first: bigint; readonly end: bigint }[],
+  checkpoint: bigint,
+): SequenceRange[] {
+  const kept: SequenceRange[] = [];
+  for (const { first, end } of ends) {
+    const range = { first: most([first, checkpoint]), last: end - 1n };
     if (range.last < range.first) continue;
-    const before = whole.at(-1);
-    if (before?.last === range.first - 1n) {
-      whole[whole.length - 1] = { ...before, last: range.last };
-    } else whole.push(range);
+    const before = kept.at(-1);
+    if (before?.last === range.first - 1n) kept[kept.length - 1] = { ...before, last: range.last };
+    else kept.push(range);
   }
-  return whole;
+  return kept;
 }
 
 /** What of `from` up to, not including, `to` is in none of the ranges. */

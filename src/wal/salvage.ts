@@ -76,7 +76,7 @@ export async function salvageSegment(
     if (cursor.fault === undefined) break;
     isWhole = false;
     const next = runs.at(-1)?.to.sequence ?? from;
-    start = await findStart(storage, path, to.offset + 1, bytes, next);
+    start = await findStart(storage, path, to.offset, bytes, next);
   }
   return { path, header: isHeaded ? header : undefined, runs, isWhole, checkpoint };
 }
@@ -87,8 +87,8 @@ interface Start extends Position {
 }
 
 /**
- * The next place behind `from` where records may be whole: at a mark, which tells the sum before it; or
- * behind a record, which holds that sum. The second could be a log within a payload, and counts only
+ * The next place from `from` on where records may be whole: at a mark, which tells the sum before it; or
+ * behind a record, be it damaged, that holds that sum. The second could be a log within a payload, and counts only
  * where a mark goes on from it.
  */
 async function findStart(
@@ -110,10 +110,7 @@ async function findStart(
   return undefined;
 }
 
-/**
- * The sum of the record at `at` cannot be checked, since that of the one before is not known; but where
- * the next record goes on from it, that one is whole.
- */
+/** Where a record goes on from the sum that the one at `at` holds, it is whole, whatever that one is. */
 function behindRecord(
   bytes: Uint8Array,
   view: DataView,

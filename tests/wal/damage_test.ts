@@ -145,6 +145,15 @@ test("Wal refuses a segment that is missing, first, in the middle or last", asyn
     const copy = await copyOf(storage, (path, bytes) => path === missing ? undefined : bytes);
     equal(await holds(copy, `${missing} is missing`), undefined, `${missing} is missing`);
   }
+  // A torn end besides does not make it better.
+  const torn = await diskWith([9, 9, 9, 9], { ...SMALL, isClosed: false });
+  const end = (await torn.size(paths.at(-1)!))! - 1;
+  const both = await copyOf(
+    torn,
+    (path, bytes) => path === paths[0] ? undefined : cutTo(paths.at(-1)!, end)(path, bytes),
+  );
+  equal(await holds(both, "the first is missing, the last torn"), undefined);
+
   const noHead = await copyOf(storage, (path, bytes) => path.endsWith("head") ? undefined : bytes);
   equal(await holds(noHead, "the head is missing"), undefined);
   const onlyHead = await copyOf(
