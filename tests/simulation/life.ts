@@ -45,7 +45,7 @@ export class Machine {
   readonly run: Run;
   readonly name: string;
   readonly disk = new MemoryStorage();
-  /** The last life ended by itself, and without an error. */
+  /** The last life ended by itself, without an error, on a disk that did as it was told. */
   endedWell = false;
   readonly #wrap: (disk: Storage) => Storage;
   /** How rough it is here at all, and how slow the disk. */
@@ -86,7 +86,7 @@ export class Machine {
     const how = await Promise.race([ended, life.over]);
     life.end();
     run.note(name, how);
-    this.endedWell = how === "ends";
+    this.endedWell = how === "ends" && !life.hadFaults;
     if (how === "power loss") this.disk.crash(run.random);
     else this.disk.kill();
   }
@@ -140,6 +140,7 @@ export class Life {
   readonly #slowShare: number;
   readonly #end: (how: string) => void;
   #isOver = false;
+  #hadFaults = false;
 
   constructor(run: Run, disk: Storage, weather: Weather, options: LifeOptions) {
     const { promise, resolve } = Promise.withResolvers<string>();
@@ -159,6 +160,11 @@ export class Life {
 
   get isOver(): boolean {
     return this.#isOver;
+  }
+
+  /** The disk did not do what it was told. */
+  get hadFaults(): boolean {
+    return this.#hadFaults;
   }
 
   /** Ends it: nothing that is under way comes back. */
@@ -252,6 +258,7 @@ export class Life {
     run.check(number < MOST_CALLS, `${who} goes round in circles: ${method} ${path}`);
     const fault = this.#fault(call);
     if (!fault) return undefined;
+    this.#hadFaults = true;
     if ("crash" in fault) this.crash();
     else run.note(who, `${method} ${fault.error}`);
     return fault;
