@@ -97,8 +97,6 @@ export {
 } from "./src/pipeline/batcher.ts";
 export {
   DerivationPipeline,
-  DERIVER_DEFAULTS,
-  type DeriverConfig,
   type DeriverParts,
   type DeriverPosition,
   type StepResult,

@@ -57,3 +57,20 @@ export const PIPELINE_DEFAULTS: PipelineConfig = Object.freeze({
   maxBatchesAtOnce: 1,
   maxWaitMs: Number(SEQUENCING_WINDOW) * L1_BLOCK_TIME_MS / 2,
 });
+
+/** What a deriver may hold beside the batch whose blocks it hands over. */
+export interface DeriverConfig {
+  /** Compressed bytes of batches from the future, while an earlier one is missing. */
+  readonly maxWaitingBytes: number;
+  /**
+   * Bytes of batches read ahead, compressed and not. One being decompressed counts as the largest
+   * there may be, 64 MiB, until its size is known; one batch is always read ahead, but with 0 none.
+   */
+  readonly maxAheadBytes: number;
+}
+
+/** 64 MiB wait; ahead is room for the largest batch there may be, and 32 MiB that are ready. */
+export const DERIVER_DEFAULTS: DeriverConfig = Object.freeze({
+  maxWaitingBytes: 64 * 1024 * 1024,
+  maxAheadBytes: MAX_RAW_BATCH_BYTES + 32 * 1024 * 1024,
+});

@@ -72,7 +72,10 @@ export interface BatchCodec {
   decode(data: Uint8Array): Batch;
 }
 
-/** Where batches are read back from. */
+/**
+ * Where batches are read back from. The other two are also asked while `nextBatch()` is under way,
+ * which itself is never asked twice at once.
+ */
 export interface L1BatchSource {
   /** The next batch to the inbox in L1 order, or `undefined` when caught up. */
   nextBatch(): Promise<L1Batch | undefined>;

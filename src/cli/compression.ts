@@ -3,7 +3,12 @@
  *
  * @module
  */
-import { type CompressorOptions, createCompressor, FORMATS } from "../compress/formats.ts";
+import {
+  allCompressors,
+  type CompressorOptions,
+  createCompressor,
+  FORMATS,
+} from "../compress/formats.ts";
 import { COMPRESSION_LEVEL } from "../config.ts";
 import { CompressionError, ConfigError } from "../errors.ts";
 import { CompressorPool } from "../local/compressor_pool.ts";
@@ -61,6 +66,20 @@ export function compressionInWorkers(
         .map((each) => compressor.atLevel(each)),
     };
   });
+}
+
+/** All that a deriver reads, the one for production in a thread of its own. */
+export interface Decompression {
+  readonly compressors: readonly Compressor[];
+  /** Ends that thread. */
+  close(): Promise<void>;
+}
+
+/** One thread, since batches read ahead are opened one at a time. */
+export function decompressionInWorker(): Decompression {
+  const pool = new CompressorPool({ format: "brotli" }, { workers: 1 });
+  const others = allCompressors().filter(({ format }) => format !== pool.format);
+  return { compressors: [pool, ...others], close: () => pool.close() };
 }
 
 function orUsage<T>(make: () => T): T {

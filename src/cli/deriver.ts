@@ -4,7 +4,7 @@
  * @module
  */
 import { join, resolve } from "node:path";
-import { allCompressors } from "../compress/formats.ts";
+import { DERIVER_DEFAULTS } from "../config.ts";
 import { ConfigError } from "../errors.ts";
 import { readCheckpoint, writeCheckpoint } from "../local/checkpoint.ts";
 import { FileBlockSink, type FilePosition, StdoutBlockSink } from "../local/file_block_sink.ts";
@@ -20,6 +20,7 @@ import {
   writeStdout,
 } from "../runtime.ts";
 import { type CommandSpec, EXIT, type FlagValues, JSON_FLAG, textOf } from "./command.ts";
+import { decompressionInWorker } from "./compression.ts";
 import {
   type Addresses,
   addressesOf,
@@ -35,7 +36,7 @@ import {
   retryPolicy,
 } from "./local_l1.ts";
 import { LOG_FLAGS, logFrom } from "./log.ts";
-import { parseChoice, parseDuration } from "./options.ts";
+import { parseChoice, parseDuration, parseSize } from "./options.ts";
 import { countOf, formatBytes, toJson } from "./text.ts";
 
 /** The deriver. */
@@ -51,6 +52,11 @@ export const deriver: CommandSpec = {
     INBOX_FLAG,
     BATCHER_FLAG,
     { flags: "--poll-interval <time>", help: "between two looks at L1", value: "100ms" },
+    {
+      flags: "--max-ahead-bytes <size>",
+      help: "batches read and decompressed ahead; 0: none",
+      value: `${DERIVER_DEFAULTS.maxAheadBytes / 1024 ** 2}MiB`,
+    },
     ...LOG_FLAGS,
     JSON_FLAG,
   ],
@@ -84,6 +90,7 @@ async function runDeriver(flags: FlagValues): Promise<number> {
   const { inbox, batcher } = addressesOf(flags);
   const head = parseChoice("--head", textOf(flags, "head")!, ["latest", "safe", "finalized"]);
   const pollIntervalMs = parseDuration("--poll-interval", textOf(flags, "pollInterval")!);
+  const maxAheadBytes = parseSize("--max-ahead-bytes", textOf(flags, "maxAheadBytes")!);
   const signal = onShutdownSignal((name) => writeStderr(`${name}: ending after this batch`));
 
   const l1 = await openL1(path, once ? undefined : signal);
@@ -102,16 +109,17 @@ async function runDeriver(flags: FlagValues): Promise<number> {
     startBlock: checkpoint?.l1.number ?? 0n,
     log: (event) => runner.recordEvent(event),
   });
+  const decompression = decompressionInWorker();
   const runner = new DerivationRunner(
     {
       source,
-      compressors: allCompressors(),
+      compressors: decompression.compressors,
       sink,
       clock: systemClock,
       random: systemRandom,
       log,
     },
-    { pollIntervalMs, retry: retryPolicy(once) },
+    { pollIntervalMs, maxAheadBytes, retry: retryPolicy(once) },
     checkpoint?.position,
   );
   const save = async () => {
@@ -128,6 +136,7 @@ async function runDeriver(flags: FlagValues): Promise<number> {
   try {
     await runner.run({ signal, once, onProgress: save });
   } finally {
+    await decompression.close();
     if (sink instanceof FileBlockSink) await sink.close();
   }
   return await tellEnd(runner, flags, once, out === "-");

@@ -4,14 +4,10 @@
  *
  * @module
  */
+import type { DeriverConfig } from "../config.ts";
 import type { Clock, Log, LogEvent, Random } from "../ports.ts";
 import { RETRY_DEFAULTS, type RetryPolicy } from "../retry.ts";
-import {
-  DerivationPipeline,
-  type DeriverConfig,
-  type DeriverParts,
-  type DeriverPosition,
-} from "./deriver.ts";
+import { DerivationPipeline, type DeriverParts, type DeriverPosition } from "./deriver.ts";
 import { DerivationCounter, type DerivationMetrics } from "./metrics.ts";
 import { poll } from "./poll.ts";
 
@@ -25,7 +21,7 @@ export interface DerivationConfig extends DeriverConfig {
 
 /** How one run goes. */
 export interface DerivationRunOptions {
-  /** Aborted: ends after the batch under way. */
+  /** Aborted: ends after the batch under way, and does not wait for what is being read ahead. */
   readonly signal?: AbortSignal;
   /** Works off what is there, then returns. */
   readonly once?: boolean;
@@ -133,7 +129,8 @@ export class DerivationRunner {
   }
 
   /**
-   * Ticks until aborted, or with `once` until caught up with L1.
+   * Ticks until aborted, or with `once` until caught up with L1. Nothing more is read ahead from then
+   * on; what was stays for the next run.
    *
    * @throws the first error that trying again cannot help
    */
@@ -143,14 +140,21 @@ export class DerivationRunner {
       await onProgress?.();
       return "worked";
     };
-    await poll(tick, {
-      clock: this.#clock,
-      random: this.#random,
-      pollIntervalMs: this.#pollIntervalMs,
-      retry: this.#retry,
-      log: this.#log,
-      ...(signal ? { signal } : {}),
-      ...(once ? { untilIdle: () => true } : {}),
-    });
+    const stopReadingAhead = () => void this.pipeline.stopReadingAhead();
+    signal?.addEventListener("abort", stopReadingAhead);
+    try {
+      await poll(tick, {
+        clock: this.#clock,
+        random: this.#random,
+        pollIntervalMs: this.#pollIntervalMs,
+        retry: this.#retry,
+        log: this.#log,
+        ...(signal ? { signal } : {}),
+        ...(once ? { untilIdle: () => true } : {}),
+      });
+    } finally {
+      signal?.removeEventListener("abort", stopReadingAhead);
+      stopReadingAhead();
+    }
   }
 }

@@ -4,8 +4,8 @@
  *
  * @module
  */
-import { SEQUENCING_WINDOW } from "../config.ts";
-import { CodecError, CompressionError, PipelineError, SourceError } from "../errors.ts";
+import { type DeriverConfig, SEQUENCING_WINDOW } from "../config.ts";
+import { PipelineError, SourceError } from "../errors.ts";
 import type {
   BatchCodec,
   Compressor,
@@ -16,8 +16,10 @@ import type {
 } from "../ports.ts";
 import type { Batch, L1Batch } from "../types.ts";
 import { standardCodec } from "../wire/batch.ts";
-import { open } from "../wire/envelope.ts";
-import { checkHeader, type Drop, undecodable } from "./verdict.ts";
+import { type Opener, ReadBatch } from "./opening.ts";
+import { ReadAhead } from "./read_ahead.ts";
+import { deriverConfig } from "./settings.ts";
+import { checkHeader, type Drop } from "./verdict.ts";
 
 /** What a deriver is made of. */
 export interface DeriverParts {
@@ -36,15 +38,6 @@ export interface DeriverPosition {
   /** Timestamp of the last block it emitted, where there is one. */
   readonly lastTimestamp?: bigint;
 }
-
-/** What may be kept while an earlier batch is missing. */
-export interface DeriverConfig {
-  /** Compressed bytes of batches from the future. */
-  readonly maxWaitingBytes: number;
-}
-
-/** 64 MiB. */
-export const DERIVER_DEFAULTS: DeriverConfig = Object.freeze({ maxWaitingBytes: 64 * 1024 * 1024 });
 
 /** What one step did. */
 export type StepResult =
@@ -87,33 +80,42 @@ interface Emission {
  */
 export class DerivationPipeline {
   readonly #source: L1BatchSource;
-  readonly #compressors: readonly Compressor[];
+  readonly #opener: Opener;
   readonly #sink: L2BlockSink;
-  readonly #codec: BatchCodec;
   readonly #log: Log;
   readonly #config: DeriverConfig;
+  readonly #ahead: ReadAhead;
 
   #expected: bigint;
   #lastTimestamp: bigint | undefined;
   #lastReadL1Block: bigint | undefined;
-  /** Read and not judged yet, so that an error on the way loses nothing. */
-  #current: L1Batch | undefined;
+  /** Taken and not judged yet, so that an error on the way loses nothing. */
+  #current: ReadBatch | undefined;
   #emission: Emission | undefined;
   /** Batches from the future, in L1 order. */
   #waiting: L1Batch[] = [];
+  /** The number that is expected when all that was read ahead is accepted. */
+  #expectedAhead: bigint;
 
+  /** @throws {ConfigError} `Invalid` naming key and value */
   constructor(
     parts: DeriverParts,
     config: Partial<DeriverConfig> = {},
     position: DeriverPosition = { nextBatchNumber: 0n },
   ) {
     this.#source = parts.source;
-    this.#compressors = parts.compressors;
+    this.#opener = { compressors: parts.compressors, codec: parts.codec ?? standardCodec };
     this.#sink = parts.sink;
-    this.#codec = parts.codec ?? standardCodec;
     this.#log = parts.log ?? (() => {});
-    this.#config = { ...DERIVER_DEFAULTS, ...config };
+    this.#config = deriverConfig(config);
+    this.#ahead = new ReadAhead({
+      source: parts.source,
+      opener: this.#opener,
+      maxBytes: this.#config.maxAheadBytes,
+      isWorthOpening: (batch) => this.#isNextAhead(batch),
+    });
     this.#expected = position.nextBatchNumber;
+    this.#expectedAhead = position.nextBatchNumber;
     this.#lastTimestamp = position.lastTimestamp;
   }
 
@@ -125,9 +127,12 @@ export class DerivationPipeline {
     };
   }
 
-  /** The L1 block to read again from: nothing that is still needed lies below it. */
+  /**
+   * The L1 block to read again from: nothing that is still needed lies below it. What was read ahead
+   * is not counted as read.
+   */
   get l1Position(): bigint | undefined {
-    const needed = [this.#emission?.batch, this.#current, this.#waiting[0]]
+    const needed = [this.#emission?.batch, this.#current?.batch, this.#waiting[0]]
       .filter((batch) => batch !== undefined)
       .map((batch) => batch.inclusion.blockNumber);
     return needed.length > 0 ? needed.reduce(min) : this.#lastReadL1Block;
@@ -138,8 +143,22 @@ export class DerivationPipeline {
     return { expected: this.#expected, held: this.#waiting.map((each) => each.batchNumber) };
   }
 
+  /** Bytes of the batches that are read ahead; see {@link DeriverConfig.maxAheadBytes}. */
+  get aheadBytes(): number {
+    return this.#ahead.heldBytes;
+  }
+
   /**
-   * Works off the next batch.
+   * Begins nothing more ahead of the next step. What was read ahead is kept for it.
+   *
+   * @returns resolves when the source and the compressors are left alone, and never rejects
+   */
+  stopReadingAhead(): Promise<void> {
+    return this.#ahead.stop();
+  }
+
+  /**
+   * Works off the next batch. Those behind it are read ahead meanwhile, and after it.
    *
    * @returns what became of it, or `undefined` when caught up with L1
    * @throws what source or sink threw: the next call goes on where this one failed
@@ -148,39 +167,23 @@ export class DerivationPipeline {
   async step(): Promise<StepResult | undefined> {
     if (this.#emission) return await this.#emit(this.#emission);
 
-    this.#current ??= this.#takeWaiting() ?? await this.#source.nextBatch();
-    const batch = this.#current;
-    if (!batch) {
+    const current = this.#current ??= this.#takeWaiting() ?? await this.#ahead.next();
+    if (!current) {
       await this.#refuseGap();
       return undefined;
     }
+    const { batch } = current;
     this.#lastReadL1Block = max(this.#lastReadL1Block, batch.inclusion.blockNumber);
 
     if (batch.batchNumber < this.#expected) return this.#skip("duplicate", batch);
     if (batch.batchNumber > this.#expected) return this.#keep(batch);
 
-    const opened = await this.#open(batch);
+    const opened = await current.open();
     const drop = opened.drop ?? await this.#judge(batch, opened.decoded);
     if (drop) return this.#drop(batch, drop);
     this.#emission = { batch, decoded: opened.decoded!, rawBytes: opened.rawBytes!, taken: 0 };
     this.#current = undefined;
     return await this.#emit(this.#emission);
-  }
-
-  async #open(
-    batch: L1Batch,
-  ): Promise<
-    | { readonly decoded: Batch; readonly rawBytes: number; readonly drop?: undefined }
-    | { readonly drop: Drop; readonly decoded?: undefined; readonly rawBytes?: undefined }
-  > {
-    if (batch.broken) return { drop: undecodable(batch.broken) };
-    try {
-      const raw = await open(batch.data, this.#compressors);
-      return { decoded: this.#codec.decode(raw), rawBytes: raw.length };
-    } catch (error) {
-      if (isFaultOfBatch(error)) return { drop: undecodable(error) };
-      throw error;
-    }
   }
 
   async #judge(batch: L1Batch, { header }: Batch): Promise<Drop | undefined> {
@@ -256,9 +259,24 @@ export class DerivationPipeline {
   }
 
   /** The earliest batch kept whose turn has come; those whose turn is over go. */
-  #takeWaiting(): L1Batch | undefined {
+  #takeWaiting(): ReadBatch | undefined {
     const index = this.#waiting.findIndex((each) => each.batchNumber <= this.#expected);
-    return index < 0 ? undefined : this.#waiting.splice(index, 1)[0];
+    const [batch] = index < 0 ? [] : this.#waiting.splice(index, 1);
+    return batch && new ReadBatch(batch, this.#opener);
+  }
+
+  /**
+   * A guess at whether a batch just read will be accepted: a wrong one costs time, never blocks.
+   * Duplicates and batches from the future are not opened.
+   */
+  #isNextAhead({ batchNumber }: L1Batch): boolean {
+    this.#expectedAhead = max(this.#expectedAhead, this.#expected);
+    while (this.#waiting.some((each) => each.batchNumber === this.#expectedAhead)) {
+      this.#expectedAhead += 1n;
+    }
+    if (batchNumber !== this.#expectedAhead) return false;
+    this.#expectedAhead += 1n;
+    return true;
   }
 
   async #refuseGap(): Promise<void> {
@@ -280,13 +298,6 @@ function gap(expected: bigint, got: bigint, why: string): PipelineError {
     `Cannot derive batch ${expected}: it is missing on L1, batch ${got} is there, and ${why}`,
     { details: { expected, got } },
   );
-}
-
-/** Whether it lies in the bytes, so that every reader meets it: a failing engine is no verdict. */
-function isFaultOfBatch(error: unknown): error is CodecError | CompressionError {
-  if (error instanceof CodecError) return true;
-  return error instanceof CompressionError &&
-    (error.code === "Corrupted" || error.code === "TooLarge");
 }
 
 function min(a: bigint, b: bigint): bigint {

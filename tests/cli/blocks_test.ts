@@ -101,6 +101,19 @@ test(
   },
 );
 
+test("montana deriver gives the same blocks however far it reads ahead", async () => {
+  await withDirectory(async (cwd) => {
+    await writeFile(join(cwd, "blocks.jsonl"), sourceText(40));
+    const flags = "--max-blocks-per-batch 3 --level 4 --once";
+    succeeded(await run(`batcher --l2 blocks.jsonl --l1 l1 ${flags}`, { cwd }));
+    for (const size of ["0", "1B", "65MiB", "1024MiB"]) {
+      const derive = `deriver --l1 l1 --out ${size} --once --max-ahead-bytes ${size}`;
+      succeeded(await run(derive, { cwd }));
+      await sameBlocks(join(cwd, size), join(cwd, "blocks.jsonl"));
+    }
+  });
+});
+
 test("montana deriver reads no other inbox and no other batcher", async () => {
   await withDirectory(async (cwd) => {
     const [inbox, batcher] = ["0x" + "11".repeat(20), "0x" + "22".repeat(20)];

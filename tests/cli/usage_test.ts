@@ -101,6 +101,7 @@ test("montana refuses a value that cannot be with exit 2, before it makes anythi
       ["batcher --l2 - --l1 http://localhost", /--l1 "http:\/\/localhost": need a directory/],
       ["encode --stage raw --level 0", /level 0: Brotli has 1 to 11/],
       ["deriver --l1 l1 --out o --poll-interval soon", /"soon": need a time/],
+      ["deriver --l1 l1 --out o --max-ahead-bytes 1GB", /--max-ahead-bytes "1GB": need a size/],
     ];
     await inPairs(cases, async ([args, error]) => failed(await run(args, { cwd }), 2, error));
     for (const name of ["l1", "o"]) ok(!existsSync(join(cwd, name)), name);

@@ -234,6 +234,8 @@ async function live(plan: Plan, compressor: Compressor): Promise<World> {
   }
   await world.batcher.shutdown();
   await mineEmpty(world.l1, plan.safeConfirmations);
+  // What failed before may have been read ahead: it is told in its turn.
+  await stepAll(world.deriver).catch(refuseCritical);
   await stepAll(world.deriver);
   return world;
 }

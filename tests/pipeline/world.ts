@@ -4,7 +4,7 @@
  * @module
  */
 import { NoopCompressor } from "../../src/compress/noop.ts";
-import type { PipelineConfig } from "../../src/config.ts";
+import type { DeriverConfig, PipelineConfig } from "../../src/config.ts";
 import {
   ManualClock,
   MemoryBatchSource,
@@ -12,11 +12,7 @@ import {
   MemoryL1,
 } from "../../src/local/memory.ts";
 import { BatcherPipeline, type BatcherPosition } from "../../src/pipeline/batcher.ts";
-import {
-  DerivationPipeline,
-  type DeriverConfig,
-  type DeriverPosition,
-} from "../../src/pipeline/deriver.ts";
+import { DerivationPipeline, type DeriverPosition } from "../../src/pipeline/deriver.ts";
 import type {
   BatchCodec,
   BatchSink,
