@@ -100,10 +100,10 @@ test("tableOf() shows what was reached, what was missed and what is missing", ()
   ];
   equal(
     tableOf(rows),
-    "         value  ratio  mark\n" +
-      "a       1 MB/s  0.5 ×  ≥ 0.6 × MISSED  2: brotli\n" +
-      "longer   40 ms         ≤ 50 reached    p99 3\n" +
-      "c            –         ≤ 1 not seen    no brotli in PATH\n",
+    "         value    ratio  mark\n" +
+      "a       1 MB/s  0.500 ×  ≥ 0.6 × MISSED  2: brotli\n" +
+      "longer   40 ms           ≤ 50 reached    p99 3\n" +
+      "c            –           ≤ 1 not seen    no brotli in PATH\n",
   );
 });
 

@@ -5,13 +5,18 @@
  * @module
  */
 import { existsSync, readFileSync } from "node:fs";
+import process from "node:process";
+import { pathToFileURL } from "node:url";
 import { gunzipSync } from "node:zlib";
 import { parseBlockLine } from "../../src/local/block_line.ts";
 import { SeededRandom } from "../../src/local/memory.ts";
 import type { L2Block } from "../../src/types.ts";
 import { toHex } from "../../src/wire/hex.ts";
 
-const shared = new URL("../../../shared/", import.meta.url);
+/** `MONTANA_SHARED` says where it is, to what was compiled and is somewhere else. */
+export const shared: URL = process.env["MONTANA_SHARED"]
+  ? pathToFileURL(process.env["MONTANA_SHARED"])
+  : new URL("../../../shared/", import.meta.url);
 
 /** Why there is no row about real blocks. */
 export const NO_BLOCKS = "there is no ../shared/blocks";

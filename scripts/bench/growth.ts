@@ -19,8 +19,9 @@ export const growth: Group = {
   run,
 };
 
-const SIZES = [1000, 10_000, 100_000];
-const SHORT_SIZES = [100, 200, 400];
+/** The last is not in the marks: it shows whether memory goes on growing. */
+const SIZES = [1000, 10_000, 100_000, 300_000];
+const SHORT_SIZES = [100, 200, 400, 500];
 const FLAT_MIB = 64;
 
 async function run({ isShort }: BenchOptions): Promise<Row[]> {
@@ -75,24 +76,27 @@ function rowsOf(what: string, sizes: readonly number[], runs: readonly Run[]): R
       "peak MiB": peakBytes === undefined ? "unknown" : Math.round(peakBytes / 2 ** 20),
     },
   }));
-  const [small, middle, large] = runs as [Run, Run, Run];
-  const [few, some, many] = sizes as [number, number, number];
+  const [small, middle, large, huge] = runs as [Run, Run, Run, Run];
+  const [few, some, many, most] = sizes as [number, number, number, number];
   const before = (middle.seconds - small.seconds) / (some - few);
   const after = (large.seconds - middle.seconds) / (many - some);
   rows.push({
-    what: `${what}: time of a block, from ${some} on`,
+    what: `${what}: time of a block, from ${some} to ${many}`,
     value: after * 1e6,
     unit: "µs",
     against: { what: `from ${few} to ${some}`, value: before * 1e6 },
     mark: { of: "ratio", most: 1.2 },
   });
-  if (large.peakBytes !== undefined && small.peakBytes !== undefined) {
-    rows.push({
-      what: `${what}: memory for ${many} blocks above that for ${few}`,
-      value: (large.peakBytes - small.peakBytes) / 2 ** 20,
+  const memory = (from: Run, to: Run, name: string): Row[] =>
+    from.peakBytes === undefined || to.peakBytes === undefined ? [] : [{
+      what: `${what}: memory for ${name}`,
+      value: (to.peakBytes - from.peakBytes) / 2 ** 20,
       unit: "MiB",
       mark: { of: "value", most: FLAT_MIB },
-    });
-  }
+    }];
+  rows.push(
+    ...memory(small, large, `${many} blocks above that for ${few}`),
+    ...memory(large, huge, `${most} blocks above that for ${many}`),
+  );
   return rows;
 }

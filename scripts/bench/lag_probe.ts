@@ -5,10 +5,11 @@
  * @module
  */
 // deno-lint-ignore-file no-console -- standard output is what it is run for
+import { readFileSync } from "node:fs";
 import process from "node:process";
+import { runtimeName } from "../../src/runtime.ts";
 import { someBlocks } from "./blocks.ts";
 import { batchAll } from "./pipelines.ts";
-import { runtimeName } from "../../src/runtime.ts";
 
 const INTERVAL_MS = 5;
 
@@ -16,6 +17,8 @@ const INTERVAL_MS = 5;
 export interface Lag {
   readonly most: number;
   readonly p99: number;
+  /** The most, less what the thread waited for a processor; `null` where the system does not tell. */
+  readonly mostByUs: number | null;
   readonly ticks: number;
 }
 
@@ -31,22 +34,47 @@ export interface Probe {
 
 class LagMeter {
   readonly #delays: number[] = [];
+  #mostByUs = 0;
+  #waitedMs = waitedMs();
   #dueMs = performance.now() + INTERVAL_MS;
   #timer = setTimeout(() => this.#tick(), INTERVAL_MS);
 
   #tick(): void {
-    this.#delays.push(performance.now() - this.#dueMs);
+    this.#look();
     this.#dueMs = performance.now() + INTERVAL_MS;
     this.#timer = setTimeout(() => this.#tick(), INTERVAL_MS);
+  }
+
+  #look(): void {
+    const delayMs = Math.max(0, performance.now() - this.#dueMs);
+    const before = this.#waitedMs;
+    this.#waitedMs = waitedMs();
+    this.#delays.push(delayMs);
+    const byOthersMs = (this.#waitedMs ?? 0) - (before ?? 0);
+    this.#mostByUs = Math.max(this.#mostByUs, delayMs - byOthersMs);
   }
 
   /** A timer that is late and has not fired yet counts too. */
   stop(): Lag {
     clearTimeout(this.#timer);
-    this.#delays.push(Math.max(0, performance.now() - this.#dueMs));
+    this.#look();
     const sorted = this.#delays.sort((a, b) => a - b);
-    const p99 = sorted[Math.floor(0.99 * (sorted.length - 1))]!;
-    return { most: sorted.at(-1)!, p99, ticks: sorted.length };
+    return {
+      most: sorted.at(-1)!,
+      p99: sorted[Math.floor(0.99 * (sorted.length - 1))]!,
+      mostByUs: this.#waitedMs === undefined ? null : this.#mostByUs,
+      ticks: sorted.length,
+    };
+  }
+}
+
+/** How long the main thread has been ready to run and had no processor. */
+function waitedMs(): number | undefined {
+  try {
+    const path = `/proc/self/task/${process.pid}/schedstat`;
+    return Number(readFileSync(path, "utf8").split(" ")[1]) / 1e6;
+  } catch {
+    return undefined;
   }
 }
 

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import process from "node:process";
 import { compressionInWorkers } from "../../src/cli/compression.ts";
 import { allCompressors } from "../../src/compress/formats.ts";
 import { CompressorPool } from "../../src/local/compressor_pool.ts";
@@ -34,6 +35,8 @@ export interface Batched {
   readonly l1: MemoryL1;
   readonly batches: readonly SealedBatch[];
   readonly seconds: number;
+  /** Of all threads of this process. */
+  readonly processorSeconds: number;
   readonly rawBytes: number;
   readonly postedBytes: number;
   /** Raw bytes that went through the compressor at the level of the batches. */
@@ -78,10 +81,12 @@ export async function batchAll(
       maxBatchesAtOnce: workers,
     },
   );
+  const before = process.cpuUsage();
   const [seconds] = await timed(async () => {
     while (await batcher.tick());
     await batcher.shutdown();
   });
+  const { user, system } = process.cpuUsage(before);
   if (compressor instanceof CompressorPool) await compressor.close();
   const sum = (key: "rawBytes" | "compressedBytes") =>
     batches.reduce((total, batch) => total + batch[key], 0);
@@ -89,6 +94,7 @@ export async function batchAll(
     l1,
     batches,
     seconds,
+    processorSeconds: (user + system) / 1e6,
     rawBytes: sum("rawBytes"),
     postedBytes: sum("compressedBytes"),
     compressedRawBytes,

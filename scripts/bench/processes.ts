@@ -72,11 +72,15 @@ export interface Run {
 export async function runToEnd(
   command: readonly string[],
   args: readonly string[],
-  { cwd = root }: { readonly cwd?: string } = {},
+  { cwd = root, env }: {
+    readonly cwd?: string;
+    readonly env?: Readonly<Record<string, string>>;
+  } = {},
 ): Promise<Run> {
   const startMs = performance.now();
   const child = spawn(command[0]!, [...command.slice(1), ...args], {
     cwd,
+    env: { ...process.env, ...env },
     stdio: ["ignore", "pipe", "pipe"],
   });
   let [stdout, stderr] = ["", ""];

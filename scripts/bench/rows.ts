@@ -64,7 +64,7 @@ export function tableOf(rows: readonly Row[]): string {
   const cells = rows.map((row) => [
     row.what,
     row.value === undefined ? "–" : `${inDigits(row.value)} ${row.unit ?? ""}`.trim(),
-    ratioOf(row) === undefined ? "" : `${inDigits(ratioOf(row)!)} ×`,
+    ratioOf(row) === undefined ? "" : `${ratioOf(row)!.toFixed(3)} ×`,
     markText(row),
     noteOf(row),
   ]);
