@@ -1,8 +1,9 @@
 /**
  * Montana: L2 blocks in, blobs out, blocks back.
  *
- * The words and ports, the wire format, the compressors, the pipelines and runners, and the embedded
- * defaults: an L1 in a directory or in memory, blocks in files. No package is loaded by importing this.
+ * The words and ports, the wire format, the compressors, the pipelines and runners, the durable log, and
+ * the embedded defaults: an L1 in a directory or in memory, blocks in files. No package is loaded by
+ * importing this.
  *
  * @example Batches to an L1 in memory, and back
  * ```ts
@@ -132,6 +133,13 @@ export {
 } from "./src/pipeline/journaled_recovery.ts";
 
 export { Wal, WAL_DEFAULTS, type WalConfig, type WalParts, type WalRecord } from "./src/wal/log.ts";
+export {
+  type Fault as LogFault,
+  inspectLog,
+  type LogState,
+  type SegmentState,
+} from "./src/wal/inspection.ts";
+export { type Repair, repairLog, type RepairStep, type SequenceRange } from "./src/wal/repair.ts";
 export { StateJournal, type StateJournalOptions } from "./src/wal/state_journal.ts";
 
 export { FileBatchSource, FileSink } from "./src/local/files.ts";
