@@ -116,10 +116,21 @@ export {
 } from "./src/pipeline/derivation_runner.ts";
 export type { BatchSubmissionMetrics, DerivationMetrics } from "./src/pipeline/metrics.ts";
 export {
+  type KnownPosition,
   type RecoveredPosition,
   recoverPosition,
   type RecoveryParts,
 } from "./src/pipeline/recovery.ts";
+export {
+  BatcherJournal,
+  type JournalPosition,
+  type JournalState,
+  type SealedBatch,
+} from "./src/pipeline/batcher_journal.ts";
+export {
+  type JournaledRecoveryParts,
+  recoverFromJournal,
+} from "./src/pipeline/journaled_recovery.ts";
 
 export { Wal, WAL_DEFAULTS, type WalConfig, type WalParts, type WalRecord } from "./src/wal/log.ts";
 export {
@@ -129,6 +140,7 @@ export {
   type SegmentState,
 } from "./src/wal/inspection.ts";
 export { type Repair, repairLog, type RepairStep, type SequenceRange } from "./src/wal/repair.ts";
+export { StateJournal, type StateJournalOptions } from "./src/wal/state_journal.ts";
 
 export { FileBatchSource, FileSink } from "./src/local/files.ts";
 export { L1Directory, type L1DirectoryOptions } from "./src/local/l1_directory.ts";

@@ -104,8 +104,8 @@ export function build(options: BuildOptions = {}): Build {
 }
 
 /**
- * The two `--no-compile-autoload` flags matter: without them the executable runs what `.env` and the
- * `preload` of `bunfig.toml` in the current directory say.
+ * Without the `--no-compile-autoload` flags the executable would run what `.env`, the `preload` of
+ * `bunfig.toml` and the like in the current directory say. What is off by default is said too.
  */
 function withBun(out: string, target: Target | undefined): string {
   const bun = findBun();
@@ -118,6 +118,8 @@ function withBun(out: string, target: Target | undefined): string {
     "--minify-syntax",
     "--no-compile-autoload-dotenv",
     "--no-compile-autoload-bunfig",
+    "--no-compile-autoload-tsconfig",
+    "--no-compile-autoload-package-json",
     `--define=MONTANA_COMMIT=${JSON.stringify(commitOfCheckout())}`,
     `--target=bun-${target ?? `${os}-${process.arch}`}`,
     "cli.ts",

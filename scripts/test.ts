@@ -6,7 +6,8 @@
  * | `deno`   | `tests/` under Deno                                                   |
  * | `doc`    | the examples in README.md, mod.ts and src                             |
  * | `bun`    | `tests/` under Bun                                                    |
- * | `binary` | `tests/cli` against the compiled executable, named by `MONTANA_CLI`   |
+ * | `binary` | `tests/cli` against the compiled executable, named by `MONTANA_CLI`, |
+ * |          | started where `MONTANA_TRAPS` has laid traps: `tests/cli/traps.ts`    |
  *
  * A suite's output is shown when it fails; of a good one, only its `skipped: reason` lines. The last
  * line is `N passed, N failed`, with `, N skipped` behind it if any were. What ran no test has failed.
@@ -84,13 +85,13 @@ const suites: Readonly<Record<string, (report: string, options: Options) => Plan
       ],
     };
   },
-  binary: (report, { filter, with: builder }) => {
-    const made = needBinary(builder);
+  binary: (report, { filter, with: builder, directory }) => {
+    const made = needBinary(builder, directory);
     return {
       title: `tests/cli against the executable (${made.builder})`,
       // Types were checked with the suite `deno`.
       command: [...denoTest(report, filter), "--no-check", "tests/cli"],
-      env: { MONTANA_CLI: made.out },
+      env: { MONTANA_CLI: made.out, MONTANA_TRAPS: join(directory, "traps") },
     };
   },
 };
@@ -113,9 +114,10 @@ function needBun(): Bun {
   }
 }
 
-function needBinary(builder: Builder | undefined): ReturnType<typeof build> {
+/** Outside the repository, where no `node_modules` is above it. */
+function needBinary(builder: Builder | undefined, directory: string): ReturnType<typeof build> {
   try {
-    return build({ with: builder });
+    return build({ with: builder, out: join(directory, "bin/montana") });
   } catch (error) {
     throw error instanceof NoBuilder ? new Skip(error.message) : error;
   }
@@ -144,7 +146,7 @@ function execute({ command, env }: Plan, log: string): Promise<number | string> 
   const [file, ...args] = command;
   // Into a file, since a process that a test left behind would keep a pipe open.
   const output = openSync(log, "w");
-  const { MONTANA_CLI: _, ...inherited } = process.env;
+  const { MONTANA_CLI: _, MONTANA_TRAPS: __, ...inherited } = process.env;
   return new Promise((resolve) => {
     running = spawn(file!, args, {
       cwd: root,

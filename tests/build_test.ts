@@ -1,18 +1,21 @@
 /**
- * How executables are made for several machines. What is made is tested in `version_test.ts` and, with
- * the whole command line, by the suite `binary`.
+ * How executables are made for several machines. What is made is tested in `cli/executable_test.ts` and,
+ * with the whole command line, by the suite `binary`.
  *
  * @module
  */
 import { deepStrictEqual as deepEqual, match, ok, strictEqual as equal } from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { existsSync } from "node:fs";
-import { chmod, readFile, writeFile } from "node:fs/promises";
+import { existsSync, mkdtempSync } from "node:fs";
+import { chmod, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
-import { test } from "node:test";
-import { asTarget, buildAll } from "../scripts/build.ts";
+import { after, test } from "node:test";
+import { asTarget, type Build, build, buildAll, type Target } from "../scripts/build.ts";
+import { findBun } from "../scripts/bun.ts";
 import { withDirectory } from "./helpers.ts";
+import { whyNot } from "./runtimes.ts";
 
 /** A Bun that has no runtime for macOS, and that writes how it was called instead of an executable. */
 const FAKE_BUN = `#!/bin/sh
@@ -56,3 +59,48 @@ test("buildAll() makes what it can, sums that up, and tells why of the rest", as
     ]);
   });
 });
+
+/** How an executable of each target begins: ELF with its machine at 18, or Mach-O with its at 4. */
+const HEADS: Readonly<Record<Target, readonly [at: number, bytes: string]>> = {
+  "linux-x64": [18, "3e00"],
+  "linux-arm64": [18, "b700"],
+  "darwin-arm64": [4, "0c000001"],
+};
+
+for (const [name, [at, machine]] of Object.entries(HEADS)) {
+  const title = `build() makes an executable for ${name}, with its size and checksum`;
+  const directory = mkdtempSync(join(tmpdir(), "montana-build-"));
+  let made: () => Build;
+  const make = () => {
+    findBun();
+    try {
+      const result = build({
+        target: asTarget(name),
+        out: join(directory, "montana"),
+        with: "bun",
+      });
+      made = () => result;
+    } catch (error) {
+      // Bun's own executable for another machine is downloaded once. No other failure is a reason.
+      if (/download/i.test(String(error))) throw error;
+      made = () => {
+        throw error;
+      };
+    }
+  };
+  after(() => rm(directory, { recursive: true }));
+  test(title, { skip: whyNot(title, make) }, async () => {
+    const { out, builder, bytes, sha256 } = made();
+    const content = await readFile(out);
+    equal(
+      content.subarray(0, 4).toString("hex"),
+      name.startsWith("linux") ? "7f454c46" : "cffaedfe",
+    );
+    equal(content.subarray(at, at + machine.length / 2).toString("hex"), machine);
+    equal(bytes, content.length);
+    equal(sha256, createHash("sha256").update(content).digest("hex"));
+    match(builder, /^bun \d/);
+    // The code of the threads, and the WASM that stands in it as text.
+    for (const part of ["compressor_worker", "WASM_GZIP_BASE64"]) ok(content.includes(part), part);
+  });
+}

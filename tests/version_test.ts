@@ -5,13 +5,10 @@ import { join } from "node:path";
 import process from "node:process";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { build } from "../scripts/build.ts";
-import { findBun } from "../scripts/bun.ts";
 import { commitOfCheckout } from "../scripts/commit.ts";
 import { COMMIT, LIBRARIES, VERSION } from "../src/version.ts";
 import { run, succeeded } from "./cli/montana.ts";
-import { withDirectory } from "./helpers.ts";
-import { execute, whyNot } from "./runtimes.ts";
+import { whyNot } from "./runtimes.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 
@@ -49,15 +46,4 @@ test("montana version --json names versions, runtime, platform, libraries and wi
     formats: { brotli: 0, zstd: 1, none: 2 },
   });
   equal(COMMIT, "unknown");
-});
-
-test("montana version --json of an executable names the commit it was built from", {
-  skip: whyNot("the commit of an executable", findBun),
-}, async () => {
-  await withDirectory(async (cwd) => {
-    const { out, builder } = build({ out: join(cwd, "montana"), with: "bun" });
-    const answer = JSON.parse(await execute(out, ["version", "--json"], { cwd, env: {} }));
-    equal(answer.commit, commitOfCheckout());
-    equal(answer.runtime, builder);
-  });
 });

@@ -33,7 +33,7 @@ export const ONCE_FLAG: Flag = { flags: "--once", help: "work off what is there,
 /** Where a role keeps its position. */
 export const DATA_DIR_FLAG: Flag = {
   flags: "--data-dir <dir>",
-  help: "keep the position here; without it, L1 is read again from the start",
+  help: "journal and position; without it, L1 is read again from the start",
 };
 
 /** Retries of a run that ends by itself are few: whoever scripts it can try again. */

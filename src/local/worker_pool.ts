@@ -91,6 +91,8 @@ export class WorkerPool<Answer> {
   /** Those without a task. The last to have worked is the first to work again. */
   readonly #idle: Member<Answer>[] = [];
   #bytesInFlight = 0;
+  /** A worker was started in this turn of the event loop. */
+  #isStarting = false;
   #closing: Promise<void> | undefined;
 
   /** @throws {ConfigError} `Invalid` for a number that cannot be */
@@ -150,7 +152,7 @@ export class WorkerPool<Answer> {
     for (let entry = this.#waiting[0]; entry; entry = this.#waiting[0]) {
       const bytesInFlight = this.#bytesInFlight + entry.task.bytes;
       if (this.#bytesInFlight > 0 && bytesInFlight > this.#maxBytes) return;
-      if (this.#idle.length === 0 && this.#members.size >= this.#maxWorkers) return;
+      if (this.#idle.length === 0 && !this.#mayStart) return;
       this.#waiting.shift();
       try {
         this.#assign(this.#idle.pop() ?? this.#start(), entry);
@@ -160,8 +162,18 @@ export class WorkerPool<Answer> {
     }
   }
 
+  get #mayStart(): boolean {
+    return this.#members.size < this.#maxWorkers && !this.#isStarting;
+  }
+
+  /** One in a turn: Deno keeps this thread for 30 ms with each. */
   #start(): Member<Answer> {
     const worker = new Worker(this.#url);
+    this.#isStarting = true;
+    setTimeout(() => {
+      this.#isStarting = false;
+      this.#pump();
+    }, 0);
     const member: Member<Answer> = { worker, isReady: false };
     worker.on("message", (answer: Answer) => this.#hear(member, answer));
     worker.on("error", (error) => this.#lose(member, `it threw: ${textOf(error)}`));

@@ -40,7 +40,55 @@ interface Entry {
   readonly block: L2Block;
 }
 
-/** A batcher's memory in a log of its own. */
+/**
+ * A batcher's memory in a log of its own. Hand it to {@link BatcherParts} and to `recoverFromJournal()`,
+ * which tells where to go on.
+ *
+ * @example
+ * ```ts
+ * import {
+ *   allCompressors,
+ *   BatcherJournal,
+ *   BatcherPipeline,
+ *   DEFAULT_BATCHER,
+ *   DEFAULT_INBOX,
+ *   MemoryBatchSource,
+ *   MemoryL1,
+ *   MemoryStorage,
+ *   NoopCompressor,
+ *   recoverFromJournal,
+ *   systemClock,
+ * } from "https://example.com/montana/v0.1.0/mod.ts";
+ *
+ * const l1 = new MemoryL1();
+ * const parts = { storage: new MemoryStorage(), directory: "data/batcher" }; // Or DiskStorage.
+ * const { hash: l1BlockHash } = await l1.block(0n);
+ * const start = { inbox: DEFAULT_INBOX, batcher: DEFAULT_BATCHER, l1Block: 0n, l1BlockHash };
+ *
+ * const source = new MemoryBatchSource([{ timestamp: 1000n, transactions: [] }], l1);
+ * const journal = await BatcherJournal.open(parts);
+ * const position = await recoverFromJournal({
+ *   journal,
+ *   start,
+ *   source,
+ *   l1: l1.source(),
+ *   compressors: allCompressors(),
+ *   clock: systemClock,
+ * });
+ * const batcher = new BatcherPipeline(
+ *   { source, compressor: new NoopCompressor(), sink: l1.sink(), clock: systemClock, journal },
+ *   {},
+ *   position,
+ * );
+ * await batcher.tick(); // The block is on disk now.
+ * await batcher.shutdown();
+ * await journal.close();
+ *
+ * const again = await BatcherJournal.open(parts);
+ * if (again.state.position?.nextBatchNumber !== 1n) throw new Error("it forgot the batch");
+ * await again.close();
+ * ```
+ */
 export class BatcherJournal {
   readonly #wal: Wal;
   readonly #directory: string;

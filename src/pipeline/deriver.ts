@@ -167,9 +167,11 @@ export class DerivationPipeline {
   async step(): Promise<StepResult | undefined> {
     if (this.#emission) return await this.#emit(this.#emission);
 
+    // Before the source is asked: what lands between the two is not missing.
+    const head = this.#waiting.length > 0 ? await this.#source.l1Head() : undefined;
     const current = this.#current ??= this.#takeWaiting() ?? await this.#ahead.next();
     if (!current) {
-      await this.#refuseGap();
+      if (head !== undefined) this.#refuseGap(head);
       return undefined;
     }
     const { batch } = current;
@@ -279,11 +281,12 @@ export class DerivationPipeline {
     return true;
   }
 
-  async #refuseGap(): Promise<void> {
+  /** @param head of L1, up to which everything has been read */
+  #refuseGap(head: bigint): void {
     const oldest = this.#waiting[0];
     if (!oldest) return;
     const deadline = oldest.inclusion.blockNumber + SEQUENCING_WINDOW;
-    if (await this.#source.l1Head() <= deadline) return;
+    if (head <= deadline) return;
     throw gap(
       this.#expected,
       oldest.batchNumber,

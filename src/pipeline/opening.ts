@@ -10,7 +10,7 @@ import type { Batch, L1Batch } from "../types.ts";
 import { open } from "../wire/envelope.ts";
 import { type Drop, undecodable } from "./verdict.ts";
 
-/** What a block or transaction takes in memory beside its bytes: 100 to 130 as measured. */
+/** What the view of a transaction takes beside its bytes: 121 under Deno 2.9.6, 76 under Bun 1.4.5. */
 const OBJECT_BYTES = 128;
 
 /** What a batch holds, or why its bytes hold no batch. */

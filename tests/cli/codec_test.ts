@@ -1,6 +1,6 @@
 import { deepStrictEqual as deepEqual, ok, strictEqual as equal } from "node:assert/strict";
 import { readFileSync } from "node:fs";
-import { readdir, readFile, writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { BrotliCompressor } from "../../src/compress/brotli.ts";
@@ -11,6 +11,7 @@ import { seal } from "../../src/wire/envelope.ts";
 import { fromHex, toHex } from "../../src/wire/hex.ts";
 import { noise, withDirectory } from "../helpers.ts";
 import { failed, inPairs, run, start, succeeded } from "./montana.ts";
+import { filesIn } from "./traps.ts";
 
 const vectors: {
   valid: (BatchJson & { name: string; encoded: string })[];
@@ -110,7 +111,7 @@ test("montana encode and decode take files, and standard input by name or by def
     for (const step of steps) equal(succeeded(await run(step, { cwd })), "");
     deepEqual(JSON.parse(await readFile(join(cwd, "again.json"), "utf8")), JSON.parse(exampleJson));
     deepEqual(await readFile(join(cwd, "again.bin")), await readFile(join(cwd, "batch.bin")));
-    deepEqual((await readdir(cwd)).length, 5, "nothing is left beside the outputs");
+    deepEqual(filesIn(cwd).length, 5, "nothing is left beside the outputs");
 
     const piped = await convert("encode --stage batch --in - --out -", exampleJson);
     deepEqual(piped, new Uint8Array(await readFile(join(cwd, "batch.bin"))));

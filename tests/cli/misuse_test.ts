@@ -71,6 +71,42 @@ test("montana batcher posts what standard input gave before a line that is no bl
   });
 });
 
+test("montana batcher and deriver refuse a --data-dir that another process uses", async () => {
+  await withDirectory(async (cwd) => {
+    await writeFile(join(cwd, "blocks.jsonl"), sourceText(3));
+    const batcher = "batcher --l1 l1 --compressor none --l2 blocks.jsonl --data-dir data";
+    const deriver = "deriver --l1 l1 --out out.jsonl --data-dir data";
+    await using posting = start(`${batcher} --batch-interval 0s`, { cwd });
+    await posting.untilSaid(/batch 0: 3 blocks/);
+    await using deriving = start(deriver, { cwd });
+    await deriving.untilSaid(/derived batch 0/);
+    failed(await run(`${batcher} --once`, { cwd }), 1, /Locked: .*data\/batcher.*/);
+    failed(await run(`${deriver} --once`, { cwd }), 1, /Locked: .*data\/deriver.*/);
+
+    posting.send("SIGKILL");
+    deriving.send("SIGKILL");
+    await Promise.all([posting.ended, deriving.ended]);
+    succeeded(await run(`${batcher} --once`, { cwd }));
+    succeeded(await run(`${deriver} --once`, { cwd }));
+  });
+});
+
+test("montana batcher takes blocks from a pipe once, and keeps them over a kill -9", async () => {
+  await withDirectory(async (cwd) => {
+    const batcher = "batcher --l1 l1 --compressor none --l2 - --data-dir data --log-level debug";
+    const slow = `${batcher} --batch-interval 1h`;
+    await using taking = start(slow, { cwd, stdin: "open" });
+    taking.feed(sourceText(9));
+    await taking.untilSaid(/took 9 blocks/);
+    taking.send("SIGKILL");
+    await taking.ended;
+    const outcome = await run(`${batcher} --once`, { cwd, stdin: "" });
+    match(succeeded(outcome), /^posted 1 batch, 9 blocks/);
+    match(outcome.stderr, /going on with batch 0, after 0 blocks; 9 blocks more were taken before/);
+    await holdsBlocks(join(cwd, "l1"), 9);
+  });
+});
+
 test("montana deriver says what it waits for", async () => {
   await withDirectory(async (cwd) => {
     await using deriver = start("deriver --l1 nowhere --out out.jsonl", { cwd });

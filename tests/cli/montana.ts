@@ -8,6 +8,7 @@ import { doesNotMatch, match, ok, strictEqual as equal } from "node:assert/stric
 import { type ChildProcess, spawn } from "node:child_process";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
+import { layTraps, openTraps, sprung } from "./traps.ts";
 
 const source = fileURLToPath(new URL("../../cli.ts", import.meta.url));
 
@@ -16,6 +17,8 @@ const command: readonly string[] = process.env["MONTANA_CLI"]
   : process.versions["bun"]
   ? [process.execPath, source]
   : [process.execPath, "run", "-A", source];
+
+const traps = process.env["MONTANA_TRAPS"] ? openTraps(process.env["MONTANA_TRAPS"]) : undefined;
 
 /** A process that takes longer hangs. */
 const LIMIT_MS = 120_000;
@@ -27,6 +30,8 @@ export interface RunOptions {
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
   readonly timeoutMs?: number;
+  /** An executable to start instead, in `cwd` as it is, and with no environment but `env`. */
+  readonly alone?: string;
 }
 
 /** How it ended. */
@@ -46,11 +51,16 @@ export class Running implements AsyncDisposable {
   readonly #error: Uint8Array[] = [];
   #outcome: Outcome | undefined;
 
-  constructor(args: readonly string[], { stdin = "", env, cwd, timeoutMs }: RunOptions) {
-    const [file, ...first] = command;
+  constructor(args: readonly string[], options: RunOptions) {
+    const { stdin = "", env, timeoutMs, alone } = options;
+    const [file, ...first] = alone === undefined ? command : [alone];
+    const cwd = options.cwd ?? traps?.directory;
+    if (traps && alone === undefined) layTraps(cwd!, traps);
     this.#command = `montana ${args.join(" ")}`;
     this.#child = spawn(file!, [...first, ...args], {
-      env: { ...process.env, NO_COLOR: "1", ...env },
+      env: alone === undefined
+        ? { ...process.env, NO_COLOR: "1", ...(traps ? { HOME: traps.directory } : {}), ...env }
+        : { ...env },
       stdio: "pipe",
       ...(cwd === undefined ? {} : { cwd }),
     });
@@ -71,11 +81,17 @@ export class Running implements AsyncDisposable {
       this.#child.once("close", (code) => {
         clearTimeout(limit);
         this.#outcome = { code, stdout: this.stdout, stderr: this.stderr };
-        resolve(this.#outcome);
+        const loaded = traps ? sprung(traps) : "";
+        if (loaded === "") resolve(this.#outcome);
+        else reject(new Error(`${this.#command} ran into traps: ${loaded}`));
       });
     });
     // Whoever waits for it is told; a test that failed before must not fail twice.
     this.ended.catch(() => {});
+  }
+
+  get pid(): number {
+    return this.#child.pid!;
   }
 
   /** Standard output so far. */

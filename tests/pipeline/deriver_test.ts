@@ -4,7 +4,7 @@ import { BrotliCompressor } from "../../src/compress/brotli.ts";
 import { NoopCompressor } from "../../src/compress/noop.ts";
 import { CompressionError, SinkError, SourceError } from "../../src/errors.ts";
 import { MemoryBlockSink, MemoryL1 } from "../../src/local/memory.ts";
-import type { L2BlockSink } from "../../src/ports.ts";
+import type { L1BatchSource, L2BlockSink } from "../../src/ports.ts";
 import { content, draftOf, flaky, inTurn, makeBatch } from "../helpers.ts";
 import { mineEmpty, plainBlocks, post, stepAll, withMembers } from "../helpers.ts";
 import { deriverOf } from "./world.ts";
@@ -105,6 +105,29 @@ test("DerivationPipeline waits for a missing batch to the end of the window, the
   await rejects(deriver.step(), gap);
   await rejects(deriver.step(), gap);
   equal(sink.blocks.length, 2);
+});
+
+test("DerivationPipeline names no gap by a head that moved after it had read", async () => {
+  const l1 = new MemoryL1();
+  await post(l1, await batchAt(1));
+  const source = l1.source();
+  // The missing batch lands with many blocks, between the look at batches and the look at the head.
+  let isAsked = false;
+  const { deriver } = deriverOf(l1, {
+    config: { maxAheadBytes: 0 },
+    source: withMembers<L1BatchSource>(source, {
+      async nextBatch() {
+        const batch = await source.nextBatch();
+        if (batch || isAsked) return batch;
+        isAsked = true;
+        await post(l1, await batchAt(0));
+        await mineEmpty(l1, 3700);
+        return undefined;
+      },
+    }),
+  });
+  deepEqual(await stepAll(deriver), ["future 1"]);
+  deepEqual(await stepAll(deriver), ["accept 0", "accept 1"]);
 });
 
 test("DerivationPipeline keeps no more of the future than it may", async () => {
