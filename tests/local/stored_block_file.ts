@@ -10,7 +10,7 @@ import type { Storage } from "../../src/ports.ts";
 
 /** A file of blocks on a disk. */
 export async function openStored(storage: Storage, path: string): Promise<BlockFile> {
-  const file = await inSystemWords(() => storage.openAppend(path));
+  let file = await inSystemWords(() => storage.openAppend(path));
   return {
     size: () => inSystemWords(() => storage.size(path)),
     // deno-lint-ignore require-await -- the generator waits
@@ -19,7 +19,13 @@ export async function openStored(storage: Storage, path: string): Promise<BlockF
         yield await inSystemWords(() => storage.read(path, offset));
       })(),
     write: (bytes) => inSystemWords(() => file.write(bytes)),
-    truncate: (length) => inSystemWords(() => storage.truncate(path, length)),
+    truncate: (length) =>
+      inSystemWords(async () => {
+        await storage.truncate(path, length);
+        const cut = file;
+        file = await storage.openAppend(path);
+        await cut.close();
+      }),
     sync: () => inSystemWords(() => file.sync()),
     syncName: () => inSystemWords(() => storage.syncDirectory(dirname(path))),
     close: () => inSystemWords(() => file.close()),
