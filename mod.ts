@@ -151,6 +151,8 @@ export {
   MemoryL1,
   SeededRandom,
 } from "./src/local/memory.ts";
+export { DiskStorage } from "./src/local/disk_storage.ts";
+export { FaultyStorage, type StorageCall, type StorageFault } from "./src/local/faulty_storage.ts";
 export { MemoryStorage, SECTOR_BYTES } from "./src/local/memory_storage.ts";
 export { CompressorPool } from "./src/local/compressor_pool.ts";
 export type { WorkerPoolOptions } from "./src/local/worker_pool.ts";

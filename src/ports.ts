@@ -317,7 +317,7 @@ export type LogEvent =
     readonly bytes: number;
     readonly brokenPath: string;
     readonly nextSequence: bigint;
-    readonly error: unknown;
+    readonly reason: string;
   };
 
 /** Takes events. It must not throw, and flows do not wait for it. */

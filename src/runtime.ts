@@ -55,6 +55,43 @@ export function workerUrl(path: string, from: string = import.meta.url): URL {
   return new URL(`data:text/javascript,import ${encodeURIComponent(JSON.stringify(url.href))};`);
 }
 
+/** A file that is locked. */
+export interface FileLock {
+  release(): void;
+}
+
+/**
+ * Takes the lock of a file, which one process on this machine can have at a time, and which the kernel
+ * takes back from a process that is killed. The three runtimes have no call for such a lock in common,
+ * but all have SQLite, which takes it the same way in each: so they exclude each other.
+ *
+ * The file is opened by SQLite alone: closing it in any other way would give the lock up (POSIX, `fcntl`).
+ *
+ * @returns `undefined` where it is taken, by this process too
+ */
+export function lockFile(path: string): FileLock | undefined {
+  const database = new (sqlite().DatabaseSync)(path);
+  try {
+    database.exec("BEGIN EXCLUSIVE");
+    return { release: () => database.close() };
+  } catch (error) {
+    database.close();
+    if (/is locked/.test(String(error))) return undefined;
+    throw error;
+  }
+}
+
+/** Node 22 warns of its SQLite, on standard error and at each start. */
+function sqlite(): typeof import("node:sqlite") {
+  const { emitWarning } = process;
+  process.emitWarning = () => {};
+  try {
+    return process.getBuiltinModule("node:sqlite");
+  } finally {
+    process.emitWarning = emitWarning;
+  }
+}
+
 /**
  * Aborts at the first SIGINT, SIGTERM or SIGHUP; ends the process with 130 at the second.
  *

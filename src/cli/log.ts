@@ -155,14 +155,21 @@ function describe(event: LogEvent): Described {
       return { ...failed(event.error, `batch ${batch} is kept`, { batch }), level: "debug" };
     }
     case "log.tail_cut": {
-      const { path, offset, bytes, brokenPath, nextSequence, error } = event;
-      return failed(error, `cut ${bytes} bytes off ${path} at ${offset}, kept in ${brokenPath}`, {
-        path,
-        offset,
-        bytes,
-        broken_path: brokenPath,
-        next_sequence: `${nextSequence}`,
-      });
+      const { path, offset, bytes, brokenPath, nextSequence, reason } = event;
+      return {
+        level: "warn",
+        text:
+          `${path} ended in ${formatBytes(bytes)} that no sync had finished: cut off at offset ` +
+          `${offset}, kept in ${brokenPath}; the next record is ${nextSequence}`,
+        fields: {
+          path,
+          offset,
+          bytes,
+          broken_path: brokenPath,
+          next_sequence: `${nextSequence}`,
+          reason,
+        },
+      };
     }
     case "source.failed":
       return { ...failed(event.error, "the source failed", {}), level: "debug" };

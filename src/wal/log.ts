@@ -1,188 +1,340 @@
 /**
- * The log: records that outlive a crash once `append()` has resolved.
+ * The log: what `append()` has resolved for outlives a crash, whole, in order and once.
+ *
+ * `segment.ts` tells what stands in the directory, `record.ts` what stands in a segment, `inspection.ts`
+ * how a torn end is told from damage.
  *
  * @module
  */
-import { WalError } from "../errors.ts";
-import type { AppendFile, Log, Storage, StorageLock } from "../ports.ts";
+import { ConfigError, StorageError, WalError } from "../errors.ts";
+import type { Log, Storage, StorageLock } from "../ports.ts";
+import { SyncFailure, walError } from "./files.ts";
+import { corruption, recoverLog, removeRemains } from "./opening.ts";
+import { readSegment } from "./reading.ts";
+import type { WalRecord } from "./record.ts";
+import { LOCK_NAME } from "./segment.ts";
+import { LogWriter } from "./writer.ts";
 
-/** A record of the log. */
-export interface WalRecord {
-  readonly sequence: bigint;
-  /** 1 to 255, what the writer said; 0 is the log's own. */
-  readonly type: number;
-  readonly payload: Uint8Array;
-}
-
-/** Sizes of a log. */
+/** Sizes of a log. They may differ from one opening to the next. */
 export interface WalConfig {
   /** A segment that would grow above this is followed by a new one. */
   readonly segmentBytes: number;
-  /** The largest payload. */
+  /** The largest payload; one that does not fit a segment gets one of its own. */
   readonly maxRecordBytes: number;
 }
 
-/** 64 MiB each. */
+/** Segments of 64 MiB, records up to 256 MiB. */
 export const WAL_DEFAULTS: WalConfig = Object.freeze({
   segmentBytes: 64 * 1024 * 1024,
-  maxRecordBytes: 64 * 1024 * 1024,
+  maxRecordBytes: 256 * 1024 * 1024,
 });
+
+const MIN_SEGMENT_BYTES = 512;
+/** Offsets are 32 bits wide. */
+const MAX_CONFIG_BYTES = 1024 * 1024 * 1024;
+
+/** What goes out with one write, unless a single record is larger. */
+const MAX_GROUP_BYTES = 8 * 1024 * 1024;
+
+export type { WalRecord };
 
 /** What a log is made of. */
 export interface WalParts {
   readonly storage: Storage;
+  /** Nothing else stands there; it is made where it is missing. */
   readonly directory: string;
+  /** Told when a torn end is cut off. */
   readonly log?: Log;
 }
 
+/** What waits for the next write: a record, or a checkpoint. */
 interface Pending {
-  readonly record: WalRecord;
+  readonly record?: WalRecord;
+  readonly checkpoint?: bigint;
   readonly resolve: (sequence: bigint) => void;
-  readonly reject: (error: unknown) => void;
+  readonly reject: (error: WalError) => void;
 }
 
-/** A durable log in a directory. */
+/**
+ * A durable log in a directory, for one process at a time.
+ *
+ * @example
+ * ```ts
+ * import { DiskStorage, Wal } from "https://example.com/montana/v0.1.0/mod.ts";
+ * import { mkdtemp, rm } from "node:fs/promises";
+ *
+ * const directory = await mkdtemp("/tmp/montana-");
+ * const storage = new DiskStorage();
+ * const log = await Wal.open({ storage, directory });
+ * const sequences = await Promise.all([
+ *   log.append(1, new TextEncoder().encode("first")),
+ *   log.append(1, new TextEncoder().encode("second")), // Both with one write and one sync.
+ * ]);
+ * await log.checkpoint(1n); // The first is done with.
+ * await log.close();
+ *
+ * const again = await Wal.open({ storage, directory });
+ * for await (const { sequence, payload } of again.read()) {
+ *   if (sequence !== sequences[1] || payload.length !== 6) throw new Error("not what was written");
+ * }
+ * await again.close();
+ * await rm(directory, { recursive: true });
+ * ```
+ */
 export class Wal {
   readonly #storage: Storage;
   readonly #directory: string;
   readonly #lock: StorageLock;
-  readonly #config: WalConfig;
-  #file: AppendFile | undefined;
-  #records: WalRecord[] = [];
+  readonly #maxRecordBytes: number;
+  readonly #writer: LogWriter;
   #pending: Pending[] = [];
-  #next = 0n;
-  #checkpointed = 0n;
+  /** Sequence of the next record that is appended. */
+  #next: bigint;
+  /** While there is something to write. */
   #writing: Promise<void> | undefined;
-  #error: WalError | undefined;
+  /** Why nothing can be done any more. */
+  #failure: WalError | undefined;
+  #closing: Promise<void> | undefined;
 
-  private constructor(parts: WalParts, lock: StorageLock, config: WalConfig) {
+  private constructor(parts: WalParts, config: WalConfig, lock: StorageLock, writer: LogWriter) {
     this.#storage = parts.storage;
     this.#directory = parts.directory;
     this.#lock = lock;
-    this.#config = config;
+    this.#maxRecordBytes = config.maxRecordBytes;
+    this.#writer = writer;
+    this.#next = writer.position.sequence;
   }
 
+  /**
+   * Opens the log, and begins one where there is none. An end that a crash tore is copied aside, cut off
+   * and told of; whoever was told that a record is safe finds it.
+   *
+   * @throws {WalError} `Locked`, `Corrupted`, `Unreadable`, `Unwritable`, `NoSpace` or `SyncFailed`
+   */
   static async open(parts: WalParts, config: Partial<WalConfig> = {}): Promise<Wal> {
-    const { storage, directory } = parts;
-    await storage.makeDirectory(directory);
-    const lock = await storage.lock(`${directory}/lock`).catch((cause) => {
-      throw new WalError("Locked", `Cannot open the log in ${directory}: ${cause.message}`, {
-        cause,
-      });
-    });
-    const wal = new Wal(parts, lock, { ...WAL_DEFAULTS, ...config });
-    if (await storage.size(wal.#path) !== undefined) await wal.#load();
-    wal.#file = await storage.openAppend(wal.#path);
-    await storage.syncDirectory(directory);
-    return wal;
+    const { storage, directory, log } = parts;
+    const whole = checked({ ...WAL_DEFAULTS, ...config });
+    const action = `open the log in ${directory}`;
+    let lock: StorageLock | undefined;
+    let writer: LogWriter | undefined;
+    try {
+      await storage.makeDirectory(directory);
+      lock = await storage.lock(`${directory}/${LOCK_NAME}`);
+      const state = await recoverLog(storage, directory, log);
+      writer = new LogWriter(storage, directory, state, whole.segmentBytes);
+      await writer.start();
+      await removeRemains(storage, state);
+      await writer.removeOld();
+      return new Wal(parts, whole, lock, writer);
+    } catch (cause) {
+      await writer?.close();
+      await lock?.release();
+      if (cause instanceof StorageError || cause instanceof SyncFailure) {
+        throw walError(action, cause);
+      }
+      throw cause;
+    }
   }
 
-  get #path(): string {
-    return `${this.#directory}/log`;
-  }
-
-  /** The first sequence that is still needed. */
+  /** The first sequence that is still needed, as a restart would find it. */
   get checkpointed(): bigint {
-    return this.#checkpointed;
+    return this.#writer.checkpoint;
   }
 
-  /** What the next record will be numbered. */
+  /** The sequence of the next record that is appended. Those of appends that failed are given again. */
   get nextSequence(): bigint {
     return this.#next;
   }
 
+  /**
+   * Adds a record, and resolves with its sequence when it is synced. Sequences are given in the order of
+   * the calls. All that comes while a write is under way goes out with the next.
+   *
+   * Where a write fails, so do all appends that came after it, and none of them is in the log.
+   *
+   * @param type 1 to 255
+   * @throws {WalError} `RecordTooLarge`, `NoSpace`, `Unwritable`, `SyncFailed` or `Closed`
+   */
   append(type: number, payload: Uint8Array): Promise<bigint> {
-    if (this.#error) return Promise.reject(this.#error);
-    if (payload.length > this.#config.maxRecordBytes) {
-      return Promise.reject(
-        new WalError("RecordTooLarge", `Cannot append ${payload.length} bytes: too large`),
+    const refusal = this.#failure ?? this.#refusal(type, payload);
+    if (refusal) return Promise.reject(refusal);
+    const record = { sequence: this.#next++, type, payload: payload.slice() };
+    return new Promise((resolve, reject) => this.#enqueue({ record, resolve, reject }));
+  }
+
+  /**
+   * Says that everything below a sequence is done with. When it resolves, that is synced: `read()` begins
+   * there after a restart, and segments wholly below are removed. One that goes back changes nothing.
+   *
+   * @throws {WalError} `OutOfRange` above {@link nextSequence}, otherwise as {@link append}
+   */
+  async checkpoint(sequence: bigint): Promise<void> {
+    if (this.#failure) throw this.#failure;
+    if (sequence > this.#next) {
+      throw new WalError(
+        "OutOfRange",
+        `Cannot checkpoint the log in ${this.#directory} at ${sequence}: the next record is ${this.#next}`,
+        { details: { sequence, nextSequence: this.#next } },
       );
     }
-    const record = { sequence: this.#next++, type, payload: payload.slice() };
-    return this.#enqueue(record);
+    if (sequence <= this.checkpointed) return;
+    await new Promise<bigint>((resolve, reject) =>
+      this.#enqueue({ checkpoint: sequence, resolve, reject })
+    );
   }
 
-  #enqueue(record: WalRecord): Promise<bigint> {
-    return new Promise((resolve, reject) => {
-      this.#pending.push({ record, resolve, reject });
-      this.#writing ??= this.#write();
-    });
-  }
-
-  async #write(): Promise<void> {
-    await Promise.resolve();
-    while (this.#pending.length > 0) {
-      const group = this.#pending;
-      this.#pending = [];
-      try {
-        for (const { record } of group) await this.#file!.write(encode(record));
-        await this.#file!.sync();
-      } catch (cause) {
-        this.#error = new WalError("SyncFailed", "Cannot write the log", { cause });
-        for (const each of [...group, ...this.#pending]) each.reject(this.#error);
-        this.#pending = [];
-        break;
+  /**
+   * The records from a sequence on, from the checkpoint where none is given, up to what was synced when
+   * reading began. Others may be appended meanwhile.
+   *
+   * @throws {WalError} `OutOfRange` where the record is removed already, or not there yet; `Corrupted`
+   * where one is no longer as it was written
+   */
+  async *read(from: bigint = this.checkpointed): AsyncIterable<WalRecord> {
+    if (this.#failure) throw this.#failure;
+    const until = this.#writer.position.sequence;
+    if (from > until) throw this.#outOfRange(from);
+    for (let next = from; next < until;) {
+      const segments = this.#writer.segments;
+      const segment = segments.findLast(({ header }) => header.first <= next);
+      if (!segment) throw this.#outOfRange(next);
+      const chunks = readSegment(this.#storage, segment, next);
+      for (;;) {
+        const { done, value } = await chunks.next().catch((error) => {
+          const isRemoved = this.#writer.segments[0]!.header.first > next;
+          throw isRemoved ? this.#outOfRange(next) : error;
+        });
+        if (done) {
+          if (value) throw corruption(this.#directory, value);
+          break;
+        }
+        for (const record of value) {
+          if (record.sequence >= until) return;
+          yield record;
+          next = record.sequence + 1n;
+        }
       }
-      for (const { record, resolve } of group) {
-        if (record.type !== 0) this.#records.push(record);
-        resolve(record.sequence);
+      next = segment.end.sequence;
+    }
+  }
+
+  /** Waits for what is under way, and lets another process open the log. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #close(): Promise<void> {
+    this.#failure ??= new WalError(
+      "Closed",
+      `Cannot use the log in ${this.#directory}: it was closed`,
+    );
+    await this.#writing;
+    try {
+      // All is synced already; without it, damage to the last write would pass for a torn end.
+      if (this.#failure.code === "Closed") await this.#writer.finish().catch(() => {});
+      await this.#writer.close();
+    } finally {
+      await this.#lock.release();
+    }
+  }
+
+  #enqueue(pending: Pending): void {
+    this.#pending.push(pending);
+    this.#writing ??= this.#writeAll();
+  }
+
+  async #writeAll(): Promise<void> {
+    while (this.#pending.length > 0) {
+      // Whoever was just told that a record is safe may have another, and goes with those that wait.
+      await Promise.resolve();
+      try {
+        await this.#writeGroup();
+      } catch (cause) {
+        this.#fail(walError(`write the log in ${this.#directory}`, cause));
       }
     }
     this.#writing = undefined;
   }
 
-  async *read(from: bigint = this.#checkpointed): AsyncIterable<WalRecord> {
-    const records = this.#records;
-    for (let at = 0; at < records.length; at++) {
-      if (records[at]!.sequence >= from) yield records[at]!;
-    }
-  }
-
-  async checkpoint(sequence: bigint): Promise<void> {
-    if (this.#error) throw this.#error;
-    await this.#enqueue({ sequence, type: 0, payload: new Uint8Array(0) });
-    if (sequence > this.#checkpointed) this.#checkpointed = sequence;
-    this.#records = this.#records.filter((record) => record.sequence >= sequence);
-  }
-
-  async close(): Promise<void> {
-    this.#error ??= new WalError(
-      "Closed",
-      `Cannot use the log in ${this.#directory}: it was closed`,
+  async #writeGroup(): Promise<void> {
+    const { sequence: first } = this.#writer.position;
+    const ready = this.#ready(first);
+    const records = ready.flatMap(({ record }) => record ? [record] : []);
+    const count = await this.#writer.fitting(records, MAX_GROUP_BYTES);
+    const next = first + BigInt(count);
+    const cut = ready.findIndex(({ record }) => record && record.sequence >= next);
+    const group = cut < 0 ? ready : ready.slice(0, cut);
+    const checkpoint = group.reduce(
+      (most, { checkpoint = 0n }) => checkpoint > most ? checkpoint : most,
+      this.checkpointed,
     );
-    await this.#writing;
-    await this.#file?.close();
-    this.#file = undefined;
-    await this.#lock.release();
+    await this.#writer.write(records.slice(0, count), checkpoint);
+    this.#pending.splice(0, group.length);
+    for (const { record, resolve } of group) if (record) resolve(record.sequence);
+
+    const checkpoints = group.filter(({ record }) => !record);
+    if (checkpoints.length === 0) return;
+    try {
+      await this.#writer.removeOld();
+    } catch (error) {
+      // What cannot be removed now is tried again with the next checkpoint.
+      if (error instanceof SyncFailure) throw error;
+    } finally {
+      for (const { resolve } of checkpoints) resolve(checkpoint);
+    }
   }
 
-  async #load(): Promise<void> {
-    const bytes = await this.#storage.read(this.#path);
-    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-    let at = 0;
-    while (at + 13 <= bytes.length) {
-      const end = at + 13 + view.getUint32(at, true);
-      if (end > bytes.length) break;
-      const sequence = view.getBigUint64(at + 4, true);
-      const type = view.getUint8(at + 12);
-      if (type === 0) this.#checkpointed = sequence;
-      else {
-        this.#records.push({ sequence, type, payload: bytes.slice(at + 13, end) });
-        this.#next = sequence + 1n;
-      }
-      at = end;
+  /** Those that can go out now: no checkpoint above what is synced, lest a crash leave it without them. */
+  #ready(synced: bigint): readonly Pending[] {
+    const end = this.#pending.findIndex(({ checkpoint = 0n }) => checkpoint > synced);
+    return end < 0 ? this.#pending.slice() : this.#pending.slice(0, end);
+  }
+
+  #fail(error: WalError): void {
+    if (error.code === "SyncFailed") this.#failure = error;
+    this.#next = this.#writer.position.sequence;
+    for (const { reject } of this.#pending.splice(0)) reject(error);
+  }
+
+  #refusal(type: number, payload: Uint8Array): WalError | undefined {
+    if (!Number.isInteger(type) || type < 1 || type > 255) {
+      const message = `Cannot append a record of type ${type}: need a whole number from 1 to 255`;
+      return new WalError("OutOfRange", message, { details: { type } });
     }
-    this.#records = this.#records.filter((record) => record.sequence >= this.#checkpointed);
-    if (at < bytes.length) await this.#storage.truncate(this.#path, at);
+    if (payload.length <= this.#maxRecordBytes) return undefined;
+    return new WalError(
+      "RecordTooLarge",
+      `Cannot append a record of ${payload.length} bytes to the log in ${this.#directory}: it takes ` +
+        `${this.#maxRecordBytes} at most`,
+      { details: { bytes: payload.length, maxRecordBytes: this.#maxRecordBytes } },
+    );
+  }
+
+  #outOfRange(sequence: bigint): WalError {
+    const first = this.#writer.segments[0]!.header.first;
+    const { sequence: next } = this.#writer.position;
+    return new WalError(
+      "OutOfRange",
+      `Cannot read the log in ${this.#directory} from record ${sequence}: it holds ${first} to ` +
+        `${next - 1n}; those below a checkpoint are removed`,
+      { details: { sequence, first, next } },
+    );
   }
 }
 
-function encode({ sequence, type, payload }: WalRecord): Uint8Array {
-  const bytes = new Uint8Array(13 + payload.length);
-  const view = new DataView(bytes.buffer);
-  view.setUint32(0, payload.length, true);
-  view.setBigUint64(4, sequence, true);
-  view.setUint8(12, type);
-  bytes.set(payload, 13);
-  return bytes;
+function checked(config: WalConfig): WalConfig {
+  for (const [name, value] of Object.entries(config)) {
+    const least = name === "segmentBytes" ? MIN_SEGMENT_BYTES : 1;
+    if (Number.isInteger(value) && value >= least && value <= MAX_CONFIG_BYTES) continue;
+    throw new ConfigError(
+      "Invalid",
+      `Cannot use ${name} ${value}: need a whole number from ${least} to ${MAX_CONFIG_BYTES}`,
+    );
+  }
+  return config;
 }

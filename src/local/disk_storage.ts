@@ -1,0 +1,235 @@
+/**
+ * The disk of this machine, for logs.
+ *
+ * @module
+ */
+import { writeSync } from "node:fs";
+import {
+  type FileHandle,
+  open,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  stat,
+  writeFile,
+} from "node:fs/promises";
+import { hostname } from "node:os";
+import { dirname, resolve } from "node:path";
+import process from "node:process";
+import { StorageError } from "../errors.ts";
+import type { AppendFile, Storage, StorageLock } from "../ports.ts";
+import { type FileLock, lockFile, runtimeName } from "../runtime.ts";
+import { makeDirectory, probeWritable, syncDirectory, systemCode, systemReason } from "./disk.ts";
+
+/** What is smaller is written in less time than another thread takes to answer. */
+const WRITE_HERE_BYTES = 64 * 1024;
+
+/** Files on the disk. */
+export class DiskStorage implements Storage {
+  async list(directory: string): Promise<readonly string[]> {
+    try {
+      return (await readdir(directory)).sort();
+    } catch (cause) {
+      if (systemCode(cause) === "ENOENT") return [];
+      throw storageError("read", directory, cause);
+    }
+  }
+
+  async size(path: string): Promise<number | undefined> {
+    try {
+      return (await stat(path)).size;
+    } catch (cause) {
+      if (systemCode(cause) === "ENOENT") return undefined;
+      throw storageError("read", path, cause);
+    }
+  }
+
+  read(path: string, offset = 0, length?: number): Promise<Uint8Array> {
+    return withFile("read", path, "r", async (file) => {
+      const left = Math.max(0, (await file.stat()).size - offset);
+      const bytes = new Uint8Array(Math.min(left, length ?? left));
+      let at = 0;
+      while (at < bytes.length) {
+        const { bytesRead } = await file.read(bytes, at, bytes.length - at, offset + at);
+        if (bytesRead === 0) return bytes.subarray(0, at);
+        at += bytesRead;
+      }
+      return bytes;
+    });
+  }
+
+  async openAppend(path: string): Promise<AppendFile> {
+    try {
+      return new DiskFile(path, await open(path, "a"));
+    } catch (cause) {
+      throw storageError("write", path, cause);
+    }
+  }
+
+  truncate(path: string, length: number): Promise<void> {
+    return withFile("write", path, "r+", async (file) => {
+      await file.truncate(length);
+      await file.sync();
+    });
+  }
+
+  async rename(from: string, to: string): Promise<void> {
+    try {
+      await rename(from, to);
+    } catch (cause) {
+      throw storageError("write", to, cause);
+    }
+  }
+
+  async remove(path: string): Promise<void> {
+    try {
+      await rm(path, { force: true });
+    } catch (cause) {
+      throw storageError("remove", path, cause);
+    }
+  }
+
+  async makeDirectory(path: string): Promise<void> {
+    try {
+      const missing = await missingDirectories(resolve(path));
+      await makeDirectory(path);
+      for (const each of missing) await syncDirectory(dirname(each));
+    } catch (cause) {
+      throw storageError("make directory", path, cause);
+    }
+  }
+
+  async syncDirectory(path: string): Promise<void> {
+    try {
+      await syncDirectory(path);
+    } catch (cause) {
+      throw storageError("sync", path, cause);
+    }
+  }
+
+  async lock(path: string): Promise<StorageLock> {
+    let lock: FileLock | undefined;
+    try {
+      lock = lockFile(path);
+    } catch (cause) {
+      // SQLite says "unable to open database file": the system knows why.
+      await probeWritable(dirname(path)).catch((cause) => {
+        throw storageError("lock", path, cause);
+      });
+      throw storageError("lock", path, cause);
+    }
+    if (!lock) throw await lockedError(path);
+    await writeHolder(path);
+    return {
+      release: async () => {
+        await rm(holderPath(path), { force: true }).catch(() => {});
+        lock.release();
+      },
+    };
+  }
+}
+
+/** A file on the disk, written at its end. */
+class DiskFile implements AppendFile {
+  readonly #path: string;
+  readonly #file: FileHandle;
+
+  constructor(path: string, file: FileHandle) {
+    this.#path = path;
+    this.#file = file;
+  }
+
+  async write(data: Uint8Array): Promise<void> {
+    try {
+      for (let at = 0; at < data.length;) {
+        at += data.length - at <= WRITE_HERE_BYTES
+          ? writeSync(this.#file.fd, data, at)
+          : (await this.#file.write(data, at)).bytesWritten;
+      }
+    } catch (cause) {
+      throw storageError("write", this.#path, cause);
+    }
+  }
+
+  async sync(): Promise<void> {
+    try {
+      await this.#file.datasync();
+    } catch (cause) {
+      throw storageError("sync", this.#path, cause);
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#file.close();
+  }
+}
+
+async function withFile<T>(
+  action: string,
+  path: string,
+  flags: string,
+  use: (file: FileHandle) => Promise<T>,
+): Promise<T> {
+  try {
+    const file = await open(path, flags);
+    try {
+      return await use(file);
+    } finally {
+      await file.close();
+    }
+  } catch (cause) {
+    throw storageError(action, path, cause);
+  }
+}
+
+/** A directory and those above it that are not there, the innermost first; itself in any case. */
+async function missingDirectories(path: string): Promise<string[]> {
+  const missing = [path];
+  for (let above = dirname(path); above !== dirname(above); above = dirname(above)) {
+    if (await stat(above).catch(() => undefined)) break;
+    missing.push(above);
+  }
+  return missing;
+}
+
+/** Beside the lock stands who has it. Nothing depends on it but the words of a refusal. */
+function holderPath(path: string): string {
+  return `${path}.holder`;
+}
+
+async function writeHolder(path: string): Promise<void> {
+  const holder = `process ${process.pid} (${runtimeName()})${machine()}`;
+  await writeFile(holderPath(path), holder + "\n").catch(() => {});
+}
+
+/** Deno tells it only where that is permitted. */
+function machine(): string {
+  try {
+    return ` on ${hostname()}`;
+  } catch {
+    return "";
+  }
+}
+
+async function lockedError(path: string): Promise<StorageError> {
+  const text = await readFile(holderPath(path), "utf8").catch(() => "");
+  const holder = text.trim() || "another process";
+  return new StorageError(
+    "Locked",
+    `Cannot lock ${path}: ${holder} has it; end that one first, or take another directory`,
+    { details: { path, holder } },
+  );
+}
+
+function storageError(action: string, path: string, cause: unknown): StorageError {
+  if (cause instanceof StorageError) return cause;
+  const code = systemCode(cause);
+  const isFull = code === "ENOSPC" || code === "EDQUOT";
+  const other = action === "read" ? "Unreadable" : "Unwritable";
+  return new StorageError(
+    isFull ? "NoSpace" : code === "ENOENT" ? "NotFound" : other,
+    `Cannot ${action} ${path}: ${systemReason(cause)}`,
+    { cause },
+  );
+}
