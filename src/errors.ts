@@ -293,6 +293,7 @@ export class ConfigError extends MontanaError {
  * | `Started`    | critical  | `start()` was called before                                  |
  * | `Closed`     | critical  | after shutdown nothing is taken                              |
  * | `Damaged`    | critical  | the log holds what no processor wrote, or lacks what one did |
+ * | `Dead`       | critical  | a batch found no taker, and is among the dead letters        |
  */
 export type ProcessorErrorCode =
   | "Full"
@@ -303,7 +304,8 @@ export type ProcessorErrorCode =
   | "NotStarted"
   | "Started"
   | "Closed"
-  | "Damaged";
+  | "Damaged"
+  | "Dead";
 
 const TEMPORARY_PROCESSOR_ERRORS: readonly ProcessorErrorCode[] = [
   "Full",

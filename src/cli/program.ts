@@ -10,10 +10,12 @@ import { VERSION } from "../version.ts";
 import { batcher } from "./batcher.ts";
 import { decode, encode } from "./codec.ts";
 import { type CommandSpec, EXIT, type FlagValues } from "./command.ts";
+import { ctl } from "./ctl.ts";
 import { demo } from "./demo.ts";
 import { type Command, commander } from "./deps.ts";
 import { deriver } from "./deriver.ts";
 import { inspect } from "./inspect.ts";
+import { processor } from "./processor.ts";
 import { report } from "./report.ts";
 import { version } from "./version.ts";
 
@@ -21,6 +23,8 @@ const COMMANDS: readonly CommandSpec[] = [
   demo,
   batcher,
   deriver,
+  processor,
+  ctl,
   encode,
   decode,
   inspect,
@@ -95,7 +99,8 @@ function addCommand(
   command.addHelpText("after", `\nExamples:\n${examples}`);
   command.action(async (...given: unknown[]) => {
     const [first, second] = spec.argument ? given : [undefined, given[0]];
-    await run(second as FlagValues, first as string[] | undefined);
+    const values = first === undefined ? undefined : [first].flat() as string[];
+    await run(second as FlagValues, values);
   });
 }
 

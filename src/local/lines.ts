@@ -11,13 +11,18 @@ import type { Chunks } from "./chunks.ts";
 const MAX_LINE_BYTES = 160 * 1024 * 1024;
 const NEWLINE = 0x0a;
 
-/** A line without its newline. */
-export interface Line {
-  readonly text: string;
+/** A line without its newline, as bytes. */
+export interface ByteLine {
+  readonly bytes: Uint8Array;
   /** Counted from 1. */
   readonly number: number;
   /** False for a last line that no newline ends. */
   readonly isWhole: boolean;
+}
+
+/** A line without its newline. */
+export interface Line extends Omit<ByteLine, "bytes"> {
+  readonly text: string;
 }
 
 /** Splits chunks into lines; gives `undefined` on where there is none now but may be later. */
@@ -26,15 +31,46 @@ export async function* splitLines(
   path: string,
 ): AsyncGenerator<Line | undefined, void, undefined> {
   const decoder = new TextDecoder();
+  const tooLong = (line: number) =>
+    new SourceError(
+      "InvalidBlock",
+      `Cannot read ${path}:${line}: the line is longer than ${MAX_LINE_BYTES} bytes`,
+      { details: { line, max: MAX_LINE_BYTES } },
+    );
+  for await (const line of splitByteLines(chunks, MAX_LINE_BYTES, tooLong)) {
+    if (!line) {
+      yield undefined;
+      continue;
+    }
+    const { bytes, number, isWhole } = line;
+    yield { text: decoder.decode(bytes), number, isWhole };
+  }
+}
+
+/**
+ * Splits chunks into lines of bytes, which may be views of the chunks.
+ *
+ * @param tooLong the error for a line that is longer than `maxBytes`
+ */
+export async function* splitByteLines(
+  chunks: AsyncIterable<Uint8Array | undefined>,
+  maxBytes: number,
+  tooLong: (line: number) => Error,
+): AsyncGenerator<ByteLine | undefined, void, undefined> {
   let parts: Uint8Array[] = [];
   let size = 0;
   let number = 0;
-  const take = (isWhole: boolean): Line => {
-    const text = decoder.decode(parts.length === 1 ? parts[0] : concatBytes(parts));
+  const add = (part: Uint8Array) => {
+    size += part.length;
+    if (size > maxBytes) throw tooLong(number + 1);
+    parts.push(part);
+  };
+  const take = (isWhole: boolean): ByteLine => {
+    const bytes = parts.length === 1 ? parts[0]! : concatBytes(parts);
     number += 1;
     parts = [];
     size = 0;
-    return { text, number, isWhole };
+    return { bytes, number, isWhole };
   };
 
   for await (const chunk of chunks) {
@@ -44,21 +80,11 @@ export async function* splitLines(
     }
     let from = 0;
     for (let at = chunk.indexOf(NEWLINE); at >= 0; at = chunk.indexOf(NEWLINE, from)) {
-      parts.push(chunk.subarray(from, at));
-      size += at - from;
+      add(chunk.subarray(from, at));
       from = at + 1;
       yield take(true);
     }
-    if (from === chunk.length) continue;
-    parts.push(chunk.subarray(from));
-    size += chunk.length - from;
-    if (size > MAX_LINE_BYTES) {
-      throw new SourceError(
-        "InvalidBlock",
-        `Cannot read ${path}:${number + 1}: the line is longer than ${MAX_LINE_BYTES} bytes`,
-        { details: { line: number + 1, max: MAX_LINE_BYTES } },
-      );
-    }
+    if (from < chunk.length) add(chunk.subarray(from));
   }
   if (size > 0) yield take(false);
 }

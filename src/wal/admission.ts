@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { ProcessorError } from "../errors.ts";
+import { ProcessorError, WalError } from "../errors.ts";
 import type { Operation } from "../types.ts";
 import { Fifo } from "./fifo.ts";
 import { OPERATION_RECORD, type OperationLog } from "./operation_log.ts";
@@ -90,7 +90,8 @@ export class Admission {
 
   /**
    * @returns its sequence, once it would survive a crash
-   * @throws {ProcessorError} `Full` or `TooLarge`; whatever the log throws
+   * @throws {ProcessorError} `Full` or `TooLarge`; whatever the log throws, and then to all that were
+   * added after it and are not synced yet
    */
   add(data: Uint8Array): Promise<bigint> {
     const { maxQueuedBytes, whenFull } = this.#bounds;
@@ -138,6 +139,10 @@ export class Admission {
   /** Lets nothing in that has no room yet. What is being written goes on. */
   close(error: unknown): void {
     this.#isOpen = false;
+    this.#refuseWaiting(error);
+  }
+
+  #refuseWaiting(error: unknown): void {
     for (let entry = this.#waiting.shift(); entry; entry = this.#waiting.shift()) {
       // After those before it, so that marks are reached in order.
       entry.outcome = { error };
@@ -170,6 +175,9 @@ export class Admission {
       this.#settle();
     }, (error) => {
       entry.outcome = { error };
+      // As the log does: whoever adds again what failed would otherwise find later ones before it.
+      const isItself = error instanceof WalError && error.code === "RecordTooLarge";
+      if (!isItself) this.#refuseWaiting(error);
       this.#settle();
       this.release(1, data.length);
     });

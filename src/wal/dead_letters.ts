@@ -17,7 +17,7 @@ import { describeError } from "../errors.ts";
 import type { Clock, Storage } from "../ports.ts";
 import type { Operation, OperationBatch } from "../types.ts";
 import { toHex } from "../wire/hex.ts";
-import { makeSyncedDirectory, writeWhole } from "./whole_file.ts";
+import { writeWholeFile } from "./whole_file.ts";
 
 /** What became of a batch. */
 export interface Death {
@@ -46,7 +46,7 @@ export class DeadLetters {
    * @throws {StorageError} when it cannot be written
    */
   async keep({ batch, attempts, error }: Death): Promise<string> {
-    if (!this.#isMade) await makeSyncedDirectory(this.#storage, this.#directory);
+    if (!this.#isMade) await this.#storage.makeDirectory(this.#directory);
     this.#isMade = true;
     const { first, last, operations } = batch;
     const head = {
@@ -60,7 +60,7 @@ export class DeadLetters {
     const lines = [head, ...operations.map(lineOf)].map((each) => JSON.stringify(each) + "\n");
     const name = `${first}-${last}.jsonl`;
     const data = new TextEncoder().encode(lines.join(""));
-    await writeWhole(this.#storage, this.#directory, name, data);
+    await writeWholeFile(this.#storage, this.#directory, name, data);
     return `${this.#directory}/${name}`;
   }
 

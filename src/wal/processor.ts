@@ -44,11 +44,14 @@ import { Waker, within } from "./waiting.ts";
 export interface ProcessorParts {
   /** Opened and closed by whoever hands it over. Nothing else writes to it. */
   readonly wal: OperationLog;
-  readonly handler: BatchHandler;
+  /** An object, or just the function. */
+  readonly handler: BatchHandler | BatchHandler["handle"];
   readonly deadLetters: Pick<DeadLetters, "keep">;
   readonly clock: Clock;
   readonly random: Random;
   readonly log?: Log;
+  /** Told of each operation that was added when it is synced, in order. */
+  readonly onSynced?: (sequence: bigint) => void;
 }
 
 /** How long to wait. */
@@ -83,7 +86,8 @@ export class BatchProcessor {
 
   /** @throws {ConfigError} `Invalid` when a setting cannot be */
   constructor(parts: ProcessorParts, config: Partial<ProcessorConfig> = {}) {
-    const { wal, handler, deadLetters, clock, random } = parts;
+    const { wal, deadLetters, clock, random } = parts;
+    const handler = typeof parts.handler === "function" ? { handle: parts.handler } : parts.handler;
     this.#parts = parts;
     this.#config = processorConfig(config);
     this.#log = parts.log ?? (() => {});
@@ -239,7 +243,7 @@ export class BatchProcessor {
     const { length: operations } = this.#queue;
     this.#log({ event: "operations.recovered", operations, bytes, ...(batch && { batch }) });
     this.#ticks.pass(this.#parts.clock.now());
-    this.#state = "running";
+    if (this.#state === "starting") this.#state = "running";
     this.#admission.open(operations, bytes);
     this.#running = this.#run();
   }
@@ -299,6 +303,7 @@ export class BatchProcessor {
     if (this.#queue.length === 0) this.#ticks.pass(this.#parts.clock.now());
     this.#lastSynced = operation.sequence;
     this.#counter.added(operation.data.length);
+    this.#parts.onSynced?.(operation.sequence);
     this.#queue.push(operation);
     if (this.#waker.isAsleep && (this.#queue.length === 1 || this.#due())) this.#waker.wake();
   }
@@ -314,12 +319,11 @@ export class BatchProcessor {
   }
 
   async #shutDown(deadlineMs: number | undefined): Promise<void> {
-    // One that never started has nothing of its own; one that is starting may find something.
-    await this.#starting?.catch(() => {});
-    const wasRunning = this.#running !== undefined;
     this.#state = "closing";
+    // One that is starting may find something; one that never did has nothing of its own.
+    await this.#starting?.catch(() => {});
     try {
-      if (wasRunning) await this.#finish(deadlineMs);
+      if (this.#running) await this.#finish(deadlineMs);
     } catch (error) {
       this.#close();
       throw error;

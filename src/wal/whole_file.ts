@@ -1,35 +1,22 @@
 /**
- * Files of a `Storage` that are there whole or not at all.
+ * A file that is there whole or not at all, with errors in the words of the disk.
  *
  * @module
  */
 import type { Storage } from "../ports.ts";
+import { SyncFailure, writeWhole } from "./files.ts";
 
-/** Makes a directory whose name survives a power loss. */
-export async function makeSyncedDirectory(storage: Storage, path: string): Promise<void> {
-  await storage.makeDirectory(path);
-  const above = path.slice(0, Math.max(0, path.lastIndexOf("/")));
-  await storage.syncDirectory(above === "" ? (path.startsWith("/") ? "/" : ".") : above);
-}
-
-/** Writes a file under a temporary name, syncs it, and gives it its name: durable when it resolves. */
-export async function writeWhole(
+/** Makes a file, in place of whatever has its name; it survives a power loss when this resolves. */
+export async function writeWholeFile(
   storage: Storage,
   directory: string,
   name: string,
   data: Uint8Array,
 ): Promise<void> {
-  const path = `${directory}/${name}`;
-  const temporary = `${path}.tmp`;
-  // One that a crash left behind has bytes of its own.
-  await storage.remove(temporary);
-  const file = await storage.openAppend(temporary);
   try {
-    await file.write(data);
-    await file.sync();
-  } finally {
-    await file.close();
+    await writeWhole(storage, directory, name, [data]);
+  } catch (error) {
+    // A log must not go on after a failed sync; what is written anew may be synced anew.
+    throw error instanceof SyncFailure ? error.cause : error;
   }
-  await storage.rename(temporary, path);
-  await storage.syncDirectory(directory);
 }
