@@ -113,7 +113,7 @@ async function runOpened(
 
 /** Resolves when nothing more is to be taken. */
 async function takeOperations(
-  { addresses, maxOperationBytes }: ProcessorSettings,
+  { addresses, config }: ProcessorSettings,
   running: BatchProcessor,
   stop: AbortSignal,
 ): Promise<void> {
@@ -124,7 +124,7 @@ async function takeOperations(
   const lines = addLines(stdinOf(), {
     add: (operation) => running.add(operation),
     clock: systemClock,
-    maxOperationBytes,
+    maxOperationBytes: config.maxOperationBytes,
     signal: stop,
     onWait: (error) => writeStderr(`warning: standard input waits: ${describeError(error)}`),
   });
@@ -198,7 +198,7 @@ async function listen(
   { dataDir, addresses, maxBodyBytes }: ProcessorSettings,
   running: BatchProcessor,
 ): Promise<Listening[]> {
-  const control = { path: controlPath(dataDir), mode: 0o600 };
+  const control = { path: controlPath(dataDir), mode: 0o600, isOurs: true };
   const servers: Listening[] = [];
   try {
     servers.push(await serve(running, control, { maxBodyBytes, isControl: true }));

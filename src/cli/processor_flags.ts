@@ -96,12 +96,11 @@ export type Target =
 export interface ProcessorSettings {
   readonly dataDir: string;
   readonly target: Target;
-  readonly config: Partial<ProcessorConfig>;
+  readonly config: ProcessorConfig;
   readonly isAck: boolean;
   /** Besides the control socket. */
   readonly addresses: readonly Address[];
   readonly maxBodyBytes: number;
-  readonly maxOperationBytes: number;
   readonly shutdownTimeoutMs: number;
 }
 
@@ -124,9 +123,9 @@ export function processorSettings(flags: FlagValues): ProcessorSettings {
     isAck,
     addresses: addressesOf(flags),
     maxBodyBytes: parseSize("--max-body", text("maxBody")),
-    maxOperationBytes: parseSize("--max-operation", text("maxOperation")),
     shutdownTimeoutMs: parseDuration("--shutdown-timeout", text("shutdownTimeout")),
     config: {
+      ...PROCESSOR_DEFAULTS,
       intervalMs: parseDuration("--interval", text("interval")),
       maxBatchOperations: parseCount("--max-batch", text("maxBatch"), 1, 10_000_000),
       minBatchOperations: leastOf(flags),
@@ -135,6 +134,7 @@ export function processorSettings(flags: FlagValues): ProcessorSettings {
       latencyGoalMs: parseDuration("--latency-goal", text("latencyGoal")),
       maxQueuedOperations: parseCount("--max-queue", text("maxQueue"), 1, 2 ** 40),
       maxQueuedBytes: parseSize("--max-queue-bytes", text("maxQueueBytes")),
+      maxOperationBytes: parseSize("--max-operation", text("maxOperation")),
       whenFull: parseChoice("--when-full", text("whenFull"), ["wait", "reject"]),
       handlerTimeoutMs: parseDuration("--handler-timeout", text("handlerTimeout")),
       whenDead: parseChoice("--when-dead", text("whenDead"), ["continue", "stop"]),

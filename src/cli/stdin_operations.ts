@@ -1,17 +1,13 @@
 /**
- * Operations from standard input, one a line: added in order, many at a time, and again where they could
- * not be taken for now.
+ * Operations from standard input, one a line, in order: all of a piece at once, the next when these are
+ * synced. Where some could not be taken for now, they are added again before anything that follows.
  *
  * @module
  */
 import { isRetryable, ProcessorError } from "../errors.ts";
-import { splitByteLines } from "../local/lines.ts";
+import { LineSplitter } from "../local/lines.ts";
 import type { Clock } from "../ports.ts";
 
-/** Lines that are added before the first of them is synced. */
-const AT_ONCE = 4096;
-/** Bytes of those. */
-const AT_ONCE_BYTES = 8 * 1024 * 1024;
 /** Until it is tried again. */
 const RETRY_MS = 200;
 
@@ -22,91 +18,53 @@ export interface LineOptions {
   readonly maxOperationBytes: number;
   /** Aborted: reads no further. */
   readonly signal: AbortSignal;
-  /** Told when a line has to wait, once each time. */
+  /** Told when lines have to wait, once each time. */
   readonly onWait: (error: unknown) => void;
-}
-
-interface Sent {
-  readonly data: Uint8Array;
-  outcome: Promise<{ readonly error: unknown } | undefined>;
 }
 
 /**
  * Adds each line; resolves when all are synced.
  *
  * @throws {ProcessorError} `TooLarge` for a line that is too long; what the processor throws. Lines before
- * the one that failed are taken, those after it are not
+ * the one that failed are taken
  */
 export async function addLines(
   chunks: AsyncIterable<Uint8Array>,
   options: LineOptions,
 ): Promise<void> {
-  await new LineAdder(options).addAll(chunks);
+  const { maxOperationBytes, signal } = options;
+  const splitter = new LineSplitter(maxOperationBytes, (line) => tooLong(line, maxOperationBytes));
+  for await (const chunk of chunks) {
+    await addEach(splitter.push(chunk), options);
+    if (signal.aborted) return;
+  }
+  await addEach(splitter.end(), options);
 }
 
-class LineAdder {
-  readonly #options: LineOptions;
-  #sent: Sent[] = [];
-  #sentBytes = 0;
-  #hasFailed = false;
-
-  constructor(options: LineOptions) {
-    this.#options = options;
+async function addEach(
+  lines: Iterable<{ readonly bytes: Uint8Array }>,
+  { add, clock, signal, onWait }: LineOptions,
+): Promise<void> {
+  let operations: Uint8Array[] = [];
+  let failure: { readonly error: unknown } | undefined;
+  try {
+    for (const { bytes } of lines) operations.push(bytes);
+  } catch (error) {
+    // Those before it are lines like any other.
+    failure = { error };
   }
-
-  async addAll(chunks: AsyncIterable<Uint8Array>): Promise<void> {
-    const { maxOperationBytes, signal } = this.#options;
-    const lines = splitByteLines(
-      chunks,
-      maxOperationBytes,
-      (line) => tooLong(line, maxOperationBytes),
-    );
-    for await (const line of lines) {
-      if (signal.aborted) return;
-      if (!line) continue;
-      this.#send(line.bytes);
-      const isMuch = this.#sent.length >= AT_ONCE || this.#sentBytes >= AT_ONCE_BYTES;
-      if (isMuch || this.#hasFailed) await this.#settle();
-    }
-    await this.#settle();
+  for (let tries = 1; operations.length > 0; tries++) {
+    // Without a pause between two: where one fails that was added before another, so does the other.
+    const outcomes = await Promise.allSettled(operations.map(add));
+    if (signal.aborted) return;
+    const refused = outcomes.find((each) => each.status === "rejected");
+    if (!refused) break;
+    if (!isRetryable(refused.reason)) throw refused.reason;
+    if (tries === 1) onWait(refused.reason);
+    operations = operations.filter((_, index) => outcomes[index]!.status === "rejected");
+    await clock.sleep(RETRY_MS, signal);
   }
-
-  #send(data: Uint8Array): void {
-    this.#sent.push({ data, outcome: this.#add(data) });
-    this.#sentBytes += data.length;
-  }
-
-  async #add(data: Uint8Array): Promise<{ readonly error: unknown } | undefined> {
-    try {
-      await this.#options.add(data);
-      return undefined;
-    } catch (error) {
-      this.#hasFailed = true;
-      return { error };
-    }
-  }
-
-  /** Waits for all, and adds again those that failed, in order, for as long as that can help. */
-  async #settle(): Promise<void> {
-    const { clock, signal, onWait } = this.#options;
-    for (let isFirst = true;; isFirst = false) {
-      const failed: Sent[] = [];
-      let failure: { readonly error: unknown } | undefined;
-      for (const each of this.#sent) {
-        const outcome = await each.outcome;
-        if (outcome) failed.push(each);
-        failure ??= outcome;
-      }
-      this.#sent = [];
-      this.#sentBytes = 0;
-      this.#hasFailed = false;
-      if (!failure || signal.aborted) return;
-      if (!isRetryable(failure.error)) throw failure.error;
-      if (isFirst) onWait(failure.error);
-      await clock.sleep(RETRY_MS, signal);
-      for (const { data } of failed) this.#send(data);
-    }
-  }
+  if (failure) throw failure.error;
 }
 
 function tooLong(line: number, max: number): ProcessorError {

@@ -55,6 +55,8 @@ export class CommandHandler implements BatchHandler {
     });
     const kill = () => killGroup(child);
     signal.addEventListener("abort", kill);
+    // A process that quits at once must not leave it to go on beside the next start.
+    process.on("exit", kill);
     try {
       const said = new Tail(MAX_SAID_BYTES);
       const ended = endOf(child);
@@ -70,6 +72,7 @@ export class CommandHandler implements BatchHandler {
       if (how !== undefined) throw this.#failed(batch, how, said.text());
     } finally {
       signal.removeEventListener("abort", kill);
+      process.off("exit", kill);
     }
   }
 

@@ -31,60 +31,63 @@ export async function* splitLines(
   path: string,
 ): AsyncGenerator<Line | undefined, void, undefined> {
   const decoder = new TextDecoder();
-  const tooLong = (line: number) =>
+  const splitter = new LineSplitter(MAX_LINE_BYTES, (line) =>
     new SourceError(
       "InvalidBlock",
       `Cannot read ${path}:${line}: the line is longer than ${MAX_LINE_BYTES} bytes`,
       { details: { line, max: MAX_LINE_BYTES } },
-    );
-  for await (const line of splitByteLines(chunks, MAX_LINE_BYTES, tooLong)) {
-    if (!line) {
-      yield undefined;
-      continue;
-    }
-    const { bytes, number, isWhole } = line;
-    yield { text: decoder.decode(bytes), number, isWhole };
+    ));
+  const decoded = ({ bytes, number, isWhole }: ByteLine): Line => {
+    return { text: decoder.decode(bytes), number, isWhole };
+  };
+  for await (const chunk of chunks) {
+    if (!chunk) yield undefined;
+    else for (const line of splitter.push(chunk)) yield decoded(line);
   }
+  for (const line of splitter.end()) yield decoded(line);
 }
 
-/**
- * Splits chunks into lines of bytes, which may be views of the chunks.
- *
- * @param tooLong the error for a line that is longer than `maxBytes`
- */
-export async function* splitByteLines(
-  chunks: AsyncIterable<Uint8Array | undefined>,
-  maxBytes: number,
-  tooLong: (line: number) => Error,
-): AsyncGenerator<ByteLine | undefined, void, undefined> {
-  let parts: Uint8Array[] = [];
-  let size = 0;
-  let number = 0;
-  const add = (part: Uint8Array) => {
-    size += part.length;
-    if (size > maxBytes) throw tooLong(number + 1);
-    parts.push(part);
-  };
-  const take = (isWhole: boolean): ByteLine => {
-    const bytes = parts.length === 1 ? parts[0]! : concatBytes(parts);
-    number += 1;
-    parts = [];
-    size = 0;
-    return { bytes, number, isWhole };
-  };
+/** Makes lines of bytes out of chunks. */
+export class LineSplitter {
+  readonly #maxBytes: number;
+  readonly #tooLong: (line: number) => Error;
+  #parts: Uint8Array[] = [];
+  #size = 0;
+  #number = 0;
 
-  for await (const chunk of chunks) {
-    if (!chunk) {
-      yield undefined;
-      continue;
-    }
+  /** @param tooLong the error for a line that is longer than `maxBytes` */
+  constructor(maxBytes: number, tooLong: (line: number) => Error) {
+    this.#maxBytes = maxBytes;
+    this.#tooLong = tooLong;
+  }
+
+  /** The lines that end in this chunk; they may be views of it. */
+  *push(chunk: Uint8Array): Generator<ByteLine, void, undefined> {
     let from = 0;
     for (let at = chunk.indexOf(NEWLINE); at >= 0; at = chunk.indexOf(NEWLINE, from)) {
-      add(chunk.subarray(from, at));
+      this.#add(chunk.subarray(from, at));
       from = at + 1;
-      yield take(true);
+      yield this.#take(true);
     }
-    if (from < chunk.length) add(chunk.subarray(from));
+    if (from < chunk.length) this.#add(chunk.subarray(from));
   }
-  if (size > 0) yield take(false);
+
+  /** The last line, where no newline ends it. */
+  *end(): Generator<ByteLine, void, undefined> {
+    if (this.#size > 0) yield this.#take(false);
+  }
+
+  #add(part: Uint8Array): void {
+    this.#size += part.length;
+    if (this.#size > this.#maxBytes) throw this.#tooLong(this.#number + 1);
+    this.#parts.push(part);
+  }
+
+  #take(isWhole: boolean): ByteLine {
+    const bytes = this.#parts.length === 1 ? this.#parts[0]! : concatBytes(this.#parts);
+    this.#number += 1;
+    this.#parts = [];
+    this.#size = 0;
+    return { bytes, number: this.#number, isWhole };
+  }
 }

@@ -16,7 +16,12 @@ export const MAX_SOCKET_PATH_BYTES = 103;
 /** Where to listen. */
 export type Address =
   | { readonly host: string; readonly port: number }
-  | { readonly path: string; readonly mode?: number };
+  | {
+    readonly path: string;
+    readonly mode?: number;
+    /** Whatever socket is there was left behind: a lock says so. */
+    readonly isOurs?: boolean;
+  };
 
 /** A server that listens. */
 export interface Listening {
@@ -40,7 +45,7 @@ export async function serve(
     handle(processor, request, response, options).catch(() => response.destroy());
   });
   const isSocket = "path" in address;
-  if (isSocket) await makeRoom(address.path);
+  if (isSocket) await makeRoom(address.path, address.isOurs === true);
   const name = isSocket ? address.path : `${address.host}:${address.port}`;
   await new Promise<void>((resolve, reject) => {
     server.once("error", (cause) => reject(cannotListen(name, systemReason(cause), cause)));
@@ -94,7 +99,7 @@ async function readBody(
 }
 
 /** Removes a socket that a crash left behind. */
-async function makeRoom(path: string): Promise<void> {
+async function makeRoom(path: string, isOurs: boolean): Promise<void> {
   const bytes = new TextEncoder().encode(path).length;
   if (bytes > MAX_SOCKET_PATH_BYTES) {
     throw cannotListen(path, `a socket's path has ${MAX_SOCKET_PATH_BYTES} bytes at most`);
@@ -105,16 +110,17 @@ async function makeRoom(path: string): Promise<void> {
   });
   if (!stats) return;
   if (!stats.isSocket()) throw cannotListen(path, "it is there, and no socket");
-  if (await isAnswered(path)) throw cannotListen(path, "another process listens there");
+  // A command that outlived us may hold it open, though nobody answers: children inherit it under Deno.
+  if (!isOurs && await isOpen(path)) throw cannotListen(path, "another process has it open");
   await rm(path, { force: true });
 }
 
-function isAnswered(path: string): Promise<boolean> {
+function isOpen(path: string): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect(path);
-    const end = (isAnswered: boolean) => {
+    const end = (isOpen: boolean) => {
       socket.destroy();
-      resolve(isAnswered);
+      resolve(isOpen);
     };
     socket.once("connect", () => end(true));
     socket.once("error", () => end(false));

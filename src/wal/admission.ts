@@ -13,6 +13,8 @@ import { OPERATION_RECORD, type OperationLog } from "./operation_log.ts";
 export interface AdmissionBounds {
   readonly maxQueuedOperations: number;
   readonly maxQueuedBytes: number;
+  /** The largest operation. */
+  readonly maxOperationBytes: number;
   /** `wait`: `add()` resolves later. `reject`: it throws `Full`. */
   readonly whenFull: "wait" | "reject";
 }
@@ -94,12 +96,13 @@ export class Admission {
    * added after it and are not synced yet
    */
   add(data: Uint8Array): Promise<bigint> {
-    const { maxQueuedBytes, whenFull } = this.#bounds;
-    if (data.length > maxQueuedBytes) {
+    const { maxQueuedBytes, maxOperationBytes, whenFull } = this.#bounds;
+    const max = Math.min(maxQueuedBytes, maxOperationBytes);
+    if (data.length > max) {
       throw new ProcessorError(
         "TooLarge",
-        `Cannot add an operation of ${data.length} bytes: the queue takes ${maxQueuedBytes}`,
-        { details: { bytes: data.length, max: maxQueuedBytes } },
+        `Cannot add an operation of ${data.length} bytes: it may have ${max} at most`,
+        { details: { bytes: data.length, max } },
       );
     }
     const fits = this.#isOpen && this.#waiting.length === 0 && this.#hasRoom(data.length);

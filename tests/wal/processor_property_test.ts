@@ -93,11 +93,9 @@ class World {
   }
 
   async start(): Promise<void> {
-    const life = ++this.#life;
-    this.#wal = await Wal.open({ storage: this.#disk, directory: "/d/wal" }, {
-      segmentBytes: 2048,
-    });
-    const options = { storage: this.#disk, directory: "/d/shards", shards: 3, source: "it" };
+    const storage = this.#diskOf(++this.#life);
+    this.#wal = await Wal.open({ storage, directory: "/d/wal" }, { segmentBytes: 2048 });
+    const options = { storage, directory: "/d/shards", shards: 3, source: "it" };
     const shards = await ShardHandler.open(options);
     this.#processor = new BatchProcessor({
       wal: this.#wal,
@@ -105,15 +103,13 @@ class World {
         this.seen.push(batch);
         if (this.#slowMs > 0) await this.#clock.sleep(this.#slowMs, signal);
         signal.throwIfAborted();
-        // A process that was killed does nothing more.
-        if (life !== this.#life) await new Promise(() => {});
         if (this.#failures > 0) {
           this.#failures -= 1;
           throw new HandlerError("Failed", "busy");
         }
         await shards.handle(batch);
       },
-      deadLetters: new DeadLetters(this.#disk, "/d/dead", this.#clock),
+      deadLetters: new DeadLetters(storage, "/d/dead", this.#clock),
       clock: this.#clock,
       random: this.#random,
     }, { retry: { ...QUICK_RETRIES, maxAttempts: 1000 }, ...this.#config });
@@ -154,8 +150,8 @@ class World {
   }
 
   async restart(end: () => void): Promise<void> {
-    end();
     this.#life += 1;
+    end();
     await idle();
     await this.start();
   }
@@ -164,11 +160,25 @@ class World {
     this.#slowMs = 0;
     this.#failures = 0;
     await this.restart(() => this.#disk.kill());
-    const flushed = this.#processor.flushNow();
-    await this.#clock.advance(100_000);
-    await flushed;
+    const [flushed] = await Promise.allSettled([
+      this.#processor.flushNow(),
+      this.#clock.advance(100_000),
+    ]);
+    if (flushed.status === "rejected") throw flushed.reason;
     equal(this.#processor.stats().pendingOperations, 0);
     deepEqual(await this.#disk.list("/d/dead"), []);
+  }
+
+  /** The disk as a process sees it: one that was killed does nothing more to it. */
+  #diskOf(life: number): MemoryStorage {
+    return new Proxy(this.#disk, {
+      get: (disk, key) => {
+        const method: unknown = Reflect.get(disk, key, disk);
+        if (typeof method !== "function") return method;
+        return (...values: unknown[]) =>
+          life === this.#life ? method.apply(disk, values) : new Promise(() => {});
+      },
+    });
   }
 
   /** What stands in the shards. */
