@@ -20,13 +20,20 @@ export type FlagValues = Readonly<Record<string, string | boolean | undefined>>;
 export interface CommandSpec {
   readonly name: string;
   readonly summary: string;
-  /** Positional arguments, such as `<file...>`. */
+  /** Positional arguments, such as `<file...>` or `<dir>`. */
   readonly argument?: { readonly name: string; readonly help: string };
   readonly flags: readonly Flag[];
   /** Lines that work as they stand, without the program's name. */
   readonly examples: readonly string[];
   /** @returns the exit code */
   readonly run: (flags: FlagValues, values?: readonly string[]) => Promise<number>;
+}
+
+/** Commands under one name: `montana wal ls`. */
+export interface CommandGroup {
+  readonly name: string;
+  readonly summary: string;
+  readonly commands: readonly CommandSpec[];
 }
 
 /** Exit codes (design `operator.md`). */

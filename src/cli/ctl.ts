@@ -3,48 +3,64 @@
  *
  * @module
  */
-import { ConfigError } from "../errors.ts";
 import { writeStderr, writeStdout } from "../runtime.ts";
 import { askSocket } from "../service/control_client.ts";
-import { type CommandSpec, EXIT, type FlagValues, JSON_FLAG, textOf } from "./command.ts";
-import { parseChoice, parseDuration } from "./options.ts";
+import {
+  type CommandGroup,
+  type CommandSpec,
+  EXIT,
+  type Flag,
+  type FlagValues,
+  JSON_FLAG,
+  textOf,
+} from "./command.ts";
+import { parseDuration } from "./options.ts";
 import { controlPath, PROCESSOR_DIR_FLAG } from "./processor_flags.ts";
 import { countOf, formatBytes, toJson } from "./text.ts";
 
-const ACTIONS = ["flush", "pause", "resume", "drain", "status"] as const;
-
-/** The control of a processor. */
-export const ctl: CommandSpec = {
-  name: "ctl",
-  summary: "Flush, pause, resume or drain a running processor, or tell its status",
-  argument: { name: "<action>", help: ACTIONS.join(", ") },
-  flags: [
-    { ...PROCESSOR_DIR_FLAG, help: "of the processor" },
-    { flags: "--deadline <time>", help: "for flush, drain and pause; without it, for ever" },
-    JSON_FLAG,
-  ],
-  examples: [
-    "ctl status --data-dir ./data",
-    "ctl flush --data-dir ./data --deadline 5s",
-    "ctl drain --data-dir ./data",
-  ],
-  run: runCtl,
+const DEADLINE_FLAG: Flag = {
+  flags: "--deadline <time>",
+  help: "how long to wait for it (default: as long as it takes)",
 };
 
-async function runCtl(flags: FlagValues, values: readonly string[] = []): Promise<number> {
-  const action = parseChoice("the action", values[0] ?? "", ACTIONS);
-  const socket = controlPath(textOf(flags, "dataDir") ?? "");
+/** The control of a processor. */
+export const ctl: CommandGroup = {
+  name: "ctl",
+  summary: "Flush, pause, resume or drain a running processor, or tell its status",
+  commands: [
+    control("flush", "Hand over at once what waits; answers when it is handled", true),
+    control("pause", "Hand nothing over until resumed; answers when the handler is idle", true),
+    control("resume", "Go on after pause, drain, or a line that stands still", false),
+    control("drain", "Take nothing more until resumed; answers when nothing is left", true),
+    control("status", "Tell how it stands", false),
+  ],
+};
+
+type Action = "flush" | "pause" | "resume" | "drain" | "status";
+
+function control(name: Action, summary: string, hasDeadline: boolean): CommandSpec {
+  return {
+    name,
+    summary,
+    flags: [
+      { ...PROCESSOR_DIR_FLAG, help: "of the processor" },
+      ...(hasDeadline ? [DEADLINE_FLAG] : []),
+      JSON_FLAG,
+    ],
+    examples: [`ctl ${name} --data-dir ./data${hasDeadline ? " --deadline 5s" : ""}`],
+    run: (flags) => runControl(name, flags),
+  };
+}
+
+async function runControl(name: Action, flags: FlagValues): Promise<number> {
   const deadline = textOf(flags, "deadline");
-  if (deadline !== undefined && (action === "status" || action === "resume")) {
-    throw new ConfigError("Usage", `Cannot use --deadline with ${action}: it is answered at once`);
-  }
   const query = deadline === undefined
     ? ""
     : `?deadline_ms=${parseDuration("--deadline", deadline)}`;
   const { status, body } = await askSocket(
-    socket,
-    action === "status" ? "GET" : "POST",
-    `/v1/${action}${query}`,
+    controlPath(textOf(flags, "dataDir") ?? ""),
+    name === "status" ? "GET" : "POST",
+    `/v1/${name}${query}`,
   );
   if (status !== 200) {
     const { code, kind, message } = body["error"] as Record<string, string>;

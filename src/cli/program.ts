@@ -9,7 +9,7 @@ import { runtimeName, writeStderr, writeStdout } from "../runtime.ts";
 import { VERSION } from "../version.ts";
 import { batcher } from "./batcher.ts";
 import { decode, encode } from "./codec.ts";
-import { type CommandSpec, EXIT, type FlagValues } from "./command.ts";
+import { type CommandGroup, type CommandSpec, EXIT, type FlagValues } from "./command.ts";
 import { ctl } from "./ctl.ts";
 import { demo } from "./demo.ts";
 import { type Command, commander } from "./deps.ts";
@@ -18,8 +18,9 @@ import { inspect } from "./inspect.ts";
 import { processor } from "./processor.ts";
 import { report } from "./report.ts";
 import { version } from "./version.ts";
+import { wal } from "./wal.ts";
 
-const COMMANDS: readonly CommandSpec[] = [
+const COMMANDS: readonly (CommandSpec | CommandGroup)[] = [
   demo,
   batcher,
   deriver,
@@ -29,6 +30,7 @@ const COMMANDS: readonly CommandSpec[] = [
   decode,
   inspect,
   report,
+  wal,
   version,
 ];
 
@@ -54,11 +56,11 @@ export async function main(args: readonly string[]): Promise<number> {
     .addHelpText("after", `\n${EXIT_CODES}`)
     .configureHelp({ helpWidth: 100 });
   for (const spec of COMMANDS) {
-    addCommand(program, spec, async (flags, values) => {
-      exitCode = await spec.run(flags, values);
+    addTo(program, spec, async (command, flags, values) => {
+      exitCode = await command.run(flags, values);
     });
   }
-  for (const command of [program, ...program.commands]) {
+  for (const command of withCommands(program)) {
     command.exitOverride().configureOutput({
       writeOut: (text) => help += text,
       writeErr: (text) => writeStderr(text.trimEnd()),
@@ -83,11 +85,21 @@ function commandLine([first, ...others]: readonly string[]): string[] {
   return isKnown || name.startsWith("-") ? [first, ...others] : [name];
 }
 
-function addCommand(
-  program: Command,
-  spec: CommandSpec,
-  run: (flags: FlagValues, values?: readonly string[]) => Promise<void>,
-): void {
+type Run = (spec: CommandSpec, flags: FlagValues, values?: readonly string[]) => Promise<void>;
+
+function addTo(parent: Command, spec: CommandSpec | CommandGroup, run: Run): void {
+  if (!("commands" in spec)) return addCommand(parent, spec, run);
+  const group = parent.command(spec.name).description(spec.summary);
+  group.configureHelp({ helpWidth: 100 }).helpCommand(false);
+  for (const each of spec.commands) addCommand(group, each, run);
+}
+
+/** A command, and all below it. */
+function withCommands(command: Command): Command[] {
+  return [command, ...command.commands.flatMap((each) => withCommands(each as Command))];
+}
+
+function addCommand(program: Command, spec: CommandSpec, run: Run): void {
   const command = program.command(spec.name).description(spec.summary);
   if (spec.argument) command.argument(spec.argument.name, spec.argument.help);
   for (const flag of spec.flags) {
@@ -99,8 +111,8 @@ function addCommand(
   command.addHelpText("after", `\nExamples:\n${examples}`);
   command.action(async (...given: unknown[]) => {
     const [first, second] = spec.argument ? given : [undefined, given[0]];
-    const values = first === undefined ? undefined : [first].flat() as string[];
-    await run(second as FlagValues, values);
+    const values = typeof first === "string" ? [first] : first as string[] | undefined;
+    await run(spec, second as FlagValues, values);
   });
 }
 

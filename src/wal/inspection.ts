@@ -68,9 +68,10 @@ export interface LogState {
  * @throws {StorageError} when the disk does not let it be read
  */
 export async function inspectLog(storage: Storage, directory: string): Promise<LogState> {
+  // The head first: what it names is there when the names are read, also beside a writer.
+  const head = await readHead(storage, `${directory}/${HEAD_NAME}`);
   const names = await storage.list(directory);
   const firsts = names.map(parseSegmentName).filter((first) => first !== undefined);
-  const head = names.includes(HEAD_NAME) ? await readHead(storage, directory) : undefined;
   const found = await findSegments(storage, directory, firsts);
 
   let { checkpoint } = found;
@@ -90,7 +91,9 @@ export async function inspectLog(storage: Storage, directory: string): Promise<L
     fault = await judgeEnd(storage, scan.state, isLast, head);
     segments.push(fault ? { ...scan.state, fault } : scan.state);
   }
-  fault ??= judgeWhole(directory, names, segments, head, checkpoint);
+  if (fault?.kind !== "corrupt") {
+    fault = judgeWhole(directory, names, segments, head, checkpoint) ?? fault;
+  }
 
   const kept = segments.length > 0 ? segments[0]!.header.first : undefined;
   return {
@@ -105,8 +108,9 @@ export async function inspectLog(storage: Storage, directory: string): Promise<L
   };
 }
 
-async function readHead(storage: Storage, directory: string): Promise<Head | string> {
-  return decodeHead(await storage.read(`${directory}/${HEAD_NAME}`));
+async function readHead(storage: Storage, path: string): Promise<Head | string | undefined> {
+  if (await storage.size(path) === undefined) return undefined;
+  return decodeHead(await storage.read(path));
 }
 
 /** The header of the last segment knows from where on they are needed. */
@@ -151,12 +155,8 @@ async function scanSegment(
 ): Promise<Scan | Fault> {
   const header = await readHeader(storage, path, first);
   if ("reason" in header) return header;
-  if (before && before.sequence !== first) {
-    return corrupt(path, 0, `records ${before.sequence} to ${first - 1n} before it are missing`);
-  }
-  if (before && before.chain !== header.chain) {
-    return corrupt(path, 24, "it does not follow from the last record of the segment before it");
-  }
+  const misfit = before && misfitOf(header, before);
+  if (misfit !== undefined) return corrupt(path, 16, misfit);
   const bytes = await storage.size(path) ?? 0;
   const cursor = new SegmentCursor(storage, path, startOf(header), bytes);
   let records = 0;
@@ -175,6 +175,21 @@ async function scanSegment(
     reason: cursor.fault,
   } as const;
   return { state: { ...state, fault }, checkpoint };
+}
+
+/** Why a segment cannot come after one that ends at `before`. */
+export function misfitOf(header: SegmentHeader, before: Position): string | undefined {
+  const { follows, first, chain } = header;
+  if (follows > before.sequence) {
+    return `records ${before.sequence} to ${follows - 1n} before it are missing`;
+  }
+  if (follows < before.sequence) {
+    return `it follows on record ${follows - 1n}, the segment before it ends with ` +
+      `${before.sequence - 1n}`;
+  }
+  // What a repair could not save is missing between them.
+  if (follows < first || chain === before.chain) return undefined;
+  return "it does not follow from the last record of the segment before it";
 }
 
 /** Whether a segment that ends before its bytes do is torn or corrupt. */

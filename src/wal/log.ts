@@ -13,7 +13,7 @@ import { corruption, recoverLog, removeRemains } from "./opening.ts";
 import { readSegment } from "./reading.ts";
 import type { WalRecord } from "./record.ts";
 import { LOCK_NAME } from "./segment.ts";
-import { LogWriter } from "./writer.ts";
+import { LogWriter, type SyncedSegment } from "./writer.ts";
 
 /** Sizes of a log. They may differ from one opening to the next. */
 export interface WalConfig {
@@ -194,27 +194,25 @@ export class Wal {
     if (this.#failure) throw this.#failure;
     const until = this.#writer.position.sequence;
     if (from > until) throw this.#outOfRange(from);
-    for (let next = from; next < until;) {
-      const segments = this.#writer.segments;
-      const segment = segments.findLast(({ header }) => header.first <= next);
-      if (!segment) throw this.#outOfRange(next);
+    let next = from;
+    for (const segment of this.#segmentsFrom(from)) {
+      if (next >= until) return;
+      // What a repair could not save is missing; what a checkpoint removed meanwhile is not skipped.
+      if (segment.header.follows > next) throw this.#outOfRange(next);
       const chunks = readSegment(this.#storage, segment, next);
       for (;;) {
         const { done, value } = await chunks.next().catch((error) => {
-          const isRemoved = this.#writer.segments[0]!.header.first > next;
+          const isRemoved = this.#writer.segments[0]!.header.first > segment.header.first;
           throw isRemoved ? this.#outOfRange(next) : error;
         });
-        if (done) {
-          if (value) throw corruption(this.#directory, value);
-          break;
-        }
+        if (done && value) throw corruption(this.#directory, value);
+        if (done) break;
         for (const record of value) {
           if (record.sequence >= until) return;
           yield record;
           next = record.sequence + 1n;
         }
       }
-      next = segment.end.sequence;
     }
   }
 
@@ -240,6 +238,17 @@ export class Wal {
       await this.#writer.close();
     } finally {
       await this.#lock.release();
+    }
+  }
+
+  /** The segment that holds a sequence, and each that comes after it, as they are when it is their turn. */
+  *#segmentsFrom(from: bigint): Iterable<SyncedSegment> {
+    let next = this.#writer.segments.findLast(({ header }) => header.first <= from);
+    if (!next) throw this.#outOfRange(from);
+    while (next) {
+      const current: SyncedSegment = next;
+      yield current;
+      next = this.#writer.segments.find(({ header }) => header.first > current.header.first);
     }
   }
 

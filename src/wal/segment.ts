@@ -19,9 +19,11 @@
  * |      0 |    4 | magic      | `MWAL`                                                             |
  * |      4 |    4 | version    | 1                                                                  |
  * |      8 |    8 | first      | sequence of its first record                                       |
- * |     16 |    8 | checkpoint | the first sequence that was needed when it was made                |
- * |     24 |    4 | chain      | crc of the record before; 0 for the first of a log                 |
- * |     28 |    4 | crc        | CRC-32C of the 28 bytes before                                     |
+ * |     16 |    8 | follows    | where the segment before ends: at `first`, unless a repair could   |
+ * |        |      |            | not save what was between                                          |
+ * |     24 |    8 | checkpoint | the first sequence that was needed when it was made                |
+ * |     32 |    4 | chain      | crc of the record before; 0 for the first of a log                 |
+ * |     36 |    4 | crc        | CRC-32C of the 36 bytes before                                     |
  *
  * `head` is written anew with each segment, and when a log is opened and closed: at a crash only what was
  * written after it can be torn.
@@ -40,7 +42,7 @@ import { crc32c } from "./crc32c.ts";
 import type { Position } from "./record.ts";
 
 /** Bytes of a segment before its first write. */
-export const SEGMENT_HEADER_BYTES = 32;
+export const SEGMENT_HEADER_BYTES = 40;
 /** The file that tells what must be there. */
 export const HEAD_NAME = "head";
 /** The file whose lock means that the log is open. */
@@ -58,6 +60,7 @@ const VERSION = 1;
 /** What the header of a segment says. */
 export interface SegmentHeader {
   readonly first: bigint;
+  readonly follows: bigint;
   readonly checkpoint: bigint;
   readonly chain: number;
 }
@@ -85,12 +88,13 @@ export function startOf({ first, chain }: SegmentHeader): Position {
 }
 
 /** The bytes that a segment begins with. */
-export function encodeSegmentHeader({ first, checkpoint, chain }: SegmentHeader): Uint8Array {
+export function encodeSegmentHeader(header: SegmentHeader): Uint8Array {
   const bytes = new Uint8Array(SEGMENT_HEADER_BYTES);
   const view = new DataView(bytes.buffer);
-  view.setBigUint64(8, first, true);
-  view.setBigUint64(16, checkpoint, true);
-  view.setUint32(24, chain, true);
+  view.setBigUint64(8, header.first, true);
+  view.setBigUint64(16, header.follows, true);
+  view.setBigUint64(24, header.checkpoint, true);
+  view.setUint32(32, header.chain, true);
   return sealed(view, bytes, SEGMENT_MAGIC);
 }
 
@@ -101,8 +105,9 @@ export function decodeSegmentHeader(bytes: Uint8Array): SegmentHeader | string {
   if (fault !== undefined) return fault;
   return {
     first: view.getBigUint64(8, true),
-    checkpoint: view.getBigUint64(16, true),
-    chain: view.getUint32(24, true),
+    follows: view.getBigUint64(16, true),
+    checkpoint: view.getBigUint64(24, true),
+    chain: view.getUint32(32, true),
   };
 }
 

@@ -131,14 +131,17 @@ export class ShardHandler implements BatchHandler {
     // An index that was renamed and not synced is there now, and may not be after a crash.
     await storage.syncDirectory(directory);
     const found = await readIndex(storage, directory);
-    if (found) this.#mustBeOurs(found);
-    const index = found ?? { source, batch: undefined, lengths: Array(shards).fill(0) };
+    if (found?.batch) this.#mustBeOurs(found);
+    // One without a batch was made by a process that ended before it had any.
+    const index = found?.batch
+      ? found
+      : { source, batch: undefined, lengths: Array(shards).fill(0) };
     for (const [shard, length] of index.lengths.entries()) {
       await this.#cut(this.#path(shard), length, found !== undefined);
       this.#files.push(await storage.openAppend(this.#path(shard)));
     }
     await storage.syncDirectory(directory);
-    if (!found) await writeIndex(storage, directory, index);
+    if (index !== found) await writeIndex(storage, directory, index);
     this.#index = index;
     return index;
   }

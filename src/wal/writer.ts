@@ -165,7 +165,7 @@ export class LogWriter {
 
   async #addSegment(): Promise<void> {
     const { chain, sequence } = this.position;
-    const header = { first: sequence, checkpoint: this.#checkpoint, chain };
+    const header = { first: sequence, follows: sequence, checkpoint: this.#checkpoint, chain };
     const name = segmentName(sequence);
     const path = `${this.#directory}/${name}`;
     await writeWhole(this.#storage, this.#directory, name, [encodeSegmentHeader(header)]);
