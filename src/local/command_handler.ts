@@ -24,7 +24,21 @@ import { toLines } from "../wire/operation_lines.ts";
 /** What of its standard error stands in the error. */
 const MAX_SAID_BYTES = 2048;
 
-/** A command that takes batches. */
+/**
+ * A command that takes batches.
+ *
+ * @example
+ * ```ts
+ * import { CommandHandler } from "https://example.com/montana/v0.1.0/mod.ts";
+ *
+ * const operations = [{ sequence: 0n, data: new TextEncoder().encode("a") }];
+ * const batch = { first: 0n, last: 0n, operations, bytes: 1 };
+ * const { signal } = new AbortController();
+ * await new CommandHandler("grep -q a").handle(batch, signal);
+ * const refused = await new CommandHandler("grep -q b").handle(batch, signal).catch(() => true);
+ * if (refused !== true) throw new Error("there is no b");
+ * ```
+ */
 export class CommandHandler implements BatchHandler {
   readonly #command: string;
   readonly #onOutput: (data: Uint8Array) => void;

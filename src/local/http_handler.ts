@@ -33,7 +33,20 @@ export interface HttpHandlerOptions {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** A server that takes batches. */
+/**
+ * A server that takes batches.
+ *
+ * @example
+ * ```ts
+ * import { HttpHandler } from "https://example.com/montana/v0.1.0/mod.ts";
+ *
+ * const handler = new HttpHandler({ url: "http://127.0.0.1:1/", source: "orders" });
+ * const operations = [{ sequence: 0n, data: new TextEncoder().encode("a") }];
+ * const batch = { first: 0n, last: 0n, operations, bytes: 1 };
+ * const error = await handler.handle(batch, new AbortController().signal).catch((error) => error);
+ * if (!error.isRetryable) throw new Error("nobody answers there, which may change");
+ * ```
+ */
 export class HttpHandler implements BatchHandler {
   readonly #options: HttpHandlerOptions;
 

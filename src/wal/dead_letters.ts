@@ -26,7 +26,21 @@ export interface Death {
   readonly error: unknown;
 }
 
-/** A directory of dead batches. */
+/**
+ * A directory of dead batches.
+ *
+ * @example
+ * ```ts
+ * import { DeadLetters, MemoryStorage, systemClock } from "https://example.com/montana/v0.1.0/mod.ts";
+ *
+ * const storage = new MemoryStorage();
+ * const dead = new DeadLetters(storage, "/dead", systemClock);
+ * const operations = [{ sequence: 7n, data: new TextEncoder().encode("a") }];
+ * const batch = { first: 7n, last: 7n, operations, bytes: 1 };
+ * const path = await dead.keep({ batch, attempts: 6, error: new Error("no taker") });
+ * if (path !== "/dead/7-7.jsonl" || await dead.count() !== 1) throw new Error("not kept");
+ * ```
+ */
 export class DeadLetters {
   readonly #storage: Storage;
   readonly #directory: string;

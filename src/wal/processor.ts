@@ -60,6 +60,47 @@ export interface Deadline {
   readonly deadlineMs?: number;
 }
 
+/**
+ * Batches operations, and loses none.
+ *
+ * @example
+ * ```ts
+ * import {
+ *   BatchProcessor,
+ *   DeadLetters,
+ *   DiskStorage,
+ *   systemClock as clock,
+ *   systemRandom as random,
+ *   Wal,
+ * } from "https://example.com/montana/v0.1.0/mod.ts";
+ * import { mkdtemp, rm } from "node:fs/promises";
+ *
+ * const directory = await mkdtemp("/tmp/montana-");
+ * const storage = new DiskStorage();
+ * const wal = await Wal.open({ storage, directory: `${directory}/wal` });
+ * const seen: string[] = [];
+ * const processor = new BatchProcessor({
+ *   wal,
+ *   handler: async ({ first, last, operations }) => {
+ *     // The same batch bears the same `first` and `last`, after a crash too.
+ *     seen.push(`${first}-${last}: ${operations.length}`);
+ *   },
+ *   deadLetters: new DeadLetters(storage, `${directory}/dead`, clock),
+ *   clock,
+ *   random,
+ * }, { intervalMs: 50 });
+ * await processor.start();
+ *
+ * const bytes = (text: string) => new TextEncoder().encode(text);
+ * await Promise.all([processor.add(bytes("a")), processor.add(bytes("b"))]); // Synced.
+ * await processor.flushNow(); // Handled.
+ * if (seen[0] !== "0-1: 2") throw new Error(`not one batch: ${seen}`);
+ *
+ * await processor.shutdown({ deadlineMs: 5000 });
+ * await wal.close();
+ * await rm(directory, { recursive: true });
+ * ```
+ */
 export class BatchProcessor {
   readonly #parts: ProcessorParts;
   readonly #config: ProcessorConfig;

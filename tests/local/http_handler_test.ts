@@ -83,7 +83,11 @@ test("HttpHandler tells what may be tried again from what may not", async () => 
       });
     }
     for (const status of forGood) {
-      await rejects(handler.handle(batch, never), { code: "Rejected", isRetryable: false });
+      await rejects(handler.handle(batch, never), {
+        code: "Rejected",
+        isRetryable: false,
+        message: new RegExp(`answered ${status}`),
+      });
     }
   });
 });
