@@ -83,6 +83,8 @@ async function runOpened(
   onEnd(() => handler.close?.());
   const acks = new AckPrinter();
   const fatal = Promise.withResolvers<never>();
+  // It may come before anyone waits for it.
+  fatal.promise.catch(() => {});
   const running = new BatchProcessor({
     wal,
     handler,
