@@ -1,9 +1,9 @@
 /**
  * Montana: L2 blocks in, blobs out, blocks back.
  *
- * The words and ports, the wire format, the compressors, the pipelines and runners, and the embedded
- * defaults: an L1 in a directory or in memory, blocks in files. A durable log, and a batch processor on
- * it. No package is loaded by importing this.
+ * The words and ports, the wire format, the compressors, the pipelines and runners, the durable log and
+ * the batch processor on it, and the embedded defaults: an L1 in a directory or in memory, blocks in
+ * files. No package is loaded by importing this.
  *
  * @example Batches to an L1 in memory, and back
  * ```ts
@@ -124,6 +124,13 @@ export {
 } from "./src/pipeline/recovery.ts";
 
 export { Wal, WAL_DEFAULTS, type WalConfig, type WalParts, type WalRecord } from "./src/wal/log.ts";
+export {
+  type Fault as LogFault,
+  inspectLog,
+  type LogState,
+  type SegmentState,
+} from "./src/wal/inspection.ts";
+export { type Repair, repairLog, type RepairStep, type SequenceRange } from "./src/wal/repair.ts";
 export { BatchProcessor, type Deadline, type ProcessorParts } from "./src/wal/processor.ts";
 export { PROCESSOR_DEFAULTS, type ProcessorConfig } from "./src/wal/processor_config.ts";
 export type { AdmissionBounds } from "./src/wal/admission.ts";

@@ -1,6 +1,6 @@
 /**
  * The batch processor on this disk: an adaptive size against fixed ones under three loads, latency, and
- * memory over a backlog.
+ * memory over a backlog: `deno run -A scripts/bench/processor.ts [--short]`.
  *
  * | load    | operations                                    | a batch costs                        |
  * | ------- | --------------------------------------------- | ------------------------------------ |
@@ -12,6 +12,7 @@
  *
  * @module
  */
+// deno-lint-ignore-file no-console -- what a script has to say goes to the terminal
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -23,22 +24,15 @@ import { DeadLetters } from "../../src/wal/dead_letters.ts";
 import { Wal } from "../../src/wal/log.ts";
 import { BatchProcessor } from "../../src/wal/processor.ts";
 import type { ProcessorConfig } from "../../src/wal/processor_config.ts";
-import type { BenchOptions, Group, Row } from "./rows.ts";
-import { median } from "./rows.ts";
-
-/** The group. */
-export const processor: Group = {
-  name: "processor",
-  title: "the batch processor: an adaptive size against the best fixed one, latency, memory",
-  run,
-};
+import type { BenchRow } from "./log.ts";
 
 const FIXED = [10, 100, 1000, 10_000];
 const WRITERS = 64;
 const OPERATION = new Uint8Array(100).fill(0x61);
 const BURST = 5000;
 
-async function run({ isShort }: BenchOptions): Promise<Row[]> {
+/** All figures of the processor; `isShort` shows only that it works. */
+export async function benchProcessor({ isShort = false } = {}): Promise<BenchRow[]> {
   return [
     ...await sizes(isShort),
     ...await latencies(isShort),
@@ -158,8 +152,8 @@ async function rateOf(load: Load, size: number | "adaptive", isShort: boolean) {
   });
 }
 
-async function sizes(isShort: boolean): Promise<Row[]> {
-  const rows: Row[] = [];
+async function sizes(isShort: boolean): Promise<BenchRow[]> {
+  const rows: BenchRow[] = [];
   for (const load of LOADS) {
     const all: { size: number | "adaptive"; rates: number[]; found: number }[] = [];
     for (const size of [...FIXED, "adaptive" as const]) {
@@ -176,24 +170,24 @@ async function sizes(isShort: boolean): Promise<Row[]> {
     const medians = all.map(({ size, rates, found }) => ({ size, found, rate: median(rates) }));
     const adaptive = medians.pop()!;
     const best = medians.reduce((a, b) => b.rate > a.rate ? b : a);
+    for (const { size, rate } of medians) {
+      rows.push({ what: `${load.name}: fixed at ${size}`, value: rate, unit: "operations/s" });
+    }
     rows.push({
-      what: `${load.name}: adaptive size`,
+      what: `${load.name}: adaptive, which found ${adaptive.found}`,
       value: adaptive.rate,
       unit: "operations/s",
-      against: { what: `fixed at ${best.size}, the best`, value: best.rate },
-      mark: { of: "ratio", least: 0.9 },
-      detail: {
-        "it found": adaptive.found,
-        ...Object.fromEntries(medians.map(({ size, rate }) => [`fixed at ${size}`, rate])),
-      },
+      ratio: adaptive.rate / best.rate,
+      against: `the best of these, ${best.size}`,
+      mark: 0.9,
     });
   }
   return rows;
 }
 
 /** From `add()` until handled, at a load far below what it can. */
-async function latencies(isShort: boolean): Promise<Row[]> {
-  const rows: Row[] = [];
+async function latencies(isShort: boolean): Promise<BenchRow[]> {
+  const rows: BenchRow[] = [];
   for (const intervalMs of [0, 10, 100]) {
     const addedMs = new Map<bigint, number>();
     const waits: number[] = [];
@@ -225,12 +219,15 @@ async function latencies(isShort: boolean): Promise<Row[]> {
       },
     );
     waits.sort((a, b) => a - b);
-    rows.push({
-      what: `2000 a second, interval ${intervalMs} ms: until handled`,
-      value: waits[Math.floor(waits.length / 2)]!,
-      unit: "ms",
-      detail: { "99 of 100 below": waits[Math.floor(waits.length * 0.99)]!, of: waits.length },
-    });
+    const name = `2000 a second, interval ${intervalMs} ms: until handled,`;
+    rows.push(
+      { what: `${name} half below`, value: waits[Math.floor(waits.length / 2)]!, unit: "ms" },
+      {
+        what: `${name} 99 of 100 below`,
+        value: waits[Math.floor(waits.length * 0.99)]!,
+        unit: "ms",
+      },
+    );
   }
   return rows;
 }
@@ -241,7 +238,7 @@ function residentMiB(): number {
 }
 
 /** What stands in memory of operations that wait, and of them while they are handled. */
-async function backlog(count: number): Promise<Row[]> {
+async function backlog(count: number): Promise<BenchRow[]> {
   const config = { maxQueuedOperations: 2 * count, maxBatchOperations: 10_000 };
   const noHandler = () => Promise.resolve({ handle: () => Promise.resolve() });
   const small = new Uint8Array(16);
@@ -265,23 +262,38 @@ async function backlog(count: number): Promise<Row[]> {
     clearInterval(look);
     const name = `backlog of ${count} operations of 16 bytes`;
     return [
+      { what: `${name}: resident after a tenth`, value: tenthMiB, unit: "MiB" },
+      // The other way round, so that more is better.
       {
         what: `${name}: resident`,
         value: wholeMiB,
         unit: "MiB",
-        against: { what: "a tenth of them", value: tenthMiB },
-        mark: { of: "ratio", most: 1.5 },
-        detail: { "in memory": processor.stats().memoryOperations },
+        ratio: tenthMiB / wholeMiB,
+        against: "(a tenth to all)",
+        mark: 0.67,
       },
       {
         what: `${name}: resident at most while it is handled`,
         value: mostMiB,
         unit: "MiB",
-        against: { what: "a tenth of them, waiting", value: tenthMiB },
-        mark: { of: "ratio", most: 2 },
+        ratio: tenthMiB / mostMiB,
+        against: "(a tenth to that)",
+        mark: 0.5,
       },
       { what: `${name}: added`, value: count / addedS, unit: "operations/s" },
       { what: `${name}: handled`, value: count / handledS, unit: "operations/s" },
     ];
   });
+}
+
+function median(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[values.length >>> 1]!;
+}
+
+if (import.meta.main) {
+  const isShort = process.argv.includes("--short");
+  for (const { what, value, unit, ratio, against, mark } of await benchProcessor({ isShort })) {
+    const compared = ratio === undefined ? "" : `, ${ratio.toFixed(2)} of ${against}`;
+    console.log(`${what}: ${Math.round(value)} ${unit}${compared}${mark ? `, mark ${mark}` : ""}`);
+  }
 }

@@ -25,7 +25,27 @@ import { makeDirectory, probeWritable, syncDirectory, systemCode, systemReason }
 /** What is smaller is written in less time than another thread takes to answer. */
 const WRITE_HERE_BYTES = 64 * 1024;
 
-/** Files on the disk. */
+/**
+ * Files on the disk.
+ *
+ * @example
+ * ```ts
+ * import { DiskStorage } from "https://example.com/montana/v0.1.0/mod.ts";
+ * import { mkdtemp, rm } from "node:fs/promises";
+ *
+ * const directory = await mkdtemp("/tmp/montana-");
+ * const storage = new DiskStorage();
+ * const lock = await storage.lock(`${directory}/lock`);
+ * const file = await storage.openAppend(`${directory}/file`);
+ * await file.write(Uint8Array.of(1, 2, 3));
+ * await file.sync(); // From here on the bytes survive a power loss,
+ * await file.close();
+ * await storage.syncDirectory(directory); // and from here on the name does.
+ * if (await storage.size(`${directory}/file`) !== 3) throw new Error("expected 3 bytes");
+ * await lock.release();
+ * await rm(directory, { recursive: true });
+ * ```
+ */
 export class DiskStorage implements Storage {
   async list(directory: string): Promise<readonly string[]> {
     try {

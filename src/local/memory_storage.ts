@@ -28,7 +28,24 @@ interface NameChange {
   readonly apply: (names: Map<string, Inode>) => void;
 }
 
-/** Files in memory. */
+/**
+ * Files in memory.
+ *
+ * @example What a power loss leaves
+ * ```ts
+ * import { MemoryStorage, SeededRandom } from "https://example.com/montana/v0.1.0/mod.ts";
+ *
+ * const storage = new MemoryStorage();
+ * const file = await storage.openAppend("/data/file");
+ * await storage.syncDirectory("/data");
+ * await file.write(new Uint8Array(1000));
+ * await file.sync();
+ * await file.write(new Uint8Array(1000));
+ * storage.crash(new SeededRandom(7));
+ * const size = await storage.size("/data/file");
+ * if (size === undefined || size < 1000 || size > 2000) throw new Error("lost what was synced");
+ * ```
+ */
 export class MemoryStorage implements Storage {
   #names = new Map<string, Inode>();
   /** The names that a crash leaves in any case. */

@@ -24,7 +24,8 @@ export class SegmentCursor {
   readonly #storage: Storage;
   readonly #path: string;
   readonly #end: number;
-  #position: Position;
+  /** Changed in place: an object for each record would be most of the work. */
+  readonly #position: { -readonly [Field in keyof Position]: Position[Field] };
   #fault: string | undefined;
 
   /**
@@ -34,13 +35,14 @@ export class SegmentCursor {
   constructor(storage: Storage, path: string, start: Position, end: number) {
     this.#storage = storage;
     this.#path = path;
-    this.#position = start;
+    const { offset, chain, sequence } = start;
+    this.#position = { offset, chain, sequence };
     this.#end = end;
   }
 
   /** Where the last whole record ended, and what must come next. */
   get position(): Position {
-    return this.#position;
+    return { ...this.#position };
   }
 
   /** Why there is no record at {@link position} although there are bytes. */
@@ -82,9 +84,11 @@ export class SegmentCursor {
         break;
       }
       frames.push(frame);
-      this.#position = frame.type === MARK_TYPE
-        ? { ...this.#position, offset: frame.end }
-        : { offset: frame.end, chain: frame.crc, sequence: frame.sequence + 1n };
+      this.#position.offset += size;
+      if (frame.type !== MARK_TYPE) {
+        this.#position.chain = frame.crc;
+        this.#position.sequence += 1n;
+      }
       at += size;
     }
     return frames;

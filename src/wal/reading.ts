@@ -36,12 +36,12 @@ export async function* readSegment(
       throw walError(`read the log's ${path}`, cause);
     });
     if (frames.length === 0) break;
-    const records = frames.filter(({ type, sequence }) => type !== MARK_TYPE && sequence >= from);
-    yield records.map(({ type, sequence, payload }) => ({
-      sequence,
-      type,
-      payload: payload.slice(),
-    }));
+    const records: WalRecord[] = [];
+    for (const { type, sequence, payload } of frames) {
+      if (type === MARK_TYPE || sequence < from) continue;
+      records.push({ sequence, type, payload: payload.slice() });
+    }
+    yield records;
   }
   if (cursor.fault === undefined) return undefined;
   return { kind: "corrupt", path, offset: cursor.position.offset, reason: cursor.fault };

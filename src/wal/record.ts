@@ -64,9 +64,6 @@ export interface Position {
 
 /** A record or a mark that was found whole. The payload is a view of what was read. */
 export interface Frame extends WalRecord {
-  readonly offset: number;
-  /** Where the next begins. */
-  readonly end: number;
   readonly crc: number;
   /** Set for a mark. */
   readonly checkpoint?: bigint;
@@ -153,17 +150,11 @@ export function decodeFrame(
     return `its sequence is ${sequence}, need ${position.sequence}`;
   }
   if (frameCrc(bytes, at, end, position.chain) !== crc) return "its checksum does not match";
-  const frame = {
-    sequence,
-    type,
-    payload: bytes.subarray(at + RECORD_HEADER_BYTES, end),
-    offset: position.offset,
-    end: position.offset + end - at,
-    crc,
-  };
-  if (type !== MARK_TYPE) return frame;
+  const payload = bytes.subarray(at + RECORD_HEADER_BYTES, end);
+  if (type !== MARK_TYPE) return { sequence, type, payload, crc };
   const mark = decodeMark(bytes, view, at, position.offset);
-  return mark ? { ...frame, checkpoint: mark.checkpoint } : "its mark is of another place";
+  if (!mark) return "its mark is of another place";
+  return { sequence, type, payload, crc, checkpoint: mark.checkpoint };
 }
 
 /**

@@ -75,6 +75,23 @@ interface Plan {
 /**
  * Repairs the log in a directory, or tells what a repair would do.
  *
+ * @example
+ * ```ts
+ * import { MemoryStorage, repairLog, Wal } from "https://example.com/montana/v0.1.0/mod.ts";
+ *
+ * const parts = { storage: new MemoryStorage(), directory: "/log" };
+ * const log = await Wal.open(parts);
+ * for (const byte of [1, 2, 3]) await log.append(1, Uint8Array.of(byte));
+ * await log.close();
+ * parts.storage.flipBit("/log/00000000000000000000.wal", 8 * 100); // A disk that rots.
+ *
+ * const refused = await Wal.open(parts).catch((error) => error);
+ * if (refused.code !== "Corrupted") throw new Error("expected to be refused");
+ * const { lost } = await repairLog(parts);
+ * if (lost.length !== 1) throw new Error("expected to lose one record");
+ * await (await Wal.open(parts)).close();
+ * ```
+ *
  * @throws {WalError} `Locked` while a process has the log open
  */
 export async function repairLog(
