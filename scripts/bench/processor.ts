@@ -132,13 +132,13 @@ async function rateOf(load: Load, size: number | "adaptive", isShort: boolean) {
     ...(size === "adaptive"
       ? { maxBatchOperations: FIXED.at(-1)! }
       : { maxBatchOperations: size, batchSize: "fixed" }),
-    maxQueuedOperations: 100_000,
+    maxQueuedOperations: 20_000,
     maxBatchBytes: 64 * 1024 * 1024,
   };
   return await withProcessor(load.makeHandler, config, async ({ processor }) => {
     const end = new AbortController();
     const adding = load.add(processor, end.signal).catch(() => {});
-    await systemClock.sleep(isShort ? 100 : 3000);
+    await systemClock.sleep(isShort ? 100 : 5000);
     const before = processor.stats();
     const startedMs = performance.now();
     await systemClock.sleep(isShort ? 100 : 2000);

@@ -6,8 +6,8 @@
  *   checkpoint.
  * - **Up**: after a window the size is doubled, and the next window compared. Where it was faster by
  *   {@link GAIN}, the size is doubled again; else it goes back to what it was, since a smaller batch is
- *   an earlier one. It stays for {@link REST_WINDOWS} windows, then looks again: a load that changes is
- *   followed.
+ *   an earlier one. It stays for two windows, then looks again; for four after the next look in vain, up
+ *   to {@link REST_WINDOWS}: times are noisy, and a load changes.
  * - **Down**: a full batch that takes longer than the latency goal, and one that its handler fails, shrink
  *   the size by {@link DECREASE} at once, and the window begins anew. Until the next look nothing grows.
  *   Where the smaller batch is as slow, the handler is what takes long, not the size: it goes back.
@@ -22,7 +22,7 @@ import type { SizeReason } from "../ports.ts";
 /** Batches whose throughput is one measurement. */
 export const WINDOW_BATCHES = 8;
 /** A window lasts at least so long: the clock counts whole milliseconds. */
-export const WINDOW_MS = 20;
+export const WINDOW_MS = 50;
 /** However fast they are, after so many the window ends. */
 const WINDOW_BATCHES_MOST = 256;
 /** How much faster twice the size must be. */
@@ -31,8 +31,10 @@ export const GAIN = 1.05;
 export const DECREASE = 0.7;
 /** A smaller batch takes at most this share of the time, or its size is not what makes it slow. */
 const QUICKER = 0.9;
-/** Windows of rest between two looks. */
+/** Windows of rest between two looks, at most. */
 export const REST_WINDOWS = 16;
+/** Windows of rest after the first look in vain. */
+const FIRST_REST_WINDOWS = 2;
 /** Decisions that are remembered. */
 const MEMORY = 32;
 
@@ -70,6 +72,8 @@ export class BatchSize {
   /** What a look is compared with, while one is under way. */
   #before: { readonly operations: number; readonly rate: number } | undefined;
   #restWindows = 0;
+  /** Looks in vain, one after the other. */
+  #vain = 0;
   /** The full batch that was too slow, until a smaller one is compared with it. */
   #slow: { readonly operations: number; readonly elapsedMs: number } | undefined;
   /** Slow batches that are let pass, since smaller ones were no quicker. */
@@ -140,10 +144,12 @@ export class BatchSize {
     }
     if (rate >= before.rate * GAIN) {
       this.#decide(this.#operations, "faster", rate);
+      this.#vain = 0;
       return this.#look(rate);
     }
     this.#decide(before.operations, "no faster", rate);
-    this.#rest();
+    this.#vain += 1;
+    this.#rest(FIRST_REST_WINDOWS * 2 ** (this.#vain - 1));
   }
 
   /** Tries twice the size. */
@@ -154,9 +160,9 @@ export class BatchSize {
     this.#decide(operations, "probe", rate);
   }
 
-  #rest(): void {
+  #rest(windows = REST_WINDOWS): void {
     this.#before = undefined;
-    this.#restWindows = REST_WINDOWS;
+    this.#restWindows = Math.min(windows, REST_WINDOWS);
     this.#clearWindow();
   }
 
