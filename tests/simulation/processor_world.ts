@@ -21,7 +21,7 @@ import { nameOf, type Outcome, type Run } from "./run.ts";
 export interface ProcessorDefects {
   /** A disk with a defect, in place of one that does as it says. */
   readonly disk?: (disk: Storage) => Storage;
-  readonly log?: (log: OperationLog) => OperationLog;
+  readonly log?: (log: Wal) => OperationLog;
   readonly handler?: (handler: BatchHandler) => BatchHandler;
 }
 
