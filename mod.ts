@@ -181,6 +181,7 @@ export {
   type FileBlockSourceOptions,
   type ResumePoint,
 } from "./src/local/file_block_source.ts";
+export type { BlockFile } from "./src/local/block_file.ts";
 export { FileBlockSink, type FilePosition, StdoutBlockSink } from "./src/local/file_block_sink.ts";
 export {
   ManualClock,
