@@ -81,7 +81,7 @@ export async function batchAll(
     {
       maxBatchBytes: maxBlobs * BLOB_SIZE,
       maxBlocksPerBatch: MAX_U16,
-      maxBatchesAtOnce: workers,
+      maxBatchesAtOnce: workers + 1,
     },
   );
   const before = process.cpuUsage();

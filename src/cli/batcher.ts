@@ -207,7 +207,8 @@ function settingsFrom(flags: FlagValues) {
       batchIntervalMs: parseDuration("--batch-interval", text("batchInterval")),
       maxBatchBytes: maxBlobs * BLOB_SIZE,
       minBatchBytes: parseSize("--min-batch-bytes", text("minBatchBytes")),
-      maxBatchesAtOnce: workers,
+      // One more is planned, and waits for the worker that is free first.
+      maxBatchesAtOnce: workers + 1,
       maxBlocksPerBatch: parseCount(
         "--max-blocks-per-batch",
         text("maxBlocksPerBatch"),

@@ -57,11 +57,14 @@ export function compressionInWorkers(
   return orUsage(() => {
     const options = compressorOptions(flags);
     const compressor = new CompressorPool(options, { workers });
-    const { level = COMPRESSION_LEVEL } = options.format === "brotli" ? options : { level: 0 };
+    if (options.format !== "brotli") return { compressor };
+    const { level = COMPRESSION_LEVEL } = options;
     if (level <= ESTIMATOR_LEVEL) return { compressor };
+    // A thread of its own: the next batch is planned while all others compress.
+    const estimator = new CompressorPool({ ...options, level: ESTIMATOR_LEVEL }, { workers: 1 });
     return {
       compressor,
-      estimator: compressor.atLevel(ESTIMATOR_LEVEL),
+      estimator,
       faster: FASTER_LEVELS.filter((each) => each < level && each >= least)
         .map((each) => compressor.atLevel(each)),
     };
