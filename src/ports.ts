@@ -107,8 +107,14 @@ export interface Storage {
   size(path: string): Promise<number | undefined>;
   /** `length` bytes from `offset`, or all that follow: fewer where the file ends before, never more. */
   read(path: string, offset?: number, length?: number): Promise<Uint8Array>;
-  /** Opens a file to write at its end; makes an empty one where there is none. */
-  openAppend(path: string): Promise<AppendFile>;
+  /**
+   * Opens a file to write at its end; makes an empty one where there is none. Who cuts it off meanwhile
+   * opens it again.
+   *
+   * @param aheadBytes room that may be allotted in advance, which makes syncs cheaper: until the file is
+   * closed, and after a crash, so many zeros may follow what was written
+   */
+  openAppend(path: string, aheadBytes?: number): Promise<AppendFile>;
   /** Cuts a file off after `length` bytes, and syncs it. */
   truncate(path: string, length: number): Promise<void>;
   /** Gives a file another name, in place of whatever had it. */

@@ -104,7 +104,7 @@ async function runOpened(
   for (const server of await listen(settings, running)) onEnd(() => server.close());
 
   const failure = await Promise.race([
-    takeOperations(settings, running, stop),
+    takeOperations(settings, running, acks, stop),
     fatal.promise,
     acks.failed,
   ]).then(() => undefined, (error) => ({ error }));
@@ -117,13 +117,14 @@ async function runOpened(
 async function takeOperations(
   { addresses, config }: ProcessorSettings,
   running: BatchProcessor,
+  acks: AckPrinter,
   stop: AbortSignal,
 ): Promise<void> {
   const aborted = new Promise<void>((resolve) => {
     if (stop.aborted) resolve();
     stop.addEventListener("abort", () => resolve());
   });
-  const lines = addLines(stdinOf(), {
+  const lines = addLines(stdinOf(acks), {
     add: (operation) => running.add(operation),
     clock: systemClock,
     maxOperationBytes: config.maxOperationBytes,
@@ -135,9 +136,13 @@ async function takeOperations(
   if (addresses.length > 0) await aborted;
 }
 
-async function* stdinOf(): AsyncGenerator<Uint8Array> {
+/** Whoever does not read what is acknowledged sends no more. */
+async function* stdinOf(acks: AckPrinter): AsyncGenerator<Uint8Array> {
   try {
-    yield* stdinChunks();
+    for await (const chunk of stdinChunks()) {
+      await acks.settled();
+      yield chunk;
+    }
   } catch (cause) {
     throw readError("operations from", "standard input", cause);
   }

@@ -5,21 +5,34 @@
 import { deepStrictEqual as deepEqual, ok, strictEqual as equal } from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { HandlerError } from "../../src/errors.ts";
+import { HandlerError, StorageError } from "../../src/errors.ts";
 import { MemoryStorage } from "../../src/local/memory_storage.ts";
 import { SeededRandom } from "../../src/local/memory.ts";
+import type { AppendFile } from "../../src/ports.ts";
 import type { OperationBatch } from "../../src/types.ts";
 import { DeadLetters } from "../../src/wal/dead_letters.ts";
 import { Wal } from "../../src/wal/log.ts";
 import { BatchProcessor } from "../../src/wal/processor.ts";
 import type { ProcessorConfig } from "../../src/wal/processor_config.ts";
 import { ShardHandler } from "../../src/wal/shards.ts";
+import { withMembers } from "../helpers.ts";
 import { bytes, idle, QUICK_RETRIES, VirtualClock } from "./processor_world.ts";
 
 type Step =
   | { readonly do: "add"; readonly count: number }
   | { readonly do: "pass"; readonly ms: number }
-  | { readonly do: "flush" | "pause" | "resume" | "drain" | "kill" | "crash" | "shutdown" }
+  | {
+    readonly do:
+      | "flush"
+      | "pause"
+      | "resume"
+      | "drain"
+      | "kill"
+      | "crash"
+      | "shutdown"
+      | "full"
+      | "room";
+  }
   | { readonly do: "fail"; readonly tries: number }
   | { readonly do: "slow"; readonly ms: number };
 
@@ -43,6 +56,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     arbitrary: fc.record({
       do: fc.constantFrom(
         ...["flush", "pause", "resume", "drain", "kill", "crash", "shutdown"] as const,
+        ...["full", "room"] as const,
       ),
     }),
   },
@@ -83,6 +97,7 @@ class World {
   #added = 0;
   #failures = 0;
   #slowMs = 0;
+  #isFull = false;
   #life = 0;
   #wal!: Wal;
   #processor!: BatchProcessor;
@@ -132,6 +147,10 @@ class World {
         return quietly(processor.resume());
       case "drain":
         return quietly(processor.drain());
+      case "full":
+      case "room":
+        this.#isFull = each.do === "full";
+        return;
       case "fail":
         this.#failures = each.tries;
         return;
@@ -150,6 +169,8 @@ class World {
   }
 
   async restart(end: () => void): Promise<void> {
+    // A log whose end is torn cannot be opened without room.
+    this.#isFull = false;
     this.#life += 1;
     end();
     await idle();
@@ -175,11 +196,24 @@ class World {
       get: (disk, key) => {
         const method: unknown = Reflect.get(disk, key, disk);
         if (typeof method !== "function") return method;
-        return (...values: unknown[]) =>
-          life === this.#life ? method.apply(disk, values) : new Promise(() => {});
+        return (...values: unknown[]) => {
+          if (life !== this.#life) return new Promise(() => {});
+          const result = method.apply(disk, values);
+          return key === "openAppend" ? result.then(this.#fileOf) : result;
+        };
       },
     });
   }
+
+  /** A file on a disk that may be full: half of what does not fit is written. */
+  readonly #fileOf = (file: AppendFile): AppendFile =>
+    withMembers(file, {
+      write: async (data) => {
+        if (!this.#isFull) return await file.write(data);
+        await file.write(data.subarray(0, data.length >> 1));
+        throw new StorageError("NoSpace", "no room");
+      },
+    });
 
   /** What stands in the shards. */
   async written(): Promise<string[]> {
