@@ -3,15 +3,14 @@
  *
  * @module
  */
-import { type FileHandle, open } from "node:fs/promises";
 import { SinkError } from "../errors.ts";
 import type { L2BlockSink } from "../ports.ts";
 import { writeStdout } from "../runtime.ts";
 import type { DerivedBlock } from "../types.ts";
 import { shown } from "../wire/hex.ts";
 import { formatBlockLine } from "./block_line.ts";
-import { openChunks } from "./chunks.ts";
-import { systemCode, writeError } from "./disk.ts";
+import { type BlockFile, openBlockFile } from "./block_file.ts";
+import { writeError } from "./disk.ts";
 import { type Line, splitLines } from "./lines.ts";
 
 const BUFFER_CHARS = 1024 * 1024;
@@ -48,7 +47,7 @@ export interface FilePosition {
  */
 export class FileBlockSink implements L2BlockSink {
   readonly path: string;
-  readonly #handle: FileHandle;
+  readonly #file: BlockFile;
   /** What the file holds and was not compared yet. */
   #existing: AsyncGenerator<Line | undefined, void, undefined> | undefined;
   #compared = 0;
@@ -56,30 +55,33 @@ export class FileBlockSink implements L2BlockSink {
   #bytes: number;
   #buffer = "";
   #isSynced = true;
+  #isNameSynced = false;
   /** Why nothing may be written any more: the file holds something else, or what it holds is unknown. */
   #broken: unknown;
 
-  private constructor(path: string, handle: FileHandle, from: FilePosition) {
+  private constructor(path: string, file: BlockFile, from: FilePosition) {
     this.path = path;
-    this.#handle = handle;
+    this.#file = file;
     this.#blocks = from.blocks;
     this.#bytes = from.bytes;
   }
 
   /**
    * @param from what the file holds for sure, and is not compared
+   * @param openFile opens something else than a file of this machine
    * @throws {SinkError} `Unwritable` or `NoSpace`; `Changed` when the file is shorter than `from`
    */
   static async open(
     path: string,
     from: FilePosition = { blocks: 0, bytes: 0 },
+    openFile: (path: string) => Promise<BlockFile> = openBlockFile,
   ): Promise<FileBlockSink> {
     try {
-      const handle = await open(path, "a+");
-      const sink = new FileBlockSink(path, handle, from);
-      const { size } = await handle.stat();
+      const file = await openFile(path);
+      const sink = new FileBlockSink(path, file, from);
+      const size = await file.size() ?? 0;
       if (size < from.bytes) {
-        await handle.close();
+        await file.close();
         throw new SinkError(
           "Changed",
           `Cannot go on with ${path}: ${from.blocks} blocks of ${from.bytes} bytes were written to ` +
@@ -90,7 +92,7 @@ export class FileBlockSink implements L2BlockSink {
       if (size > from.bytes) {
         // Whoever wrote that may have been killed before it was synced.
         sink.#isSynced = false;
-        sink.#existing = splitLines(await openChunks(path, { start: from.bytes }), path);
+        sink.#existing = splitLines(await file.read(from.bytes), path);
       }
       return sink;
     } catch (cause) {
@@ -127,12 +129,13 @@ export class FileBlockSink implements L2BlockSink {
     if (this.#buffer !== "") await this.#write();
     if (this.#isSynced) return;
     try {
-      await this.#handle.datasync();
+      await this.#file.sync();
+      if (!this.#isNameSynced) await this.#file.syncName();
     } catch (cause) {
-      // Pipes and devices cannot be synced, and need not be.
-      if (systemCode(cause) !== "EINVAL") throw writeError("blocks to", this.path, cause);
+      throw writeError("blocks to", this.path, cause);
     }
     this.#isSynced = true;
+    this.#isNameSynced = true;
   }
 
   /** Closes the file, whether or not what is buffered could still be written. */
@@ -141,7 +144,7 @@ export class FileBlockSink implements L2BlockSink {
       await this.flush();
     } finally {
       await this.#existing?.return();
-      await this.#handle.close();
+      await this.#file.close();
     }
   }
 
@@ -150,13 +153,10 @@ export class FileBlockSink implements L2BlockSink {
     this.#isSynced = false;
     await this.#refuseOthers();
     try {
-      for (let written = 0; written < bytes.length;) {
-        const result = await this.#handle.write(bytes, written, bytes.length - written);
-        written += result.bytesWritten;
-      }
+      await this.#file.write(bytes);
     } catch (cause) {
       // Half a line must not stay: what is buffered is written again, whole.
-      await this.#handle.truncate(this.#bytes).catch(() => {});
+      await this.#file.truncate(this.#bytes).catch(() => {});
       throw writeError("blocks to", this.path, cause);
     }
     this.#bytes += bytes.length;
@@ -174,13 +174,13 @@ export class FileBlockSink implements L2BlockSink {
 
   /** Two who append to one file would write every block twice. */
   async #refuseOthers(): Promise<void> {
-    const stats = await this.#handle.stat();
-    if (!stats.isFile() || stats.size === this.#bytes) return;
+    const size = await this.#file.size();
+    if (size === undefined || size === this.#bytes) return;
     throw new SinkError(
       "Changed",
-      `Cannot write blocks to ${this.path}: it had ${this.#bytes} bytes and has ${stats.size} now; ` +
+      `Cannot write blocks to ${this.path}: it had ${this.#bytes} bytes and has ${size} now; ` +
         `does another deriver write to it?`,
-      { details: { size: stats.size, expected: this.#bytes } },
+      { details: { size, expected: this.#bytes } },
     );
   }
 
@@ -196,7 +196,7 @@ export class FileBlockSink implements L2BlockSink {
     if (!found) return false;
     // Only what was torn from this very line is ours to cut.
     if (!line.startsWith(found.text)) throw this.#differs(found, line);
-    await this.#handle.truncate(this.#bytes);
+    await this.#file.truncate(this.#bytes);
     return false;
   }
 

@@ -5,10 +5,10 @@
  *
  * @module
  */
-import { WalError } from "../errors.ts";
+import { isRetryable, WalError } from "../errors.ts";
 import type { L2Block, SubmissionReceipt } from "../types.ts";
 import { equalBytes } from "../wire/bytes.ts";
-import { Wal, type WalParts } from "../wal/log.ts";
+import { Wal, type WalConfig, type WalParts } from "../wal/log.ts";
 import {
   decodePosition,
   decodeSealed,
@@ -106,8 +106,11 @@ export class BatcherJournal {
    *
    * @throws {WalError} what opening a log throws; `Corrupted` where it holds what no batcher wrote
    */
-  static async open(parts: WalParts): Promise<BatcherJournal> {
-    const wal = await Wal.open(parts);
+  static async open(
+    parts: WalParts,
+    config: Partial<WalConfig> = {},
+  ): Promise<BatcherJournal> {
+    const wal = await Wal.open(parts, config);
     const journal = new BatcherJournal(wal, parts.directory);
     try {
       for await (const { sequence, type, payload } of wal.read()) {
@@ -147,7 +150,12 @@ export class BatcherJournal {
     const sequence = await this.#wal.append(RECORD.position, encodePosition(position));
     this.#position = position;
     this.#forgetConfirmed();
-    await this.#wal.checkpoint(this.#entries[0]?.sequence ?? sequence);
+    try {
+      await this.#wal.checkpoint(this.#entries[0]?.sequence ?? sequence);
+    } catch (error) {
+      // It only gives room back: the next one does it as well.
+      if (!isRetryable(error)) throw error;
+    }
   }
 
   /** Resolves when `blocks`, the next of the source, would survive a crash. */
@@ -170,6 +178,8 @@ export class BatcherJournal {
   /** Resolves when the batch of the first `blocks` blocks, which is on L1, would not be posted again. */
   async confirmed(receipt: SubmissionReceipt, blocks: number): Promise<void> {
     const { position } = this;
+    // Written down by a call that failed behind that.
+    if (receipt.batchNumber < position.nextBatchNumber) return;
     await this.moveTo({
       ...position,
       nextBatchNumber: receipt.batchNumber + 1n,

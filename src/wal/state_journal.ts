@@ -6,7 +6,7 @@
  */
 import { WalError } from "../errors.ts";
 import { fromJsonPayload, toJsonPayload } from "./json_payload.ts";
-import { Wal, type WalParts } from "./log.ts";
+import { Wal, type WalConfig, type WalParts } from "./log.ts";
 
 const STATE = 1;
 
@@ -57,8 +57,9 @@ export class StateJournal<T extends object> {
   static async open<T extends object>(
     parts: WalParts,
     { keep, isWhole }: StateJournalOptions<T>,
+    config: Partial<WalConfig> = {},
   ): Promise<StateJournal<T>> {
-    const wal = await Wal.open(parts);
+    const wal = await Wal.open(parts, config);
     try {
       const journal = new StateJournal<T>(wal, keep);
       for await (const { sequence, payload } of wal.read()) {

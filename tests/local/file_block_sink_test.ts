@@ -5,8 +5,11 @@ import { test } from "node:test";
 import { pathToFileURL } from "node:url";
 import { formatBlockLine } from "../../src/local/block_line.ts";
 import { FileBlockSink, type FilePosition } from "../../src/local/file_block_sink.ts";
+import { SeededRandom } from "../../src/local/memory.ts";
+import { MemoryStorage } from "../../src/local/memory_storage.ts";
 import type { DerivedBlock } from "../../src/types.ts";
 import { plainBlocks, runScript, skipWithout, withDirectory } from "../helpers.ts";
+import { openStored } from "./stored_block_file.ts";
 
 /** Derived blocks, two in a batch. */
 function derived(count: number, size = 20): DerivedBlock[] {
@@ -106,6 +109,17 @@ test("FileBlockSink cuts a last line that was torn at any place, and writes it a
     await write(path, derived(4));
     equal(await readFile(path, "utf8"), linesOf(derived(4)));
   });
+});
+
+test("FileBlockSink keeps a new file over a power loss, with its name", async () => {
+  for (let seed = 0; seed < 20; seed++) {
+    const disk = new MemoryStorage();
+    const sink = await FileBlockSink.open("/data/out", undefined, (path) => openStored(disk, path));
+    for (const block of derived(3)) await sink.ingest(block);
+    await sink.flush();
+    disk.crash(new SeededRandom(seed));
+    equal(new TextDecoder().decode(await disk.read("/data/out")), linesOf(derived(3)));
+  }
 });
 
 test("FileBlockSink refuses a line that differs, for good, and leaves the file alone", async () => {
