@@ -12,6 +12,7 @@ Commands are lines on standard input, each answered by a line on standard output
     calls           how many calls have changed or synced anything
     stop N PART     at call N from now the caller is killed, with PART (0 to 1) of what it writes written;
                     every later call fails until `cut` or `go`. Whoever else lives is not touched.
+    fail N          as `stop N 0`, and nobody is killed
     go              the disk goes on as it is: the process died, the machine did not
     format          all is gone, as on a new disk
     format          as `go`, and all is gone: a new disk
@@ -105,6 +106,7 @@ class Disk(Operations):
         self.calls = 0
         self.stop_at = None
         self.part = 0.0
+        self.is_deadly = True
         self.is_off = False
 
     # What is done to it from outside.
@@ -114,9 +116,10 @@ class Disk(Operations):
         with self.guard:
             if word == "calls":
                 return str(self.calls)
-            if word == "stop":
+            if word in ("stop", "fail"):
                 self.stop_at = self.calls + int(rest[0])
-                self.part = float(rest[1])
+                self.part = float(rest[1]) if word == "stop" else 0.0
+                self.is_deadly = word == "stop"
                 return "ok"
             if word == "format":
                 self.root = Directory(0o755)
@@ -146,7 +149,8 @@ class Disk(Operations):
         if self.stop_at is None or self.calls < self.stop_at:
             return None
         self.is_off = True
-        kill_caller()
+        if self.is_deadly:
+            kill_caller()
         return int(len(data) * self.part)
 
     # What programs ask of it.
@@ -315,6 +319,8 @@ def serve(disk, path):
     for line in sys.stdin:
         print(disk.command(line), flush=True)
     unmount(path)
+    # Files may still be open.
+    os._exit(0)
 
 
 def main():

@@ -75,6 +75,11 @@ export class PowerDisk implements AsyncDisposable {
     await this.#do(`stop ${number} ${part}`);
   }
 
+  /** As {@link stopAt}, and nobody is killed: from that call on, the disk fails. */
+  async failAt(number: number): Promise<void> {
+    await this.#do(`fail ${number}`);
+  }
+
   /** Only the process died: the disk has all that was written. */
   async go(): Promise<void> {
     await this.#do("go");
