@@ -67,7 +67,8 @@ export async function sameBytes(path: string, expected: Uint8Array): Promise<voi
   equal(Buffer.compare(found, expected), 0, `${path} differs`);
 }
 
-/** How many times something was said: `batch 3: …`, `derived batch 3: …`. */
-export function said(stderr: string, words: RegExp): number {
-  return stderr.split("\n").filter((line) => words.test(line)).length;
+/** The highest batch number that something was said of, plus one: `batch 3: …`, `derived batch 3: …`. */
+export function batchesSaid(stderr: string, words: RegExp): number {
+  const numbers = stderr.split("\n").map((line) => words.exec(line)?.[1]);
+  return Math.max(0, ...numbers.flatMap((each) => each === undefined ? [] : [Number(each) + 1]));
 }

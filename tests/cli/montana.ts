@@ -34,6 +34,8 @@ export interface RunOptions {
   readonly alone?: string;
   /** A module to run in place of `cli.ts`; none for an executable. */
   readonly entry?: string;
+  /** A program that starts it, with its arguments, as `["strace", "-f"]`. */
+  readonly under?: readonly string[];
 }
 
 /** How it ended. */
@@ -54,8 +56,9 @@ export class Running implements AsyncDisposable {
   #outcome: Outcome | undefined;
 
   constructor(args: readonly string[], options: RunOptions) {
-    const { stdin = "", env, timeoutMs, alone, entry = source } = options;
-    const [file, ...first] = alone === undefined ? commandFor(entry) : [alone];
+    const { stdin = "", env, timeoutMs, alone, entry = source, under = [] } = options;
+    const command = alone === undefined ? commandFor(entry) : [alone];
+    const [file, ...first] = [...under, ...command];
     const cwd = options.cwd ?? traps?.directory;
     if (traps && alone === undefined) layTraps(cwd!, traps);
     this.#command = `montana ${args.join(" ")}`;
