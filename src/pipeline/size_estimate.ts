@@ -30,7 +30,7 @@ export class SizeEstimate {
   #hasLearnt = false;
 
   /** @param firstFactor real bytes for one of the estimator's, while nothing is known */
-  constructor(compressor: Compressor, estimator?: Compressor, firstFactor = FIRST_FACTOR) {
+  constructor(compressor: Compressor, estimator?: Compressor, firstFactor: number = FIRST_FACTOR) {
     this.#estimator = estimator;
     this.#ratio = compressor.estimatedRatio();
     this.#realBytes = FIRST_WEIGHT * (estimator ? firstFactor : 1);
