@@ -193,5 +193,5 @@ export { DiskStorage } from "./src/local/disk_storage.ts";
 export { FaultyStorage, type StorageCall, type StorageFault } from "./src/local/faulty_storage.ts";
 export { MemoryStorage, SECTOR_BYTES } from "./src/local/memory_storage.ts";
 export { CompressorPool } from "./src/local/compressor_pool.ts";
-export type { WorkerPoolOptions } from "./src/local/worker_pool.ts";
+export type { WorkerLoss, WorkerPoolOptions } from "./src/local/worker_pool.ts";
 export { systemClock, systemRandom } from "./src/runtime.ts";

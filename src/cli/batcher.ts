@@ -169,14 +169,18 @@ async function runWith(
     {},
     position,
   );
+  const tellWorkLeft = () => {
+    writeStderr(`stopped with ${countOf(runner.pendingBlocks, "block")} not posted; start again`);
+    return EXIT.workLeft;
+  };
   try {
     // Standard input that has ended brings nothing more.
-    await runner.run({ signal, once: once || l2 === "-", shutdownTimeoutMs });
+    const ended = runner.run({ signal, once: once || l2 === "-", shutdownTimeoutMs });
+    if (!await isInTime(ended, signal, shutdownTimeoutMs)) return tellWorkLeft();
   } catch (error) {
     if (!isStopping() || !(error instanceof MontanaError)) throw error;
     writeStderr(`error: ${describeError(error)}`);
-    writeStderr(`stopped with ${countOf(runner.pendingBlocks, "block")} not posted; start again`);
-    return EXIT.workLeft;
+    return tellWorkLeft();
   }
   const { batches_submitted, blocks_processed, bytes_original, bytes_compressed } = runner
     .metrics();
@@ -188,9 +192,26 @@ async function runWith(
   return EXIT.done;
 }
 
+/** Whether a run ends within the time that it has once `signal` is aborted: level 11 takes seconds. */
+async function isInTime(run: Promise<void>, signal: AbortSignal, timeMs: number): Promise<boolean> {
+  const ended = new AbortController();
+  const late = new Promise<false>((resolve) => {
+    const begin = () => systemClock.sleep(timeMs, ended.signal).then(() => resolve(false));
+    if (signal.aborted) begin();
+    else signal.addEventListener("abort", begin, { once: true });
+  });
+  try {
+    return await Promise.race([run.then(() => true), late]);
+  } finally {
+    ended.abort();
+    run.catch(() => {});
+  }
+}
+
 function settingsFrom(flags: FlagValues) {
   const text = (name: string) => textOf(flags, name) ?? "";
   const once = flags.once === true;
+  const log = logFrom(flags);
   const workers = parseCount("--workers", text("workers"), 1, 64);
   const maxBlobs = parseCount("--max-blobs", text("maxBlobs"), 1, MAX_BLOBS_PER_TX);
   return {
@@ -198,8 +219,8 @@ function settingsFrom(flags: FlagValues) {
     l2: text("l2"),
     dataDir: textOf(flags, "dataDir"),
     once,
-    log: logFrom(flags),
-    compression: compressionInWorkers(flags, workers),
+    log,
+    compression: compressionInWorkers(flags, workers, log),
     addresses: addressesOf(flags),
     da: parseChoice("--da", text("da"), ["blobs", "calldata"]),
     shutdownTimeoutMs: parseDuration("--shutdown-timeout", text("shutdownTimeout")),
