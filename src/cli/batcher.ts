@@ -55,7 +55,11 @@ import { countOf, formatBytes, toJson } from "./text.ts";
 
 const PACKING_FLAGS: readonly Flag[] = [
   { flags: "--max-blocks-per-batch <n>", help: "1 to 65535", value: "1000" },
-  { flags: "--max-blobs <n>", help: "blobs of one batch, 1 to 6", value: "1" },
+  {
+    flags: "--max-blobs <n>",
+    help: "blobs of one batch, 1 to 6, unless one block needs more",
+    value: `${MAX_BLOBS_PER_TX}`,
+  },
   {
     flags: "--min-batch-bytes <size>",
     help: "a smaller batch waits for the interval",

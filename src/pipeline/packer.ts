@@ -23,7 +23,7 @@ export interface SizeLimits {
 }
 
 /** What full means: 0.99 of whole blobs, and a little more since an estimate can be too high. */
-export const GOOD_FILL = 0.993;
+export const GOOD_FILL = 0.9955;
 /** How much more than a full batch is looked at. */
 const LITTLE_MORE = 1.03;
 /** A smaller limit is measured only where it is likely to be filled by this much more. */
@@ -182,8 +182,8 @@ export function blockTooLarge(block: L2Block, size: number, max: number): Pipeli
   const name = block.number ?? `of timestamp ${block.timestamp}`;
   return new PipelineError(
     "BlockTooLarge",
-    `Cannot post block ${name}: alone it compresses to ${size} bytes, the sink takes ${max}; ` +
-      `allow more blobs in one transaction`,
+    `Cannot post block ${name}: alone it compresses to ${size} bytes, and one transaction takes ` +
+      `${max} at most; the chain must make smaller blocks`,
     { details: { block: block.number, size, max } },
   );
 }
