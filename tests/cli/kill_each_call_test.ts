@@ -12,7 +12,7 @@ import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { withDirectory } from "../helpers.ts";
 import { PowerDisk, whyNoPowerDisk } from "../power/disk.ts";
-import { isWhole, l1Gives, placesUpTo, sameBytes } from "./crash.ts";
+import { isWhole, l1Gives, placesUpTo, sameBytes, tellDone } from "./crash.ts";
 import { sourceText } from "./files.ts";
 import { type Outcome, run, succeeded } from "./montana.ts";
 
@@ -125,7 +125,7 @@ for (const { how, inPlace, parts, counts, why } of MEANS) {
       }
       // A run may make fewer calls than the first: more went out together.
       ok(last > 20 && killed > 0.8 * tried, `${killed} of ${tried} killed, of ${last} calls`);
-      if (isWhole) process.stdout.write(`${forBatcher}: ${killed} kills over ${last} calls\n`);
+      tellDone(forBatcher, `${killed} kills over ${last} calls`);
     });
   });
 
@@ -154,7 +154,7 @@ for (const { how, inPlace, parts, counts, why } of MEANS) {
       }
       // A run may make fewer calls than the first: more went out together.
       ok(last > 20 && killed > 0.8 * tried, `${killed} of ${tried} killed, of ${last} calls`);
-      if (isWhole) process.stdout.write(`${forDeriver}: ${killed} kills over ${last} calls\n`);
+      tellDone(forDeriver, `${killed} kills over ${last} calls`);
     });
   });
 }

@@ -7,12 +7,11 @@ import { ok } from "node:assert/strict";
 import { readdirSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import process from "node:process";
 import { test } from "node:test";
 import { SeededRandom } from "../../src/local/memory.ts";
 import { withDirectory } from "../helpers.ts";
 import { hasShared, sharedPath } from "../shared.ts";
-import { isWhole } from "./crash.ts";
+import { isWhole, tellDone } from "./crash.ts";
 import { holdsBlocks, linesOf, readText, sameBlocks, sourceText } from "./files.ts";
 import { run, type RunOptions, start, succeeded } from "./montana.ts";
 
@@ -120,12 +119,11 @@ for (const { how, l2, dataDir } of WAYS) {
       ok(batches.every(({ blocks }) => blocks <= 5), "--max-blocks-per-batch");
       await sameBlocks(join(cwd, "derived.jsonl"), sharedPath(OP_MAINNET));
       ok(killed.batcher > 0, "no batcher was killed");
-      if (isWhole) {
-        process.stdout.write(
-          `${name}: ${killed.batcher} batchers and ${killed.deriver} derivers killed; ` +
-            `${before} of ${batches.length} batches stood before the last run\n`,
-        );
-      }
+      tellDone(
+        name,
+        `${killed.batcher} batchers and ${killed.deriver} derivers killed; ` +
+          `${before} of ${batches.length} batches stood before the last run`,
+      );
     });
   });
 }

@@ -6,11 +6,10 @@
 import { ok } from "node:assert/strict";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import process from "node:process";
 import { test } from "node:test";
 import { withDirectory } from "../helpers.ts";
 import { whyNoPowerDisk, withPowerDisk } from "../power/disk.ts";
-import { batchesOn, batchesSaid, chance, isWhole, l1Gives, sameBytes } from "./crash.ts";
+import { batchesOn, batchesSaid, chance, isWhole, l1Gives, sameBytes, tellDone } from "./crash.ts";
 import { linesOf, sourceText } from "./files.ts";
 import { run, succeeded } from "./montana.ts";
 
@@ -90,7 +89,7 @@ for (const flags of ["", "--data-dir disk/data"]) {
           tally.derived += derived;
         }
         ok(tally.cuts > LIVES, `${tally.cuts} cuts`);
-        if (isWhole) process.stdout.write(`${name}: ${LIVES} lives, ${tally.cuts} cuts\n`);
+        tellDone(name, `${LIVES} lives, ${tally.cuts} cuts`);
       })
     );
   });
