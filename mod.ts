@@ -1,9 +1,9 @@
 /**
  * Montana: L2 blocks in, blobs out, blocks back.
  *
- * The words and ports, the wire format, the compressors, the pipelines and runners, the durable log, and
- * the embedded defaults: an L1 in a directory or in memory, blocks in files. No package is loaded by
- * importing this.
+ * The words and ports, the wire format, the compressors, the pipelines and runners, the durable log and
+ * the batch processor on it, and the embedded defaults: an L1 in a directory or in memory, blocks in
+ * files. No package is loaded by importing this.
  *
  * @example Batches to an L1 in memory, and back
  * ```ts
@@ -141,6 +141,26 @@ export {
 } from "./src/wal/inspection.ts";
 export { type Repair, repairLog, type RepairStep, type SequenceRange } from "./src/wal/repair.ts";
 export { StateJournal, type StateJournalOptions } from "./src/wal/state_journal.ts";
+export { BatchProcessor, type Deadline, type ProcessorParts } from "./src/wal/processor.ts";
+export { PROCESSOR_DEFAULTS, type ProcessorConfig } from "./src/wal/processor_config.ts";
+export type { AdmissionBounds } from "./src/wal/admission.ts";
+export type { SizeBounds, SizeDecision } from "./src/wal/batch_size.ts";
+export type { MemoryBounds } from "./src/wal/operation_queue.ts";
+export type { BatchIdentity, LogRecord, OperationLog } from "./src/wal/operation_log.ts";
+export type { ProcessorCounts, ProcessorState, ProcessorStats } from "./src/wal/processor_stats.ts";
+export { DeadLetters, type Death } from "./src/wal/dead_letters.ts";
+export { MAX_SHARDS, ShardHandler, type ShardOptions } from "./src/wal/shards.ts";
+export { fieldKey, type KeyOf, shardOf, tabKey } from "./src/wal/shard_key.ts";
+export { sourceIdentity } from "./src/wal/source_identity.ts";
+export { CommandHandler } from "./src/local/command_handler.ts";
+export { HttpHandler, type HttpHandlerOptions } from "./src/local/http_handler.ts";
+export {
+  type Address,
+  type Listening,
+  MAX_SOCKET_PATH_BYTES,
+  serve,
+} from "./src/service/http_server.ts";
+export type { ApiDeadline, ApiOptions, ServedProcessor } from "./src/service/processor_api.ts";
 
 export { FileBatchSource, FileSink } from "./src/local/files.ts";
 export { L1Directory, type L1DirectoryOptions } from "./src/local/l1_directory.ts";

@@ -281,6 +281,69 @@ export class ConfigError extends MontanaError {
   }
 }
 
+/**
+ * | code         | kind      |                                                              |
+ * | ------------ | --------- | ------------------------------------------------------------ |
+ * | `Full`       | temporary | the queue is full, and the policy is to reject               |
+ * | `Draining`   | temporary | no operation is taken until it is resumed                    |
+ * | `Paused`     | temporary | nothing is handed over until it is resumed                   |
+ * | `Deadline`   | temporary | not all was handled in time; what is left is in the log      |
+ * | `TooLarge`   | critical  | the operation alone is more than the queue takes             |
+ * | `NotStarted` | critical  | `start()` was not called                                     |
+ * | `Started`    | critical  | `start()` was called before                                  |
+ * | `Closed`     | critical  | after shutdown nothing is taken                              |
+ * | `Damaged`    | critical  | the log holds what no processor wrote, or lacks what one did |
+ * | `Dead`       | critical  | a batch found no taker, and is among the dead letters        |
+ */
+export type ProcessorErrorCode =
+  | "Full"
+  | "Draining"
+  | "Paused"
+  | "Deadline"
+  | "TooLarge"
+  | "NotStarted"
+  | "Started"
+  | "Closed"
+  | "Damaged"
+  | "Dead";
+
+const TEMPORARY_PROCESSOR_ERRORS: readonly ProcessorErrorCode[] = [
+  "Full",
+  "Draining",
+  "Paused",
+  "Deadline",
+];
+
+/** A batch processor could not do what it was asked for. */
+export class ProcessorError extends MontanaError {
+  readonly code: ProcessorErrorCode;
+
+  constructor(code: ProcessorErrorCode, message: string, options?: MontanaErrorOptions) {
+    super(message, TEMPORARY_PROCESSOR_ERRORS.includes(code) ? "temporary" : "critical", options);
+    this.code = code;
+  }
+}
+
+/**
+ * | code       | kind      |                                                       |
+ * | ---------- | --------- | ----------------------------------------------------- |
+ * | `Failed`   | temporary | it did not handle the batch, and may the next time    |
+ * | `Timeout`  | temporary | it did not handle the batch in time                   |
+ * | `Rejected` | critical  | it will never take this batch                         |
+ * | `Broken`   | critical  | it cannot work at all: the line stops, the batch stays |
+ */
+export type HandlerErrorCode = "Failed" | "Timeout" | "Rejected" | "Broken";
+
+/** A handler did not handle a batch. */
+export class HandlerError extends MontanaError {
+  readonly code: HandlerErrorCode;
+
+  constructor(code: HandlerErrorCode, message: string, options?: MontanaErrorOptions) {
+    super(message, code === "Failed" || code === "Timeout" ? "temporary" : "critical", options);
+    this.code = code;
+  }
+}
+
 /** True when the very same call may succeed later. What is not ours is not known to be harmless. */
 export function isRetryable(error: unknown): boolean {
   return error instanceof MontanaError && error.isRetryable;

@@ -12,6 +12,7 @@ import type {
   DerivedBlock,
   L1Batch,
   L2Block,
+  OperationBatch,
   SubmissionReceipt,
 } from "./types.ts";
 
@@ -106,8 +107,14 @@ export interface Storage {
   size(path: string): Promise<number | undefined>;
   /** `length` bytes from `offset`, or all that follow: fewer where the file ends before, never more. */
   read(path: string, offset?: number, length?: number): Promise<Uint8Array>;
-  /** Opens a file to write at its end; makes an empty one where there is none. */
-  openAppend(path: string): Promise<AppendFile>;
+  /**
+   * Opens a file to write at its end; makes an empty one where there is none. Who cuts it off meanwhile
+   * opens it again.
+   *
+   * @param aheadBytes room that may be allotted in advance, which makes syncs cheaper: until the file is
+   * closed, and after a crash, so many zeros may follow what was written
+   */
+  openAppend(path: string, aheadBytes?: number): Promise<AppendFile>;
   /** Cuts a file off after `length` bytes, and syncs it. */
   truncate(path: string, length: number): Promise<void>;
   /** Gives a file another name, in place of whatever had it. */
@@ -149,6 +156,19 @@ export interface Clock {
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
 }
 
+/** Where batches of operations go. */
+export interface BatchHandler {
+  /**
+   * Handles a batch, and resolves when it is done with: it does not come again. It may come again, under
+   * the same identity, when this rejects, and when the process ends before what was resolved is noted.
+   *
+   * @param signal aborted when the time for this call is over, or the processor ends
+   * @throws {HandlerError} `Rejected` when this batch will never be taken: it is not tried again. Any
+   * other critical error of ours stops the line; all else is tried again
+   */
+  handle(batch: OperationBatch, signal: AbortSignal): Promise<void>;
+}
+
 /** Randomness, so that jitter can be replayed. */
 export interface Random {
   /** From 0 up to, not including, 1. */
@@ -177,8 +197,76 @@ export type DropReason =
   | "parent_check"
   | "timestamp";
 
+/** Why a batch of operations was handed over when it was. */
+export type HandOverReason =
+  | "interval"
+  | "operations"
+  | "bytes"
+  | "full"
+  | "flush"
+  | "drain"
+  | "recovered"
+  | "resumed";
+
+/** Why the number of operations that make a batch was changed, or left. */
+export type SizeReason = "probe" | "faster" | "no faster" | "too slow" | "no quicker" | "failed";
+
+/** What a processor tells. */
+export type ProcessorEvent =
+  | {
+    readonly event: "operations.recovered";
+    readonly operations: number;
+    readonly bytes: number;
+    /** Of the batch that the handler may have seen before. */
+    readonly batch?: Pick<OperationBatch, "first" | "last">;
+  }
+  | {
+    readonly event: "operations.handled";
+    readonly batch: OperationBatch;
+    readonly reason: HandOverReason;
+    readonly attempts: number;
+    readonly latencyMs: number;
+  }
+  | {
+    readonly event: "handler.failed";
+    readonly batch: OperationBatch;
+    readonly attempt: number;
+    readonly error: unknown;
+    /** Until the next try; none where there is none. */
+    readonly retryMs?: number;
+  }
+  | {
+    readonly event: "operations.dead";
+    readonly batch: OperationBatch;
+    readonly attempts: number;
+    readonly error: unknown;
+    /** Where they are kept. */
+    readonly path: string;
+  }
+  | {
+    readonly event: "processor.waits";
+    /** What could not be written. */
+    readonly what: "cut" | "checkpoint" | "dead letter";
+    readonly error: unknown;
+    readonly retryMs: number;
+  }
+  | { readonly event: "processor.stopped"; readonly error: unknown }
+  | {
+    readonly event: "processor.full";
+    readonly policy: "wait" | "reject";
+    readonly operations: number;
+    readonly bytes: number;
+  }
+  | {
+    readonly event: "size.decided";
+    readonly from: number;
+    readonly to: number;
+    readonly reason: SizeReason;
+  };
+
 /** What the flows tell, as it happens. Prose is made of it at the rim. */
 export type LogEvent =
+  | ProcessorEvent
   | { readonly event: "blocks.taken"; readonly blocks: readonly L2Block[] }
   | {
     readonly event: "batch.sealed";

@@ -143,8 +143,18 @@ function quieten(stream: NodeJS.WriteStream): void {
 /** All of standard input. */
 export async function readStdin(): Promise<Uint8Array> {
   const parts: Uint8Array[] = [];
-  for await (const part of process.stdin) parts.push(part as Uint8Array);
+  for await (const part of stdinChunks()) parts.push(part);
   return new Uint8Array(Buffer.concat(parts));
+}
+
+/** Standard input, piece by piece. */
+export function stdinChunks(): AsyncIterable<Uint8Array> {
+  return process.stdin;
+}
+
+/** Calls `action` at each SIGUSR1. */
+export function onUserSignal(action: () => void): void {
+  process.on("SIGUSR1", action);
 }
 
 /** Whether a person looks at it. */

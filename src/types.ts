@@ -87,3 +87,25 @@ export interface DerivedBlock extends L2Block {
   /** The L1 block that included its batch. */
   readonly l1Block: bigint;
 }
+
+/** One operation of the processor: bytes, and the place that the log gave them. */
+export interface Operation {
+  /** Grows from operation to operation; not each number is an operation's. */
+  readonly sequence: bigint;
+  readonly data: Uint8Array;
+}
+
+/**
+ * Operations that are handed over together. `first` and `last` are its identity: the same operations come
+ * under the same identity again, after a failure and after a crash.
+ */
+export interface OperationBatch {
+  /** Sequence of the first operation. */
+  readonly first: bigint;
+  /** Sequence of the last operation. */
+  readonly last: bigint;
+  /** At least one, in the order they were added. */
+  readonly operations: readonly Operation[];
+  /** Sum of the operations' bytes. */
+  readonly bytes: number;
+}

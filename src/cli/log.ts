@@ -9,6 +9,7 @@ import { systemClock, writeStderr } from "../runtime.ts";
 import { toHex } from "../wire/hex.ts";
 import { type Flag, type FlagValues, textOf } from "./command.ts";
 import { parseChoice } from "./options.ts";
+import { type Described, describeProcessorEvent } from "./processor_log.ts";
 import { countOf, formatBytes, formatRatio } from "./text.ts";
 
 /** How much is told, and in which form. */
@@ -18,7 +19,6 @@ export const LOG_FLAGS: readonly Flag[] = [
 ];
 
 const LEVELS = ["debug", "info", "warn", "none"] as const;
-type Level = typeof LEVELS[number];
 
 /** The log that the flags ask for. */
 export function logFrom(flags: FlagValues): Log {
@@ -36,12 +36,6 @@ export function logFrom(flags: FlagValues): Log {
       : `${time.slice(11, 23)} ${level === "warn" ? "warning: " : ""}${text}`;
     writeStderr(line);
   };
-}
-
-interface Described {
-  readonly level: Exclude<Level, "none">;
-  readonly text: string;
-  readonly fields: Readonly<Record<string, string | number>>;
 }
 
 function describe(event: LogEvent): Described {
@@ -200,6 +194,8 @@ function describe(event: LogEvent): Described {
     }
     case "source.failed":
       return { ...failed(event.error, "the source failed", {}), level: "debug" };
+    default:
+      return describeProcessorEvent(event);
   }
 }
 

@@ -10,10 +10,12 @@ import { VERSION } from "../version.ts";
 import { batcher } from "./batcher.ts";
 import { decode, encode } from "./codec.ts";
 import { type CommandGroup, type CommandSpec, EXIT, type FlagValues } from "./command.ts";
+import { ctl } from "./ctl.ts";
 import { demo } from "./demo.ts";
 import { type Command, commander } from "./deps.ts";
 import { deriver } from "./deriver.ts";
 import { inspect } from "./inspect.ts";
+import { processor } from "./processor.ts";
 import { report } from "./report.ts";
 import { version } from "./version.ts";
 import { wal } from "./wal.ts";
@@ -22,6 +24,8 @@ const COMMANDS: readonly (CommandSpec | CommandGroup)[] = [
   demo,
   batcher,
   deriver,
+  processor,
+  ctl,
   encode,
   decode,
   inspect,

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { writeSync } from "node:fs";
+import { constants, writeSync } from "node:fs";
 import {
   type FileHandle,
   open,
@@ -79,9 +79,10 @@ export class DiskStorage implements Storage {
     });
   }
 
-  async openAppend(path: string): Promise<AppendFile> {
+  async openAppend(path: string, aheadBytes = 0): Promise<AppendFile> {
     try {
-      return new DiskFile(path, await open(path, "a"));
+      const file = await open(path, constants.O_WRONLY | constants.O_CREAT);
+      return new DiskFile(path, file, (await file.stat()).size, aheadBytes);
     } catch (cause) {
       throw storageError("write", path, cause);
     }
@@ -152,19 +153,26 @@ export class DiskStorage implements Storage {
 class DiskFile implements AppendFile {
   readonly #path: string;
   readonly #file: FileHandle;
+  readonly #ahead: Uint8Array;
+  #end: number;
+  /** Up to here there is something, be it zeros. */
+  #allotted: number;
 
-  constructor(path: string, file: FileHandle) {
+  constructor(path: string, file: FileHandle, size: number, aheadBytes: number) {
     this.#path = path;
     this.#file = file;
+    this.#ahead = new Uint8Array(aheadBytes);
+    this.#end = size;
+    this.#allotted = size;
   }
 
   async write(data: Uint8Array): Promise<void> {
     try {
-      for (let at = 0; at < data.length;) {
-        at += data.length - at <= WRITE_HERE_BYTES
-          ? writeSync(this.#file.fd, data, at)
-          : (await this.#file.write(data, at)).bytesWritten;
-      }
+      const isSmall = data.length <= this.#ahead.length / 4;
+      if (isSmall && this.#end + data.length > this.#allotted) await this.#allot();
+      await this.#writeAt(this.#end, data);
+      this.#end += data.length;
+      this.#allotted = Math.max(this.#allotted, this.#end);
     } catch (cause) {
       throw storageError("write", this.#path, cause);
     }
@@ -179,7 +187,32 @@ class DiskFile implements AppendFile {
   }
 
   async close(): Promise<void> {
-    await this.#file.close();
+    try {
+      if (this.#allotted > this.#end) await this.#file.truncate(this.#end);
+    } catch (cause) {
+      throw storageError("write", this.#path, cause);
+    } finally {
+      await this.#file.close();
+    }
+  }
+
+  /** A sync of bytes within a file has no length and no blocks to note beside them. */
+  async #allot(): Promise<void> {
+    try {
+      await this.#writeAt(this.#allotted, this.#ahead);
+      this.#allotted += this.#ahead.length;
+    } catch {
+      // On a full disk there may be room for the write that needs it.
+    }
+  }
+
+  async #writeAt(offset: number, data: Uint8Array): Promise<void> {
+    for (let at = 0; at < data.length;) {
+      const length = data.length - at;
+      at += length <= WRITE_HERE_BYTES
+        ? writeSync(this.#file.fd, data, at, length, offset + at)
+        : (await this.#file.write(data, at, length, offset + at)).bytesWritten;
+    }
   }
 }
 

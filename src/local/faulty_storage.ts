@@ -76,8 +76,9 @@ export class FaultyStorage implements Storage {
     return this.#call("read", path, () => this.#disk.read(path, offset, length));
   }
 
-  async openAppend(path: string): Promise<AppendFile> {
-    const file = await this.#call("openAppend", path, () => this.#disk.openAppend(path));
+  async openAppend(path: string, aheadBytes?: number): Promise<AppendFile> {
+    const open = () => this.#disk.openAppend(path, aheadBytes);
+    const file = await this.#call("openAppend", path, open);
     return {
       write: (data) =>
         this.#call("write", path, (bytes) => file.write(data.subarray(0, bytes)), data.length),

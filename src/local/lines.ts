@@ -11,13 +11,18 @@ import type { Chunks } from "./chunks.ts";
 const MAX_LINE_BYTES = 160 * 1024 * 1024;
 const NEWLINE = 0x0a;
 
-/** A line without its newline. */
-export interface Line {
-  readonly text: string;
+/** A line without its newline, as bytes. */
+export interface ByteLine {
+  readonly bytes: Uint8Array;
   /** Counted from 1. */
   readonly number: number;
   /** False for a last line that no newline ends. */
   readonly isWhole: boolean;
+}
+
+/** A line without its newline. */
+export interface Line extends Omit<ByteLine, "bytes"> {
+  readonly text: string;
 }
 
 /** Splits chunks into lines; gives `undefined` on where there is none now but may be later. */
@@ -26,39 +31,63 @@ export async function* splitLines(
   path: string,
 ): AsyncGenerator<Line | undefined, void, undefined> {
   const decoder = new TextDecoder();
-  let parts: Uint8Array[] = [];
-  let size = 0;
-  let number = 0;
-  const take = (isWhole: boolean): Line => {
-    const text = decoder.decode(parts.length === 1 ? parts[0] : concatBytes(parts));
-    number += 1;
-    parts = [];
-    size = 0;
-    return { text, number, isWhole };
+  const splitter = new LineSplitter(MAX_LINE_BYTES, (line) =>
+    new SourceError(
+      "InvalidBlock",
+      `Cannot read ${path}:${line}: the line is longer than ${MAX_LINE_BYTES} bytes`,
+      { details: { line, max: MAX_LINE_BYTES } },
+    ));
+  const decoded = ({ bytes, number, isWhole }: ByteLine): Line => {
+    return { text: decoder.decode(bytes), number, isWhole };
   };
-
   for await (const chunk of chunks) {
-    if (!chunk) {
-      yield undefined;
-      continue;
-    }
+    if (!chunk) yield undefined;
+    else for (const line of splitter.push(chunk)) yield decoded(line);
+  }
+  for (const line of splitter.end()) yield decoded(line);
+}
+
+/** Makes lines of bytes out of chunks. */
+export class LineSplitter {
+  readonly #maxBytes: number;
+  readonly #tooLong: (line: number) => Error;
+  #parts: Uint8Array[] = [];
+  #size = 0;
+  #number = 0;
+
+  /** @param tooLong the error for a line that is longer than `maxBytes` */
+  constructor(maxBytes: number, tooLong: (line: number) => Error) {
+    this.#maxBytes = maxBytes;
+    this.#tooLong = tooLong;
+  }
+
+  /** The lines that end in this chunk; they may be views of it. */
+  *push(chunk: Uint8Array): Generator<ByteLine, void, undefined> {
     let from = 0;
     for (let at = chunk.indexOf(NEWLINE); at >= 0; at = chunk.indexOf(NEWLINE, from)) {
-      parts.push(chunk.subarray(from, at));
-      size += at - from;
+      this.#add(chunk.subarray(from, at));
       from = at + 1;
-      yield take(true);
+      yield this.#take(true);
     }
-    if (from === chunk.length) continue;
-    parts.push(chunk.subarray(from));
-    size += chunk.length - from;
-    if (size > MAX_LINE_BYTES) {
-      throw new SourceError(
-        "InvalidBlock",
-        `Cannot read ${path}:${number + 1}: the line is longer than ${MAX_LINE_BYTES} bytes`,
-        { details: { line: number + 1, max: MAX_LINE_BYTES } },
-      );
-    }
+    if (from < chunk.length) this.#add(chunk.subarray(from));
   }
-  if (size > 0) yield take(false);
+
+  /** The last line, where no newline ends it. */
+  *end(): Generator<ByteLine, void, undefined> {
+    if (this.#size > 0) yield this.#take(false);
+  }
+
+  #add(part: Uint8Array): void {
+    this.#size += part.length;
+    if (this.#size > this.#maxBytes) throw this.#tooLong(this.#number + 1);
+    this.#parts.push(part);
+  }
+
+  #take(isWhole: boolean): ByteLine {
+    const bytes = this.#parts.length === 1 ? this.#parts[0]! : concatBytes(this.#parts);
+    this.#number += 1;
+    this.#parts = [];
+    this.#size = 0;
+    return { bytes, number: this.#number, isWhole };
+  }
 }

@@ -15,7 +15,7 @@ import type { AppendFile, Random, Storage, StorageLock } from "../ports.ts";
 /** What a disk writes whole or not at all. */
 export const SECTOR_BYTES = 512;
 
-/** What a file holds; its names point here. Bytes before `synced` survive, and never change. */
+/** What a file holds; its names point here. Bytes before `synced` survive a crash. */
 interface Inode {
   bytes: Uint8Array;
   length: number;
@@ -72,14 +72,14 @@ export class MemoryStorage implements Storage {
     return inode.bytes.slice(offset, Math.min(inode.length, offset + (length ?? inode.length)));
   }
 
-  openAppend(path: string): Promise<AppendFile> {
+  openAppend(path: string, aheadBytes = 0): Promise<AppendFile> {
     let inode = this.#names.get(path);
     if (!inode) {
       inode = { bytes: new Uint8Array(0), length: 0, synced: 0 };
       this.#name(path, inode);
     }
     const file = inode;
-    return Promise.resolve(new MemoryFile(path, file, this.#life, () => this.#life));
+    return Promise.resolve(new MemoryFile(path, file, aheadBytes, () => this.#life));
   }
 
   // deno-lint-ignore require-await -- it rejects rather than throws
@@ -183,38 +183,39 @@ export class MemoryStorage implements Storage {
 class MemoryFile implements AppendFile {
   readonly #path: string;
   readonly #inode: Inode;
-  readonly #openedIn: number;
+  readonly #aheadBytes: number;
   readonly #life: () => number;
+  readonly #openedIn: number;
+  #end: number;
   #isClosed = false;
 
-  constructor(path: string, inode: Inode, openedIn: number, life: () => number) {
+  constructor(path: string, inode: Inode, aheadBytes: number, life: () => number) {
     this.#path = path;
     this.#inode = inode;
-    this.#openedIn = openedIn;
+    this.#aheadBytes = aheadBytes;
     this.#life = life;
+    this.#openedIn = life();
+    this.#end = inode.length;
   }
 
   // deno-lint-ignore require-await -- it rejects rather than throws
   async write(data: Uint8Array): Promise<void> {
     this.#checkOpen();
-    const inode = this.#inode;
-    const length = inode.length + data.length;
-    if (length > inode.bytes.length) {
-      const grown = new Uint8Array(Math.max(length, 2 * inode.bytes.length, SECTOR_BYTES));
-      grown.set(inode.bytes.subarray(0, inode.length));
-      inode.bytes = grown;
-    }
-    inode.bytes.set(data, inode.length);
-    inode.length = length;
+    const end = this.#end + data.length;
+    if (end > this.#inode.length) extend(this.#inode, end + this.#aheadBytes);
+    this.#inode.bytes.set(data, this.#end);
+    this.#end = end;
   }
 
   // deno-lint-ignore require-await -- it rejects rather than throws
   async sync(): Promise<void> {
     this.#checkOpen();
-    this.#inode.synced = this.#inode.length;
+    this.#inode.synced = this.#end;
   }
 
   close(): Promise<void> {
+    const isOpen = !this.#isClosed && this.#life() === this.#openedIn;
+    if (isOpen && this.#aheadBytes > 0) this.#inode.length = this.#end;
     this.#isClosed = true;
     return Promise.resolve();
   }
@@ -223,6 +224,17 @@ class MemoryFile implements AppendFile {
     if (this.#isClosed) throw unwritable(this.#path, "it was closed");
     if (this.#life() !== this.#openedIn) throw unwritable(this.#path, "the disk crashed since");
   }
+}
+
+/** Makes a file longer, by zeros. */
+function extend(inode: Inode, length: number): void {
+  if (length > inode.bytes.length) {
+    const grown = new Uint8Array(Math.max(length, 2 * inode.bytes.length, SECTOR_BYTES));
+    grown.set(inode.bytes.subarray(0, inode.length));
+    inode.bytes = grown;
+  }
+  inode.bytes.fill(0, inode.length, length);
+  inode.length = length;
 }
 
 /** What is left of the bytes that were not synced. Sectors lie at multiples of their size. */

@@ -23,7 +23,7 @@ const CHUNK_BYTES = 1024 * 1024;
 export class SegmentCursor {
   readonly #storage: Storage;
   readonly #path: string;
-  readonly #end: number;
+  #end: number;
   /** Changed in place: an object for each record would be most of the work. */
   readonly #position: { -readonly [Field in keyof Position]: Position[Field] };
   #fault: string | undefined;
@@ -52,6 +52,16 @@ export class SegmentCursor {
 
   /** The next records and marks; none at the end, and before what is not whole. */
   async next(): Promise<readonly Frame[]> {
+    const frames = await this.#read();
+    // Room that was allotted in advance is no fault.
+    if (frames.length === 0 && this.#fault !== undefined && await this.#isZeroFromHere()) {
+      this.#fault = undefined;
+      this.#end = this.#position.offset;
+    }
+    return frames;
+  }
+
+  async #read(): Promise<readonly Frame[]> {
     let need = RECORD_HEADER_BYTES;
     while (this.#fault === undefined && this.#position.offset < this.#end) {
       const left = this.#end - this.#position.offset;
@@ -67,6 +77,14 @@ export class SegmentCursor {
       if (this.#fault === undefined) need = frameBytes(viewOf(bytes), 0);
     }
     return [];
+  }
+
+  async #isZeroFromHere(): Promise<boolean> {
+    for (let at = this.#position.offset; at < this.#end; at += CHUNK_BYTES) {
+      const bytes = await this.#storage.read(this.#path, at, Math.min(CHUNK_BYTES, this.#end - at));
+      if (bytes.some((byte) => byte !== 0)) return false;
+    }
+    return true;
   }
 
   /** All that are whole in `bytes`, which begin at the position. */

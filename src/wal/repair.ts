@@ -223,7 +223,7 @@ async function carryOut(storage: Storage, directory: string, plan: Plan): Promis
 
   const { segments } = await inspectLog(storage, directory);
   const parts = { segments, head: undefined, checkpoint: plan.repair.checkpoint };
-  const writer = new LogWriter(storage, directory, parts, WAL_DEFAULTS.segmentBytes);
+  const writer = new LogWriter(storage, directory, parts, WAL_DEFAULTS);
   try {
     await writer.start();
     await writer.write([], plan.repair.checkpoint);

@@ -11,8 +11,9 @@
  * ```
  *
  * A segment begins with a header, so that it can be checked when those before it are gone. Then come
- * writes (`record.ts`). A segment is followed by another only when all in it is synced. Every integer is
- * little-endian.
+ * writes (`record.ts`). Zeros may follow the last of them in the last segment: room that was allotted in
+ * advance. A segment is followed by another only when all in it is synced, and its zeros are cut off.
+ * Every integer is little-endian.
  *
  * | offset | size | header     |                                                                    |
  * | -----: | ---: | ---------- | ------------------------------------------------------------------ |

@@ -5,7 +5,7 @@
  * @module
  */
 import type { AppendFile, Storage } from "../ports.ts";
-import { syncing, writeWhole } from "./files.ts";
+import { SyncFailure, syncing, writeWhole } from "./files.ts";
 import { encodeGroup, MARK_BYTES, type Position, recordBytes, type WalRecord } from "./record.ts";
 import {
   encodeHead,
@@ -30,6 +30,7 @@ export class LogWriter {
   readonly #storage: Storage;
   readonly #directory: string;
   readonly #segmentBytes: number;
+  readonly #aheadBytes: number;
   #segments: SyncedSegment[];
   #head: Head | undefined;
   #checkpoint: bigint;
@@ -45,11 +46,12 @@ export class LogWriter {
       readonly head: Head | undefined;
       readonly checkpoint: bigint;
     },
-    segmentBytes: number,
+    sizes: { readonly segmentBytes: number; readonly aheadBytes: number },
   ) {
     this.#storage = storage;
     this.#directory = directory;
-    this.#segmentBytes = segmentBytes;
+    this.#segmentBytes = sizes.segmentBytes;
+    this.#aheadBytes = sizes.aheadBytes;
     this.#segments = state.segments.map(({ path, header, end }) => ({ path, header, end }));
     this.#head = state.head;
     this.#checkpoint = state.checkpoint;
@@ -75,14 +77,10 @@ export class LogWriter {
    * before its sync.
    */
   async start(): Promise<void> {
-    if (this.#segments.length === 0) {
-      await this.#addSegment();
-    } else {
-      this.#file = await this.#storage.openAppend(this.#last.path);
-      const file = this.#file;
-      await syncing(() => file.sync());
-      await syncing(() => this.#storage.syncDirectory(this.#directory));
-    }
+    if (this.#segments.length === 0) await this.#addSegment();
+    const file = await this.#openLast();
+    await syncing(() => file.sync());
+    await syncing(() => this.#storage.syncDirectory(this.#directory));
     await this.#writeHead();
   }
 
@@ -103,12 +101,16 @@ export class LogWriter {
    */
   async write(records: readonly WalRecord[], checkpoint: bigint): Promise<void> {
     const segment = this.#last;
-    const file = this.#file!;
+    const file = await this.#openLast();
     const { bytes, next } = encodeGroup(segment.end, checkpoint, records);
     try {
       await file.write(bytes);
     } catch (error) {
-      await this.#undo(segment);
+      // A part of it must not stand before what comes next: it is cut off now, or before that.
+      await this.close();
+      await this.#cutOff().catch((failure) => {
+        if (failure instanceof SyncFailure) throw failure;
+      });
       throw error;
     }
     await syncing(() => file.sync());
@@ -149,8 +151,18 @@ export class LogWriter {
     return end.offset + MARK_BYTES + recordBytes(record) > this.#segmentBytes;
   }
 
-  /** A part of a write must not stand before what comes next. */
-  async #undo({ path, end }: SyncedSegment): Promise<void> {
+  /** Opens the last segment, whose end must be that of its last record. */
+  async #openLast(): Promise<AppendFile> {
+    if (this.#file) return this.#file;
+    await this.#cutOff();
+    this.#file = await this.#storage.openAppend(this.#last.path, this.#aheadBytes);
+    return this.#file;
+  }
+
+  /** Cuts off what stands behind the last record: zeros, or a part of a write. */
+  async #cutOff(): Promise<void> {
+    const { path, end } = this.#last;
+    if (await this.#storage.size(path) === end.offset) return;
     await syncing(() => this.#storage.truncate(path, end.offset));
   }
 
@@ -158,7 +170,11 @@ export class LogWriter {
     this.#isRotating = true;
     const { end, header } = this.#last;
     // Where the head could not be written, the segment is there already.
-    if (end.sequence > header.first) await this.#addSegment();
+    if (end.sequence > header.first) {
+      await this.close();
+      await this.#cutOff();
+      await this.#addSegment();
+    }
     await this.#writeHead();
     this.#isRotating = false;
   }
@@ -169,9 +185,6 @@ export class LogWriter {
     const name = segmentName(sequence);
     const path = `${this.#directory}/${name}`;
     await writeWhole(this.#storage, this.#directory, name, [encodeSegmentHeader(header)]);
-    const file = await this.#storage.openAppend(path);
-    await this.close();
-    this.#file = file;
     this.#segments = [...this.#segments, { path, header, end: startOf(header) }];
   }
 

@@ -1,63 +1,16 @@
 import { match, ok, strictEqual as equal } from "node:assert/strict";
-import { spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, rmdirSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { chmod, mkdir, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { test } from "node:test";
 import { withDirectory } from "../helpers.ts";
 import { holdsBlocks, report, sameBlocks, sourceText } from "./files.ts";
 import { failed, hasNoTrace, inPairs, run, start, succeeded } from "./montana.ts";
+import { skip, SmallDisk } from "./small_disk.ts";
 
 const BATCHER = "batcher --l2 blocks.jsonl --compressor none --max-blocks-per-batch 1";
 const FOLLOW = "--poll-interval 10ms --batch-interval 0s";
-
-/** A file system of its own, of a size that can be changed. */
-class SmallDisk {
-  readonly path: string;
-
-  constructor(path: string, size: string) {
-    this.path = path;
-    mountTmpfs(path, `size=${size}`);
-  }
-
-  remount(options: string): void {
-    mountTmpfs(this.path, `remount,${options}`);
-  }
-
-  [Symbol.dispose](): void {
-    spawnSync("umount", ["-l", this.path]);
-  }
-}
-
-function mountTmpfs(path: string, options: string): void {
-  const { status, stderr, error } = spawnSync("mount", [
-    "-t",
-    "tmpfs",
-    "-o",
-    options,
-    "none",
-    path,
-  ]);
-  if (status !== 0) throw error ?? new Error(`mount: ${stderr}`);
-}
-
-/** Why no disk can be made small here. */
-function whyNoDisk(): string | false {
-  const path = mkdtempSync(join(tmpdir(), "montana-mount-"));
-  try {
-    new SmallDisk(path, "64k")[Symbol.dispose]();
-    return false;
-  } catch {
-    return "a full disk: mounting a tmpfs needs root";
-  } finally {
-    rmdirSync(path);
-  }
-}
-
-const skip = whyNoDisk();
-if (skip) process.stdout.write(`skipped: ${skip}\n`);
 
 /** A directory with twelve blocks of 100 kB in `blocks.jsonl`, and in it a disk of a few of them. */
 async function withSmallDisk(

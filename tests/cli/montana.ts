@@ -109,7 +109,7 @@ export class Running implements AsyncDisposable {
     return Buffer.concat(this.#error).toString();
   }
 
-  send(signal: "SIGTERM" | "SIGINT" | "SIGHUP" | "SIGKILL"): void {
+  send(signal: "SIGTERM" | "SIGINT" | "SIGHUP" | "SIGKILL" | "SIGUSR1"): void {
     if (this.#outcome) return;
     try {
       // Not by `kill()` of the child: under Deno its exit code would then be lost.

@@ -145,7 +145,7 @@ test("montana wal repair tells what it would do, does it, and loses only what is
 test("montana wal leaves a torn end to the next start, and says so", async () => {
   await withLog(async (cwd) => {
     const directory = join(cwd, "log");
-    const log = await Wal.open({ storage, directory }, { segmentBytes: 1000 });
+    const log = await Wal.open({ storage, directory }, { segmentBytes: 1000, aheadBytes: 0 });
     await log.append(5, payloadOf(60));
     // As if killed: never closed, its last write cut off.
     const last = (await readdir(directory)).filter((name) => name.endsWith(".wal")).sort().at(-1)!;

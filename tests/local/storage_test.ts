@@ -90,12 +90,25 @@ conforms("lists names in order, and nothing of what is not there", async (storag
 
 conforms("cuts a file off, and goes on writing at its end", async (storage, directory) => {
   const path = `${directory}/file`;
-  const file = await storage.openAppend(path);
-  await file.write(bytes("keep this"));
+  await put(storage, path, "keep this");
   await storage.truncate(path, 5);
-  await file.write(bytes("that"));
-  await file.close();
+  await put(storage, path, "that");
   equal(await textOf(storage, path), "keep that");
+});
+
+conforms("may put zeros behind what is written, until it is closed", async (storage, directory) => {
+  const path = `${directory}/file`;
+  await put(storage, path, "one ");
+  const file = await storage.openAppend(path, 1000);
+  for (const part of ["two ", "three ", ".".repeat(900), ".".repeat(900)]) {
+    await file.write(bytes(part));
+    await file.sync();
+  }
+  const open = await textOf(storage, path);
+  ok(/^one two three \.{1800}\0*$/.test(open), open);
+  ok(open.length <= 14 + 1800 + 1000);
+  await file.close();
+  equal(await textOf(storage, path), "one two three " + ".".repeat(1800));
 });
 
 conforms("gives a file the name of another, which is gone", async (storage, directory) => {

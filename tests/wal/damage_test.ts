@@ -190,13 +190,41 @@ test("Wal refuses a segment of a version that it does not know", async () => {
   ok(error.message.includes("its version is 2, this program knows 1"), error.message);
 });
 
+test("Wal that was killed takes room allotted in advance for no fault, and what is torn in it for one", async () => {
+  const storage = await diskWith([3, 1, 4], { isClosed: false, aheadBytes: 300 });
+  const [path] = await segmentPaths(storage);
+  const whole = await storage.read(path!);
+  const end = whole.findLastIndex((byte) => byte !== 0) + 1;
+  ok(whole.length > end);
+  equal(await holds(await copyOf(storage), "killed"), 8);
+  for (let length = end; length < whole.length; length++) {
+    const copy = await copyOf(storage, cutTo(path!, length));
+    equal(await holds(copy, `cut to ${length}`), 8);
+    deepEqual(await copy.list(DIRECTORY), await storage.list(DIRECTORY), "nothing is kept aside");
+    equal(await holds(await copyOf(storage, flip(path!, 8 * length)), `bit at ${length}`), 8);
+  }
+  // The last write lost all of its sectors, or one.
+  const start = end - 120;
+  for (const [from, to] of [[start, end], [start, start + 20], [end - 20, end]] as const) {
+    const lost = await copyOf(
+      storage,
+      (each, bytes) => each === path ? bytes.fill(0, from, to) : bytes,
+    );
+    const count = await holds(lost, `zeros from ${from} to ${to}`);
+    ok(count !== undefined && count >= 4 && count < 8, `${count}`);
+  }
+});
+
 test("Wal told of a torn end keeps it aside", async () => {
   const storage = await diskWith([2, 5], { isClosed: false });
   const [path] = await segmentPaths(storage);
   const whole = await storage.read(path!);
   await storage.truncate(path!, whole.length - 1);
   const events: unknown[] = [];
-  const log = await Wal.open({ storage, directory: DIRECTORY, log: (event) => events.push(event) });
+  const log = await Wal.open(
+    { storage, directory: DIRECTORY, log: (event) => events.push(event) },
+    { aheadBytes: 0 },
+  );
   const offset = (await storage.size(path!))!;
   deepEqual(events, [{
     event: "log.tail_cut",

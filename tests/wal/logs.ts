@@ -17,9 +17,9 @@ export function payloadOf(sequence: bigint | number): Uint8Array {
   return new TextEncoder().encode(`record ${sequence}${".".repeat(Number(sequence) % 7)}`);
 }
 
-/** Opens the log of a disk. */
+/** Opens the log of a disk; its files end where its records do. */
 export function openLog(storage: Storage, config: Partial<WalConfig> = {}): Promise<Wal> {
-  return Wal.open({ storage, directory: DIRECTORY }, config);
+  return Wal.open({ storage, directory: DIRECTORY }, { aheadBytes: 0, ...config });
 }
 
 /** Appends records, so many with each write. */

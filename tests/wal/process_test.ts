@@ -97,7 +97,7 @@ test("Wal loses nothing of a process that is killed at any of its calls to the d
     }
     ok(number > 30 && number < MAX_CALLS, `the process made ${number} calls`);
 
-    ok(acknowledged.size > 100);
+    ok(acknowledged.size > 60, `${acknowledged.size} records`);
   });
 });
 
@@ -193,7 +193,7 @@ test("Wal keeps all on a file system that is full, and goes on when there is roo
       await check();
       await log.close();
     } finally {
-      spawnSync("umount", [path]);
+      spawnSync("umount", ["--lazy", path]);
     }
   });
 });

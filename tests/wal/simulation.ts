@@ -202,7 +202,8 @@ class Simulation implements Trace {
   }
 
   #config() {
-    return { segmentBytes: 512 + this.#below(3000), maxRecordBytes: 4000 };
+    const aheadBytes = this.#chance(0.5) ? this.#below(3000) : 0;
+    return { segmentBytes: 512 + this.#below(3000), maxRecordBytes: 4000, aheadBytes };
   }
 
   #say(line: string): void {

@@ -1,0 +1,299 @@
+/**
+ * The batch processor on this disk: an adaptive size against fixed ones under three loads, latency, and
+ * memory over a backlog: `deno run -A scripts/bench/processor.ts [--short]`.
+ *
+ * | load    | operations                                    | a batch costs                        |
+ * | ------- | --------------------------------------------- | ------------------------------------ |
+ * | steady  | 64 writers, each waits until its one is synced | an append to a file, and its sync   |
+ * | bursts  | 5000 at once, the next when these are handled | the same                             |
+ * | slow    | 64 writers, as many as the queue takes        | 20 ms, and 0.02 ms for each of them  |
+ *
+ * What is counted begins after a while: an adaptive size has found itself by then.
+ *
+ * @module
+ */
+// deno-lint-ignore-file no-console -- what a script has to say goes to the terminal
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import process from "node:process";
+import { DiskStorage } from "../../src/local/disk_storage.ts";
+import type { BatchHandler } from "../../src/ports.ts";
+import { systemClock, systemRandom } from "../../src/runtime.ts";
+import { DeadLetters } from "../../src/wal/dead_letters.ts";
+import { Wal } from "../../src/wal/log.ts";
+import { BatchProcessor } from "../../src/wal/processor.ts";
+import type { ProcessorConfig } from "../../src/wal/processor_config.ts";
+import type { BenchRow } from "./log.ts";
+
+const FIXED = [10, 100, 1000, 10_000];
+const WRITERS = 64;
+const OPERATION = new Uint8Array(100).fill(0x61);
+const BURST = 5000;
+
+/** All figures of the processor; `isShort` shows only that it works. */
+export async function benchProcessor({ isShort = false } = {}): Promise<BenchRow[]> {
+  return [
+    ...await sizes(isShort),
+    ...await latencies(isShort),
+    ...await backlog(isShort ? 100_000 : 10_000_000),
+  ];
+}
+
+/** A processor on a disk of its own, with what is beside it. */
+interface Bench {
+  readonly processor: BatchProcessor;
+  readonly storage: DiskStorage;
+  readonly directory: string;
+}
+
+async function withProcessor<T>(
+  makeHandler: (storage: DiskStorage, directory: string) => Promise<BatchHandler>,
+  config: Partial<ProcessorConfig>,
+  action: (bench: Bench) => Promise<T>,
+): Promise<T> {
+  const directory = mkdtempSync(join(tmpdir(), "montana-bench-"));
+  const storage = new DiskStorage();
+  const wal = await Wal.open({ storage, directory: join(directory, "wal") });
+  try {
+    const handler = await makeHandler(storage, directory);
+    const processor = new BatchProcessor({
+      wal,
+      handler,
+      deadLetters: new DeadLetters(storage, join(directory, "dead"), systemClock),
+      clock: systemClock,
+      random: systemRandom,
+    }, config);
+    await processor.start();
+    const result = await action({ processor, storage, directory });
+    // What is left is of no use: only the end of what is under way.
+    await processor.shutdown({ deadlineMs: 500 }).catch(() => {});
+    return result;
+  } finally {
+    await wal.close();
+    rmSync(directory, { recursive: true });
+  }
+}
+
+/** Appends each batch to a file, and syncs it. */
+async function fileHandler(storage: DiskStorage, directory: string): Promise<BatchHandler> {
+  const file = await storage.openAppend(join(directory, "out"));
+  return {
+    handle: async ({ operations, bytes }) => {
+      const data = new Uint8Array(bytes);
+      let at = 0;
+      for (const { data: each } of operations) {
+        data.set(each, at);
+        at += each.length;
+      }
+      await file.write(data);
+      await file.sync();
+    },
+  };
+}
+
+/** As slow as a server far away. */
+function slowHandler(): Promise<BatchHandler> {
+  return Promise.resolve({
+    handle: ({ operations }) => systemClock.sleep(20 + 0.02 * operations.length),
+  });
+}
+
+interface Load {
+  readonly name: string;
+  readonly makeHandler: (storage: DiskStorage, directory: string) => Promise<BatchHandler>;
+  /** Adds until aborted. */
+  readonly add: (processor: BatchProcessor, signal: AbortSignal) => Promise<void>;
+}
+
+const LOADS: readonly Load[] = [
+  { name: "steady small", makeHandler: fileHandler, add: addByWriters },
+  { name: "bursts", makeHandler: fileHandler, add: addInBursts },
+  { name: "slow handler", makeHandler: slowHandler, add: addByWriters },
+];
+
+async function addByWriters(processor: BatchProcessor, signal: AbortSignal): Promise<void> {
+  const writer = async () => {
+    while (!signal.aborted) await processor.add(OPERATION);
+  };
+  await Promise.all(Array.from({ length: WRITERS }, writer));
+}
+
+async function addInBursts(processor: BatchProcessor, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    await Promise.all(Array.from({ length: BURST }, () => processor.add(OPERATION)));
+    await processor.flushNow();
+  }
+}
+
+/** Operations handled in a second, once it has run for a while. */
+async function rateOf(load: Load, size: number | "adaptive", isShort: boolean) {
+  const config: Partial<ProcessorConfig> = {
+    ...(size === "adaptive"
+      ? { maxBatchOperations: FIXED.at(-1)! }
+      : { maxBatchOperations: size, batchSize: "fixed" }),
+    maxQueuedOperations: 20_000,
+    maxBatchBytes: 64 * 1024 * 1024,
+  };
+  return await withProcessor(load.makeHandler, config, async ({ processor }) => {
+    const end = new AbortController();
+    const adding = load.add(processor, end.signal).catch(() => {});
+    await systemClock.sleep(isShort ? 100 : 5000);
+    const before = processor.stats();
+    const startedMs = performance.now();
+    await systemClock.sleep(isShort ? 100 : 2000);
+    const after = processor.stats();
+    const seconds = (performance.now() - startedMs) / 1000;
+    end.abort();
+    const rate = (after.handledOperations - before.handledOperations) / seconds;
+    // Whoever waits for room is let go by the shutdown.
+    await Promise.race([adding, systemClock.sleep(50)]);
+    return { rate, batchOperations: after.batchOperations };
+  });
+}
+
+async function sizes(isShort: boolean): Promise<BenchRow[]> {
+  const rows: BenchRow[] = [];
+  for (const load of LOADS) {
+    const all: { size: number | "adaptive"; rates: number[]; found: number }[] = [];
+    for (const size of [...FIXED, "adaptive" as const]) {
+      all.push({ size, rates: [], found: 0 });
+    }
+    // In turn, so that what disturbs the machine disturbs them all.
+    for (let round = 0; round < (isShort ? 1 : 3); round++) {
+      for (const each of all) {
+        const { rate, batchOperations } = await rateOf(load, each.size, isShort);
+        each.rates.push(rate);
+        each.found = batchOperations;
+      }
+    }
+    const medians = all.map(({ size, rates, found }) => ({ size, found, rate: median(rates) }));
+    const adaptive = medians.pop()!;
+    const best = medians.reduce((a, b) => b.rate > a.rate ? b : a);
+    for (const { size, rate } of medians) {
+      rows.push({ what: `${load.name}: fixed at ${size}`, value: rate, unit: "operations/s" });
+    }
+    rows.push({
+      what: `${load.name}: adaptive, which found ${adaptive.found}`,
+      value: adaptive.rate,
+      unit: "operations/s",
+      ratio: adaptive.rate / best.rate,
+      against: `the best of these, ${best.size}`,
+      mark: 0.9,
+    });
+  }
+  return rows;
+}
+
+/** From `add()` until handled, at a load far below what it can. */
+async function latencies(isShort: boolean): Promise<BenchRow[]> {
+  const rows: BenchRow[] = [];
+  for (const intervalMs of [0, 10, 100]) {
+    const addedMs = new Map<bigint, number>();
+    const waits: number[] = [];
+    await withProcessor(
+      async (storage, directory) => {
+        const file = await fileHandler(storage, directory);
+        return {
+          handle: async (batch, signal) => {
+            await file.handle(batch, signal);
+            const nowMs = performance.now();
+            for (const { sequence } of batch.operations) {
+              const startedMs = addedMs.get(sequence);
+              addedMs.delete(sequence);
+              if (startedMs !== undefined) waits.push(nowMs - startedMs);
+            }
+          },
+        };
+      },
+      { intervalMs },
+      async ({ processor }) => {
+        for (let step = 0; step < (isShort ? 20 : 500); step++) {
+          const startedMs = performance.now();
+          for (let count = 0; count < 10; count++) {
+            processor.add(OPERATION).then((sequence) => addedMs.set(sequence, startedMs));
+          }
+          await systemClock.sleep(5);
+        }
+        await processor.flushNow();
+      },
+    );
+    waits.sort((a, b) => a - b);
+    const name = `2000 a second, interval ${intervalMs} ms: until handled,`;
+    rows.push(
+      { what: `${name} half below`, value: waits[Math.floor(waits.length / 2)]!, unit: "ms" },
+      {
+        what: `${name} 99 of 100 below`,
+        value: waits[Math.floor(waits.length * 0.99)]!,
+        unit: "ms",
+      },
+    );
+  }
+  return rows;
+}
+
+function residentMiB(): number {
+  (globalThis as { gc?: () => void }).gc?.();
+  return process.memoryUsage().rss / 2 ** 20;
+}
+
+/** What stands in memory of operations that wait, and of them while they are handled. */
+async function backlog(count: number): Promise<BenchRow[]> {
+  const config = { maxQueuedOperations: 2 * count, maxBatchOperations: 10_000 };
+  const noHandler = () => Promise.resolve({ handle: () => Promise.resolve() });
+  const small = new Uint8Array(16);
+  return await withProcessor(noHandler, config, async ({ processor }) => {
+    await processor.pause();
+    const group = 10_000;
+    let tenthMiB = 0;
+    const startedMs = performance.now();
+    for (let added = 0; added < count; added += group) {
+      await Promise.all(Array.from({ length: group }, () => processor.add(small)));
+      if (added + group === count / 10) tenthMiB = residentMiB();
+    }
+    const addedS = (performance.now() - startedMs) / 1000;
+    const wholeMiB = residentMiB();
+    let mostMiB = wholeMiB;
+    const look = setInterval(() => mostMiB = Math.max(mostMiB, residentMiB()), 200);
+    const handlingMs = performance.now();
+    await processor.resume();
+    await processor.flushNow();
+    const handledS = (performance.now() - handlingMs) / 1000;
+    clearInterval(look);
+    const name = `backlog of ${count} operations of 16 bytes`;
+    return [
+      { what: `${name}: resident after a tenth`, value: tenthMiB, unit: "MiB" },
+      // The other way round, so that more is better.
+      {
+        what: `${name}: resident`,
+        value: wholeMiB,
+        unit: "MiB",
+        ratio: tenthMiB / wholeMiB,
+        against: "(a tenth to all)",
+        mark: 0.67,
+      },
+      {
+        what: `${name}: resident at most while it is handled`,
+        value: mostMiB,
+        unit: "MiB",
+        ratio: tenthMiB / mostMiB,
+        against: "(a tenth to that)",
+        mark: 0.5,
+      },
+      { what: `${name}: added`, value: count / addedS, unit: "operations/s" },
+      { what: `${name}: handled`, value: count / handledS, unit: "operations/s" },
+    ];
+  });
+}
+
+function median(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[values.length >>> 1]!;
+}
+
+if (import.meta.main) {
+  const isShort = process.argv.includes("--short");
+  for (const { what, value, unit, ratio, against, mark } of await benchProcessor({ isShort })) {
+    const compared = ratio === undefined ? "" : `, ${ratio.toFixed(2)} of ${against}`;
+    console.log(`${what}: ${Math.round(value)} ${unit}${compared}${mark ? `, mark ${mark}` : ""}`);
+  }
+}

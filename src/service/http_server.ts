@@ -1,0 +1,146 @@
+/**
+ * Listens for requests, on a port or on a unix socket, and hands them to `processor_api.ts`.
+ *
+ * @module
+ */
+import { chmod, lstat, rm } from "node:fs/promises";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { connect } from "node:net";
+import { ConfigError } from "../errors.ts";
+import { systemCode, systemReason } from "../local/disk.ts";
+import { answer, type ApiOptions, type ApiRequest, type ServedProcessor } from "./processor_api.ts";
+
+/** What the name of a unix socket may have at most, on Linux; macOS takes 103. */
+export const MAX_SOCKET_PATH_BYTES = 103;
+
+/** Where to listen. */
+export type Address =
+  | { readonly host: string; readonly port: number }
+  | {
+    readonly path: string;
+    readonly mode?: number;
+    /** Whatever socket is there was left behind: a lock says so. */
+    readonly isOurs?: boolean;
+  };
+
+/** A server that listens. */
+export interface Listening {
+  /** A URL, or the path of a socket. */
+  readonly name: string;
+  /** Takes no more requests, and ends those under way. */
+  close(): Promise<void>;
+}
+
+/**
+ * Listens.
+ *
+ * @throws {ConfigError} `Invalid` when that cannot be
+ */
+export async function serve(
+  processor: ServedProcessor,
+  address: Address,
+  options: ApiOptions,
+): Promise<Listening> {
+  const server = createServer((request, response) => {
+    handle(processor, request, response, options).catch(() => response.destroy());
+  });
+  const isSocket = "path" in address;
+  if (isSocket) await makeRoom(address.path, address.isOurs === true);
+  const name = isSocket ? address.path : `${address.host}:${address.port}`;
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", (cause) => reject(cannotListen(name, systemReason(cause), cause)));
+    if (isSocket) server.listen(address.path, resolve);
+    else server.listen(address.port, address.host, resolve);
+  });
+  if (isSocket && address.mode !== undefined) await chmod(address.path, address.mode);
+  return { name: isSocket ? name : urlOf(server), close: () => closeServer(server, address) };
+}
+
+async function handle(
+  processor: ServedProcessor,
+  message: IncomingMessage,
+  response: ServerResponse,
+  options: ApiOptions,
+): Promise<void> {
+  const request: ApiRequest = {
+    method: message.method ?? "GET",
+    url: new URL(message.url ?? "/", "http://localhost"),
+    contentType: message.headers["content-type"],
+    body: (maxBytes) => readBody(message, maxBytes),
+  };
+  const { status, body, headers } = await answer(processor, request, options);
+  response.writeHead(status, {
+    "content-type": "application/json",
+    ...headers,
+    // What is left of a body that was not read would be taken for the next request.
+    ...(message.complete ? {} : { connection: "close" }),
+  });
+  response.end(
+    JSON.stringify(body, (_key, each) => {
+      if (typeof each === "bigint") return `${each}`;
+      return each instanceof Error ? each.message : each;
+    }) + "\n",
+  );
+}
+
+async function readBody(
+  message: IncomingMessage,
+  maxBytes: number,
+): Promise<Uint8Array | undefined> {
+  if (Number(message.headers["content-length"] ?? 0) > maxBytes) return undefined;
+  const parts: Uint8Array[] = [];
+  let size = 0;
+  for await (const part of message as AsyncIterable<Uint8Array>) {
+    size += part.length;
+    if (size > maxBytes) return undefined;
+    parts.push(part);
+  }
+  return new Uint8Array(Buffer.concat(parts));
+}
+
+/** Removes a socket that a crash left behind. */
+async function makeRoom(path: string, isOurs: boolean): Promise<void> {
+  const bytes = new TextEncoder().encode(path).length;
+  if (bytes > MAX_SOCKET_PATH_BYTES) {
+    throw cannotListen(path, `a socket's path has ${MAX_SOCKET_PATH_BYTES} bytes at most`);
+  }
+  const stats = await lstat(path).catch((error) => {
+    if (systemCode(error) === "ENOENT") return undefined;
+    throw cannotListen(path, systemReason(error), error);
+  });
+  if (!stats) return;
+  if (!stats.isSocket()) throw cannotListen(path, "it is there, and no socket");
+  // A command that outlived us may hold it open, though nobody answers: children inherit it under Deno.
+  if (!isOurs && await isOpen(path)) throw cannotListen(path, "another process has it open");
+  await rm(path, { force: true });
+}
+
+function isOpen(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(path);
+    const end = (isOpen: boolean) => {
+      socket.destroy();
+      resolve(isOpen);
+    };
+    socket.once("connect", () => end(true));
+    socket.once("error", () => end(false));
+  });
+}
+
+async function closeServer(server: Server, address: Address): Promise<void> {
+  const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+  server.closeAllConnections();
+  await closed;
+  if ("path" in address) await rm(address.path, { force: true });
+}
+
+function urlOf(server: Server): string {
+  const address = server.address();
+  if (address === null || typeof address === "string") return `${address}`;
+  const host = address.family === "IPv6" ? `[${address.address}]` : address.address;
+  return `http://${host}:${address.port}`;
+}
+
+function cannotListen(name: string, why: string, cause?: unknown): ConfigError {
+  return new ConfigError("Invalid", `Cannot listen on ${name}: ${why}`, { cause });
+}
