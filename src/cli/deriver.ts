@@ -128,8 +128,8 @@ async function runWith(
     state?.position,
   );
   const save = async () => {
-    const number = runner.pipeline.l1Position;
-    if (!states || number === undefined) return;
+    const number = runner.pipeline.l1Position ?? 0n;
+    if (!states) return;
     await states.save({
       position: runner.pipeline.position,
       out: outName(out),
@@ -138,6 +138,8 @@ async function runWith(
     });
   };
   try {
+    // From then on, what a power loss leaves behind an empty file is known to be our own.
+    if (!state) await save();
     await runner.run({ signal, once, onProgress: save });
   } finally {
     await decompression.close();

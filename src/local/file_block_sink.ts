@@ -19,12 +19,15 @@ const BUFFER_CHARS = 1024 * 1024;
 export interface FilePosition {
   readonly blocks: number;
   readonly bytes: number;
+  /** The file ended there once: what stands behind was written by a sink since, synced or not. */
+  readonly isOwn?: boolean;
 }
 
 /**
  * Appends blocks to a file. Lines that the file holds already are compared with what is derived instead of
  * being written again, so deriving anew, or going on after a crash, is safe: a torn last line is cut, and
- * a line that differs is an error.
+ * a line that differs is an error. Behind a position at which the file ended once, it is what a power loss left
+ * of lines that were not synced, and is cut as well.
  *
  * @example
  * ```ts
@@ -56,14 +59,19 @@ export class FileBlockSink implements L2BlockSink {
   #buffer = "";
   #isSynced = true;
   #isNameSynced = false;
+  /** What differs behind the position it was opened at is its own, and not finished. */
+  readonly #isOwn: boolean;
+  /** A part of a line may stand at the end. */
+  #isTorn = false;
   /** Why nothing may be written any more: the file holds something else, or what it holds is unknown. */
-  #broken: unknown;
+  #broken: SinkError | undefined;
 
   private constructor(path: string, file: BlockFile, from: FilePosition) {
     this.path = path;
     this.#file = file;
     this.#blocks = from.blocks;
     this.#bytes = from.bytes;
+    this.#isOwn = from.isOwn ?? false;
   }
 
   /**
@@ -76,12 +84,12 @@ export class FileBlockSink implements L2BlockSink {
     from: FilePosition = { blocks: 0, bytes: 0 },
     openFile: (path: string) => Promise<BlockFile> = openBlockFile,
   ): Promise<FileBlockSink> {
+    let file: BlockFile | undefined;
     try {
-      const file = await openFile(path);
+      file = await openFile(path);
       const sink = new FileBlockSink(path, file, from);
       const size = await file.size() ?? 0;
       if (size < from.bytes) {
-        await file.close();
         throw new SinkError(
           "Changed",
           `Cannot go on with ${path}: ${from.blocks} blocks of ${from.bytes} bytes were written to ` +
@@ -96,13 +104,14 @@ export class FileBlockSink implements L2BlockSink {
       }
       return sink;
     } catch (cause) {
+      await file?.close().catch(() => {});
       throw writeError("blocks to", path, cause);
     }
   }
 
   /** What is in the file for sure, once flushed. */
   get position(): FilePosition {
-    return { blocks: this.#blocks, bytes: this.#bytes };
+    return { blocks: this.#blocks, bytes: this.#bytes, isOwn: this.#isOwn || !this.#existing };
   }
 
   /** Blocks that were there already, and are the same. */
@@ -124,15 +133,21 @@ export class FileBlockSink implements L2BlockSink {
     this.#blocks += 1;
   }
 
-  /** Writes and syncs what is buffered. */
+  /**
+   * Writes and syncs what is buffered.
+   *
+   * @throws {SinkError} where only writing fails, the same call may be made again; after a sync that
+   * failed nobody knows what the file holds, and it must be opened again
+   */
   async flush(): Promise<void> {
+    if (this.#broken) throw this.#broken;
     if (this.#buffer !== "") await this.#write();
     if (this.#isSynced) return;
     try {
       await this.#file.sync();
       if (!this.#isNameSynced) await this.#file.syncName();
     } catch (cause) {
-      throw writeError("blocks to", this.path, cause);
+      throw this.#break(cause);
     }
     this.#isSynced = true;
     this.#isNameSynced = true;
@@ -141,34 +156,45 @@ export class FileBlockSink implements L2BlockSink {
   /** Closes the file, whether or not what is buffered could still be written. */
   async close(): Promise<void> {
     try {
-      await this.flush();
+      if (!this.#broken) await this.flush();
     } finally {
       await this.#existing?.return();
-      await this.#file.close();
+      await this.#file.close().catch((cause) => {
+        throw this.#error(cause);
+      });
     }
   }
 
   async #write(): Promise<void> {
     const bytes = new TextEncoder().encode(this.#buffer);
     this.#isSynced = false;
-    await this.#refuseOthers();
     try {
+      await this.#mend();
+      await this.#refuseOthers();
+      this.#isTorn = true;
       await this.#file.write(bytes);
     } catch (cause) {
-      // Half a line must not stay: what is buffered is written again, whole.
-      await this.#file.truncate(this.#bytes).catch(() => {});
-      throw writeError("blocks to", this.path, cause);
+      await this.#mend().catch(() => {});
+      throw this.#error(cause);
     }
+    this.#isTorn = false;
     this.#bytes += bytes.length;
     this.#buffer = "";
+  }
+
+  /** Half a line must not stay: what is buffered is written again, whole. */
+  async #mend(): Promise<void> {
+    if (!this.#isTorn) return;
+    const size = await this.#file.size();
+    if (size !== undefined && size > this.#bytes) await this.#file.truncate(this.#bytes);
+    this.#isTorn = false;
   }
 
   async #isThere(line: string): Promise<boolean> {
     try {
       return await this.#compare(line);
     } catch (cause) {
-      this.#broken = writeError("blocks to", this.path, cause);
-      throw this.#broken;
+      throw this.#break(cause);
     }
   }
 
@@ -187,17 +213,29 @@ export class FileBlockSink implements L2BlockSink {
   /** Whether the file's next line is this one; where its lines end, writing begins. */
   async #compare(line: string): Promise<boolean> {
     const { value: found } = await this.#existing!.next();
-    if (found?.isWhole) {
-      if (found.text !== line) throw this.#differs(found, line);
+    if (found?.isWhole && found.text === line) {
       this.#bytes += line.length + 1; // All of it is ASCII.
       return true;
     }
+    if (found) {
+      const isTorn = !found.isWhole && line.startsWith(found.text);
+      if (!isTorn && (!this.#isOwn || isJson(found.text))) throw this.#differs(found, line);
+      await this.#existing!.return();
+      await this.#file.truncate(this.#bytes);
+    }
     this.#existing = undefined;
-    if (!found) return false;
-    // Only what was torn from this very line is ours to cut.
-    if (!line.startsWith(found.text)) throw this.#differs(found, line);
-    await this.#file.truncate(this.#bytes);
     return false;
+  }
+
+  /** Nothing helps but to open it again, so nobody must try the same again. */
+  #break(cause: unknown): SinkError {
+    const { code, message, details } = this.#error(cause);
+    this.#broken = new SinkError(code, message, { cause, details, kind: "critical" });
+    return this.#broken;
+  }
+
+  #error(cause: unknown): SinkError {
+    return writeError("blocks to", this.path, cause);
   }
 
   #differs(found: Line, line: string): SinkError {
@@ -211,6 +249,16 @@ export class FileBlockSink implements L2BlockSink {
         `column ${same + 1}, instead of ${near(line)}; derive into another file`,
       { details: { line: number } },
     );
+  }
+}
+
+/** Nothing that a power loss leaves of a line; what somebody else wrote may be. */
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
   }
 }
 

@@ -12,6 +12,7 @@ import type { L2Block, SubmissionReceipt } from "../types.ts";
 import { type BatcherParts, BatcherPipeline, type BatcherPosition } from "./batcher.ts";
 import { BatchSubmissionCounter, type BatchSubmissionMetrics } from "./metrics.ts";
 import { poll } from "./poll.ts";
+import { steady } from "./steady_clock.ts";
 
 /** Settings of a runner: the seed's names, and the pipeline's own for the rest. */
 export interface BatchSubmissionConfig extends Omit<PipelineConfig, "targetRawBytes"> {
@@ -107,7 +108,7 @@ export class BatchSubmissionRunner {
     const { source, clock, random, log } = parts;
     this.#config = { ...BATCH_SUBMISSION_DEFAULTS, ...config };
     const { targetBatchSize, pollIntervalMs: _, retry: __, ...pipelineConfig } = this.#config;
-    this.#clock = clock;
+    this.#clock = steady(clock);
     this.#random = random;
     this.#callbacks = callbacks;
     this.#log = log ?? (() => {});

@@ -36,6 +36,7 @@ import {
 } from "./sealing.ts";
 import { pipelineConfig } from "./settings.ts";
 import { SizeEstimate } from "./size_estimate.ts";
+import { steady } from "./steady_clock.ts";
 import { rawSize, WaitingBlocks } from "./waiting_blocks.ts";
 
 /** What a batcher is made of. */
@@ -126,7 +127,7 @@ export class BatcherPipeline {
   ) {
     this.#source = parts.source;
     this.#sink = parts.sink;
-    this.#clock = parts.clock;
+    this.#clock = steady(parts.clock);
     this.#codec = parts.codec ?? standardCodec;
     this.#log = parts.log ?? (() => {});
     this.#config = pipelineConfig(config);
@@ -142,7 +143,10 @@ export class BatcherPipeline {
     this.#nextBatchNumber = position.nextBatchNumber;
     this.#lastBlock = position.lastBlock;
     this.#intake = new Intake(parts.source, parts.journal);
-    this.#posting = new Posting({ ...parts, log: this.#log }, position.sealed?.batchNumber);
+    this.#posting = new Posting(
+      { ...parts, clock: this.#clock, log: this.#log },
+      position.sealed?.batchNumber,
+    );
     this.#take(position.pending ?? []);
     if (position.sealed) this.#restore(position.sealed);
   }

@@ -240,9 +240,14 @@ function judgeWhole(
   const last = segmentName(head.last);
   if (!names.includes(last)) return corrupt(`${directory}/${last}`, 0, "the segment is missing");
   const { end } = lastSegment;
-  if (end.sequence >= head.next) return undefined;
-  const reason = `records ${end.sequence} to ${head.next - 1n} are missing`;
-  return corrupt(lastSegment.path, end.offset, reason);
+  if (end.sequence < head.next) {
+    const reason = `records ${end.sequence} to ${head.next - 1n} are missing`;
+    return corrupt(lastSegment.path, end.offset, reason);
+  }
+  const named = segments.find((segment) => segment.header.first === head.last);
+  if (!named || named.end.offset >= head.end) return undefined;
+  const reason = `a checkpoint is missing: all before offset ${head.end} had been synced`;
+  return corrupt(named.path, named.end.offset, reason);
 }
 
 function corrupt(path: string, offset: number, reason: string): Fault {

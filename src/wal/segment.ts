@@ -35,7 +35,8 @@
  * |      4 |    4 | version | 1                                                                     |
  * |      8 |    8 | last    | the last segment, by the sequence of its first record                 |
  * |     16 |    8 | next    | all records below this sequence were synced                           |
- * |     24 |    4 | crc     | CRC-32C of the 24 bytes before                                        |
+ * |     24 |    4 | end     | all bytes of that segment before this offset were synced              |
+ * |     28 |    4 | crc     | CRC-32C of the 28 bytes before                                        |
  *
  * @module
  */
@@ -55,7 +56,7 @@ export const BROKEN_SUFFIX = ".broken";
 
 const SEGMENT_MAGIC = 0x4c41574d;
 const HEAD_MAGIC = 0x4448574d;
-const HEAD_BYTES = 28;
+const HEAD_BYTES = 32;
 const VERSION = 1;
 
 /** What the header of a segment says. */
@@ -70,6 +71,8 @@ export interface SegmentHeader {
 export interface Head {
   readonly last: bigint;
   readonly next: bigint;
+  /** Offset in the last segment: a checkpoint may stand behind the last record. */
+  readonly end: number;
 }
 
 /** `00000000000000000042.wal`. */
@@ -113,11 +116,12 @@ export function decodeSegmentHeader(bytes: Uint8Array): SegmentHeader | string {
 }
 
 /** The bytes of a head. */
-export function encodeHead({ last, next }: Head): Uint8Array {
+export function encodeHead({ last, next, end }: Head): Uint8Array {
   const bytes = new Uint8Array(HEAD_BYTES);
   const view = new DataView(bytes.buffer);
   view.setBigUint64(8, last, true);
   view.setBigUint64(16, next, true);
+  view.setUint32(24, end, true);
   return sealed(view, bytes, HEAD_MAGIC);
 }
 
@@ -128,7 +132,11 @@ export function decodeHead(bytes: Uint8Array): Head | string {
     ? `it has ${bytes.length} bytes, need ${HEAD_BYTES}`
     : faultOf(view, bytes, HEAD_BYTES, HEAD_MAGIC);
   if (fault !== undefined) return fault;
-  return { last: view.getBigUint64(8, true), next: view.getBigUint64(16, true) };
+  return {
+    last: view.getBigUint64(8, true),
+    next: view.getBigUint64(16, true),
+    end: view.getUint32(24, true),
+  };
 }
 
 function sealed(view: DataView, bytes: Uint8Array, magic: number): Uint8Array {

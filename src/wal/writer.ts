@@ -189,8 +189,9 @@ export class LogWriter {
   }
 
   async #writeHead(): Promise<void> {
-    const head = { last: this.#last.header.first, next: this.position.sequence };
-    if (this.#head?.last === head.last && this.#head.next === head.next) return;
+    const { header, end: { sequence, offset } } = this.#last;
+    const head = { last: header.first, next: sequence, end: offset };
+    if (this.#head?.last === head.last && this.#head.end === head.end) return;
     await writeWhole(this.#storage, this.#directory, HEAD_NAME, [encodeHead(head)]);
     this.#head = head;
   }

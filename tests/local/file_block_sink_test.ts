@@ -5,6 +5,11 @@ import { test } from "node:test";
 import { pathToFileURL } from "node:url";
 import { formatBlockLine } from "../../src/local/block_line.ts";
 import { FileBlockSink, type FilePosition } from "../../src/local/file_block_sink.ts";
+import {
+  FaultyStorage,
+  type StorageCall,
+  type StorageFault,
+} from "../../src/local/faulty_storage.ts";
 import { SeededRandom } from "../../src/local/memory.ts";
 import { MemoryStorage } from "../../src/local/memory_storage.ts";
 import type { DerivedBlock } from "../../src/types.ts";
@@ -52,7 +57,7 @@ test("FileBlockSink writes each block as a line, and tells where it stands", asy
     equal(await readFile(path, "utf8"), "");
     await sink.flush();
     equal(await readFile(path, "utf8"), linesOf(blocks));
-    deepEqual(sink.position, { blocks: 3, bytes: linesOf(blocks).length });
+    deepEqual(sink.position, { blocks: 3, bytes: linesOf(blocks).length, isOwn: true });
     equal(sink.compared, 0);
     await sink.flush();
     await sink.close();
@@ -71,7 +76,7 @@ test("FileBlockSink compares what is there, and goes on behind it", async () => 
     await write(path, derived(4));
     const sink = await write(path, derived(7));
     equal(sink.compared, 4);
-    deepEqual(sink.position, { blocks: 7, bytes: linesOf(derived(7)).length });
+    deepEqual(sink.position, { blocks: 7, bytes: linesOf(derived(7)).length, isOwn: true });
     equal(await readFile(path, "utf8"), linesOf(derived(7)));
     equal((await write(path, derived(7))).compared, 7);
     equal((await write(path, derived(2))).compared, 2); // The rest was not derived yet.
@@ -84,7 +89,7 @@ test("FileBlockSink goes on from a position without comparing what is before it"
     const { position } = await write(path, derived(4));
     const sink = await write(path, derived(7).slice(4), position);
     equal(sink.compared, 0);
-    deepEqual(sink.position, { blocks: 7, bytes: linesOf(derived(7)).length });
+    deepEqual(sink.position, { blocks: 7, bytes: linesOf(derived(7)).length, isOwn: true });
     await write(path, derived(9).slice(4), position);
     equal(await readFile(path, "utf8"), linesOf(derived(9)));
     await truncate(path, position.bytes - 1);
@@ -119,6 +124,105 @@ test("FileBlockSink keeps a new file over a power loss, with its name", async ()
     await sink.flush();
     disk.crash(new SeededRandom(seed));
     equal(new TextDecoder().decode(await disk.read("/data/out")), linesOf(derived(3)));
+  }
+});
+
+test("FileBlockSink cuts what a power loss left behind a position, and nothing else", async () => {
+  const whole = linesOf(derived(6));
+  for (
+    const { zerosFrom, isOwn } of [
+      { zerosFrom: linesOf(derived(2)).length, isOwn: true },
+      { zerosFrom: linesOf(derived(3)).length + 9, isOwn: true },
+      { zerosFrom: linesOf(derived(3)).length + 9, isOwn: false },
+    ]
+  ) {
+    await inFile(async (path) => {
+      const { position } = await write(path, derived(2));
+      const left = whole.slice(0, zerosFrom) + "\0".repeat(100) + whole.slice(zerosFrom + 100);
+      await writeFile(path, left);
+      const again = write(path, derived(6).slice(2), { ...position, isOwn });
+      if (isOwn) await again;
+      else await rejects(again, { name: "SinkError", code: "Changed" });
+      equal(await readFile(path, "utf8"), isOwn ? whole : left);
+    });
+  }
+});
+
+test("FileBlockSink remembers what is its own while it still compares", async () => {
+  await inFile(async (path) => {
+    const { position } = await write(path, derived(2));
+    await writeFile(path, linesOf(derived(4)) + "\0\0\0\n");
+    const third = await write(path, derived(3).slice(2), position);
+    await write(path, derived(5).slice(3), third.position);
+    equal(await readFile(path, "utf8"), linesOf(derived(5)));
+  });
+});
+
+/** A sink over a disk in memory that fails as `plan` says. */
+function sinkOn(
+  plan: (call: StorageCall) => StorageFault | undefined,
+  disk: MemoryStorage = new MemoryStorage(),
+): Promise<FileBlockSink> {
+  const storage = new FaultyStorage(disk, plan);
+  return FileBlockSink.open("/data/out", undefined, (path) => openStored(storage, path));
+}
+
+test("FileBlockSink is of no more use after a sync that failed, though room comes back", async () => {
+  for (const method of ["sync", "syncDirectory"]) {
+    let isFull = true;
+    const sink = await sinkOn((call) =>
+      call.method === method && isFull ? { error: "NoSpace" } : undefined
+    );
+    await sink.ingest(derived(1)[0]!);
+    const refusal = { name: "SinkError", code: "NoSpace", kind: "critical" };
+    await rejects(sink.flush(), refusal);
+    isFull = false;
+    await rejects(sink.flush(), refusal);
+    await rejects(sink.ingest(derived(2)[1]!), refusal);
+    await sink.close();
+  }
+});
+
+test("FileBlockSink goes on behind half a line that could not be cut off at once", async () => {
+  const disk = new MemoryStorage();
+  let faults = 2;
+  const sink = await sinkOn(({ method }) => {
+    const isHit = (method === "write" || method === "truncate") && faults-- > 0;
+    return isHit ? { error: "NoSpace", written: 20 } : undefined;
+  }, disk);
+  for (const block of derived(3)) await sink.ingest(block);
+  await rejects(sink.flush(), { code: "NoSpace", kind: "temporary" });
+  await sink.flush();
+  await sink.close();
+  equal(new TextDecoder().decode(await disk.read("/data/out")), linesOf(derived(3)));
+});
+
+test("FileBlockSink that cannot cut off a torn line wants to be opened again", async () => {
+  const disk = new MemoryStorage();
+  const sink = await sinkOn(() => undefined, disk);
+  await sink.ingest(derived(1)[0]!);
+  await sink.close();
+  await disk.truncate("/data/out", 30);
+  const again = await sinkOn(
+    ({ method }) => method === "truncate" ? { error: "NoSpace" } : undefined,
+    disk,
+  );
+  for (let tries = 0; tries < 2; tries++) {
+    await rejects(again.ingest(derived(1)[0]!), { code: "NoSpace", kind: "critical" });
+  }
+  await again.close();
+});
+
+test("FileBlockSink tells in its own words what the disk says, whatever it was asked", async () => {
+  for (const method of ["size", "close", "openAppend"]) {
+    const run = async () => {
+      const sink = await sinkOn((call) =>
+        call.method === method ? { error: "Unreadable" } : undefined
+      );
+      await sink.ingest(derived(1)[0]!);
+      await sink.close();
+    };
+    await rejects(run, { name: "SinkError", code: "Unwritable" }, method);
   }
 });
 
@@ -213,7 +317,7 @@ test(onFullDisk, { skip: skipWithout("/dev/full", onFullDisk) }, async () => {
   };
   await rejects(sink.flush(), full);
   await rejects(sink.flush(), full);
-  deepEqual(sink.position, { blocks: 1, bytes: 0 });
+  deepEqual(sink.position, { blocks: 1, bytes: 0, isOwn: true });
   await rejects(sink.close(), full);
 });
 

@@ -6,11 +6,11 @@
 import { dirname } from "node:path/posix";
 import { StorageError } from "../../src/errors.ts";
 import type { BlockFile } from "../../src/local/block_file.ts";
-import type { Storage } from "../../src/ports.ts";
+import type { AppendFile, Storage } from "../../src/ports.ts";
 
 /** A file of blocks on a disk. */
 export async function openStored(storage: Storage, path: string): Promise<BlockFile> {
-  const file = await inSystemWords(() => storage.openAppend(path));
+  let file: AppendFile | undefined = await inSystemWords(() => storage.openAppend(path));
   return {
     size: () => inSystemWords(() => storage.size(path)),
     // deno-lint-ignore require-await -- the generator waits
@@ -18,11 +18,26 @@ export async function openStored(storage: Storage, path: string): Promise<BlockF
       (async function* () {
         yield await inSystemWords(() => storage.read(path, offset));
       })(),
-    write: (bytes) => inSystemWords(() => file.write(bytes)),
-    truncate: (length) => inSystemWords(() => storage.truncate(path, length)),
-    sync: () => inSystemWords(() => file.sync()),
+    write: (bytes) =>
+      inSystemWords(async () => {
+        file ??= await storage.openAppend(path);
+        await file.write(bytes);
+      }),
+    truncate: (length) =>
+      inSystemWords(async () => {
+        // A file that is cut off is opened again.
+        const cut = file;
+        file = undefined;
+        await cut?.close();
+        await storage.truncate(path, length);
+      }),
+    sync: () =>
+      inSystemWords(async () => {
+        file ??= await storage.openAppend(path);
+        await file.sync();
+      }),
     syncName: () => inSystemWords(() => storage.syncDirectory(dirname(path))),
-    close: () => inSystemWords(() => file.close()),
+    close: () => inSystemWords(async () => await file?.close()),
   };
 }
 

@@ -72,6 +72,18 @@ test("BatcherPipeline.tick() lets less than 1 KiB wait for the interval, not for
   equal(batcher.pendingBlocks, 0);
 });
 
+test("BatcherPipeline.tick() lets nothing wait for longer because the clock was set back", async () => {
+  const { clock, source, batcher } = worldOf([]);
+  source.push(...plainBlocks(2));
+  equal(await batcher.tick(), undefined);
+  clock.advance(6000);
+  equal(await batcher.tick(), undefined);
+  clock.advance(-3_600_000);
+  equal(await batcher.tick(), undefined);
+  clock.advance(6000);
+  equal((await batcher.tick())?.batchNumber, 0n);
+});
+
 test("BatcherPipeline.tick() posts 1 KiB as soon as the last submission is an interval ago", async () => {
   const { clock, source, batcher } = worldOf(plainBlocks(2, { size: 600 }));
   clock.advance(11_999);

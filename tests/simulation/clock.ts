@@ -34,12 +34,17 @@ export class SimulatedClock implements Clock {
   sleep(ms: number, signal?: AbortSignal): Promise<void> {
     if (signal?.aborted) return Promise.resolve();
     return new Promise((resolve) => {
-      const sleeper = { atMs: this.#elapsedMs + Math.max(0, Math.ceil(ms)), wake: resolve };
-      if (ms < Infinity) this.#insert(sleeper);
-      signal?.addEventListener("abort", () => {
-        this.#remove(sleeper);
+      const wake = () => {
+        signal?.removeEventListener("abort", abort);
         resolve();
-      }, { once: true });
+      };
+      const sleeper = { atMs: this.#elapsedMs + Math.max(0, Math.ceil(ms)), wake };
+      const abort = () => {
+        this.#remove(sleeper);
+        wake();
+      };
+      if (ms < Infinity) this.#insert(sleeper);
+      signal?.addEventListener("abort", abort);
     });
   }
 

@@ -108,13 +108,13 @@ export class DeriverMachine {
     const stop = life.stopSignal(isDone);
     const save = async () => {
       this.#flushed = sink.position;
-      const number = runner.pipeline.l1Position;
-      if (number === undefined) return;
+      const number = runner.pipeline.l1Position ?? 0n;
       const { hash } = await l1.block(number);
       const { position } = runner.pipeline;
       await states.save({ position, written: sink.position, l1: { number, hash } });
     };
     try {
+      if (!state) await save();
       await runner.run({ signal: stop, onProgress: save });
     } finally {
       await sink.close();

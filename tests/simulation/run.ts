@@ -96,7 +96,10 @@ export class Run implements Outcome {
 
   /** Events of a flow, by their names. */
   log(who: string): Log {
-    return ({ event }) => this.note(who, event);
+    return (event) => {
+      const why = "error" in event ? `: ${nameOf(event.error)}` : "";
+      this.note(who, event.event, why);
+    };
   }
 
   /** @throws {Violation} where it is false; the run ends, whoever catches it */

@@ -4,6 +4,7 @@ import { WalError } from "../../src/errors.ts";
 import type { Storage } from "../../src/ports.ts";
 import { crc32c } from "../../src/wal/crc32c.ts";
 import { Wal } from "../../src/wal/log.ts";
+import { MARK_BYTES } from "../../src/wal/record.ts";
 import { encodeSegmentHeader, SEGMENT_HEADER_BYTES } from "../../src/wal/segment.ts";
 import {
   contentsOf,
@@ -115,6 +116,18 @@ test("Wal with any bit flipped is refused after it was closed", async () => {
     for (let bit = 0; bit < 8 * size; bit++) {
       const count = await holds(await copyOf(storage, flip(path, bit)), `${path} bit ${bit}`);
       equal(count, undefined, `${path} bit ${bit} was flipped, and not seen`);
+    }
+  }
+});
+
+test("Wal with a checkpoint last is refused after it was closed, with any bit of it flipped or cut off", async () => {
+  const storage = await diskWith([3, 2], { checkpoint: 4n });
+  const [path] = await segmentPaths(storage);
+  const size = (await storage.size(path!))!;
+  for (let at = size - MARK_BYTES; at < size; at++) {
+    equal(await holds(await copyOf(storage, cutTo(path!, at)), `cut to ${at}`), undefined);
+    for (let bit = 8 * at; bit < 8 * at + 8; bit++) {
+      equal(await holds(await copyOf(storage, flip(path!, bit)), `bit ${bit}`), undefined);
     }
   }
 });

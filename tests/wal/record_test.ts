@@ -63,7 +63,7 @@ test("segmentName() sorts as the sequences do, and parseSegmentName() takes noth
 
 test("decodeSegmentHeader() and decodeHead() give what was encoded, and refuse all else", () => {
   const header = { first: 2n ** 64n - 1n, follows: 7n, checkpoint: 2n ** 63n, chain: 0xfedcba98 };
-  const head = { last: 5n, next: 2n ** 64n - 1n };
+  const head = { last: 5n, next: 2n ** 64n - 1n, end: 0xfedcba98 };
   const cases = [
     [encodeSegmentHeader(header), header, decodeSegmentHeader, decodeHead],
     [encodeHead(head), head, decodeHead, decodeSegmentHeader],
