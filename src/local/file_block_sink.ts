@@ -255,7 +255,6 @@ export class FileBlockSink implements L2BlockSink {
 
 /** Zeros in a line of text: a power loss leaves them where bytes did not get to the disk, nobody writes them. */
 function hasHoles(text: string): boolean {
-  // deno-lint-ignore no-control-regex -- the zeros are what it looks for
   return /^[\0\x20-\x7e]*$/.test(text) && text.includes("\0");
 }
 

@@ -34,6 +34,10 @@ async function traceOf(args: string, cwd: string): Promise<string[]> {
 
 const says = (words: RegExp) => (call: Call) => isSaid(call) && words.test(call.text);
 
+/** Records of a log begin with a mark of 16 bytes; room that is allotted in advance, with zeros. */
+const isRecord = ({ kind, path, text }: Call) =>
+  kind === "write" && path.endsWith(".wal") && text.startsWith("\\20\\0\\0\\0");
+
 /** Makes sure that the order is right, and that it would not be without the syncs of these. */
 function isInOrder(
   lines: readonly string[],
@@ -42,7 +46,7 @@ function isInOrder(
 ): Call[] {
   const judge = (trace: readonly string[]) => breaches(parseTrace(trace.join("\n"), cwd), promises);
   const calls = parseTrace(lines.join("\n"), cwd);
-  for (const { when } of promises) equal(calls.filter(when).length, BATCHES, "promises seen");
+  for (const { when } of promises) ok(calls.filter(when).length >= BATCHES, "promises seen");
   deepEqual(judge(lines), []);
   for (const path of needed) {
     // Only that it began to sync: threads tell of its end by themselves.
@@ -83,8 +87,9 @@ test(forBatcher, { skip: whyNoTrace(forBatcher) }, async () => {
     });
     // Blocks as they were taken, then each batch as it was sealed, before it goes to L1.
     let [recorded, posted] = [0, 0];
-    for (const { kind, path, bytes } of calls) {
-      if (kind === "write" && path.endsWith(".wal") && bytes > BATCH_BYTES) recorded += 1;
+    for (const call of calls) {
+      const { kind, path, bytes } = call;
+      if (isRecord(call) && bytes > BATCH_BYTES) recorded += 1;
       if (kind !== "move" || !path.startsWith(`${cwd}/l1/blobs/`)) continue;
       posted += 1;
       ok(recorded > posted, `${recorded} records before post ${posted}`);
@@ -104,8 +109,7 @@ test(forDeriver, { skip: whyNoTrace(forDeriver) }, async () => {
     const deriver = "deriver --l1 l1 --out out/derived.jsonl --data-dir data --once";
     const lines = await traceOf(deriver, cwd);
     const isDerived = says(/derived batch \d+: /);
-    const isSaved = ({ kind, path, bytes }: Call) =>
-      kind === "write" && path.endsWith(".wal") && bytes > 100;
+    const isSaved = (call: Call) => isRecord(call) && call.bytes > 100;
     isInOrder(lines, cwd, {
       promises: [
         { when: isDerived, under: `${cwd}/out` },
