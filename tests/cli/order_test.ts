@@ -18,7 +18,8 @@ import {
   whyNoTrace,
 } from "../power/trace.ts";
 import { sourceText } from "./files.ts";
-import { run, succeeded } from "./montana.ts";
+import { run, start, succeeded } from "./montana.ts";
+import { acksOf, linesOf, operationLines } from "./operations.ts";
 
 /** Two to a batch, and nothing that could be packed: a batch is larger than all that is told of it. */
 const SOURCE = sourceText(6, { size: 3000 });
@@ -122,5 +123,38 @@ test(forDeriver, { skip: whyNoTrace(forDeriver) }, async () => {
       ],
       needed: [/\/out$/, /derived\.jsonl$/, /\.wal$/, /\/data\/deriver$/],
     });
+  });
+});
+
+const forProcessor =
+  "crash: montana processor writes, syncs and acknowledges in this order, as strace sees it";
+test(forProcessor, { skip: whyNoTrace(forProcessor) }, async () => {
+  await withDirectory(async (cwd) => {
+    const report = join(cwd, "report");
+    // No batch is due before the end: nothing is written but what is acknowledged.
+    const processor = "processor --data-dir data --to out --interval 1h --max-batch 1000 --ack";
+    await using running = start(processor, { cwd, under: straceArguments(report), stdin: "open" });
+    const lines = linesOf(operationLines(10));
+    for (const [index, line] of lines.entries()) {
+      running.feed(line + "\n");
+      await running.until("it acknowledges", () => acksOf(running.stdout).length > index);
+    }
+    running.feed("", { end: true });
+    succeeded(await running.ended);
+    const trace = (await readFile(report, "utf8")).split("\n");
+    const isAcknowledgement = (call: Call) => isSaid(call) && /^\d+\\n$/.test(call.text);
+    const calls = isInOrder(trace, cwd, {
+      promises: [{ when: isAcknowledgement, under: `${cwd}/data` }],
+      needed: [/\.wal$/, /\/data$/],
+    });
+    equal(calls.filter(isAcknowledgement).length, lines.length);
+    let [written, synced] = [0, 0];
+    for (const call of calls) {
+      if (isRecord(call)) written += 1;
+      if (call.kind === "sync" && call.path.endsWith(".wal")) synced = written;
+      if (!isAcknowledgement(call)) continue;
+      ok(synced > 0 && synced === written, `${synced} of ${written} synced: ${call.text}`);
+      [written, synced] = [0, 0];
+    }
   });
 });
