@@ -154,7 +154,7 @@ export class Life {
     this.storage = this.#gateStorage(faulty);
     this.clock = {
       now: () => run.clock.now(),
-      sleep: (ms, signal) => this.#lasting(run.clock.sleep(ms, signal)),
+      sleep: (ms, signal) => this.lasting(run.clock.sleep(ms, signal)),
     };
   }
 
@@ -212,7 +212,7 @@ export class Life {
         return (...values: unknown[]) => {
           if (this.#isOver) return new Promise(() => {});
           const result = member.apply(target, values);
-          return result instanceof Promise ? this.#lasting(result) : result;
+          return result instanceof Promise ? this.lasting(result) : result;
         };
       },
     });
@@ -226,7 +226,8 @@ export class Life {
     });
   }
 
-  #lasting<T>(call: Promise<T>): Promise<T> {
+  /** What comes of a call, in this life. */
+  lasting<T>(call: Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
       call.then(
         (value) => this.#isOver || resolve(value),

@@ -31,6 +31,8 @@ export interface Trace {
 export interface SimulationOptions {
   /** A disk with a defect, in place of one that does as it says. */
   readonly disk?: (disk: Storage) => Storage;
+  /** The same of the log. */
+  readonly log?: (log: Wal) => Wal;
 }
 
 /** Starts of the program in one run. */
@@ -38,7 +40,7 @@ const LIVES = 6;
 
 /** Runs one seed; throws where a promise is broken, with the seed in the message. */
 export async function simulate(seed: number, options: SimulationOptions = {}): Promise<Trace> {
-  const run = new Simulation(seed, options.disk ?? ((disk) => disk));
+  const run = new Simulation(seed, options);
   try {
     for (let life = 0; life < LIVES; life++) await run.live();
     await run.lastLook();
@@ -55,7 +57,7 @@ class Simulation implements Trace {
   crashes = 0;
   readonly #random: SeededRandom;
   readonly #disk = new MemoryStorage();
-  readonly #defect: (disk: Storage) => Storage;
+  readonly #options: SimulationOptions;
   /** What was ever appended as each record, and may be there; the acknowledged one must. */
   readonly #possible = new Map<bigint, Uint8Array[]>();
   readonly #kept = new Map<bigint, Uint8Array>();
@@ -63,15 +65,17 @@ class Simulation implements Trace {
   #checkpoint = 0n;
   #asked = 0n;
 
-  constructor(seed: number, defect: (disk: Storage) => Storage) {
+  constructor(seed: number, options: SimulationOptions) {
     this.#random = new SeededRandom(seed);
-    this.#defect = defect;
+    this.#options = options;
   }
 
   /** From one start of the program to its end, good or bad. */
   async live(): Promise<void> {
     const storage = new FaultyStorage(this.#disk, this.#plan());
-    const log = await this.#open(this.#defect(storage));
+    const { disk, log: defect } = this.#options;
+    const opened = await this.#open(disk?.(storage) ?? storage);
+    const log = opened && (defect?.(opened) ?? opened);
     if (log) {
       await this.#look(log);
       for (let step = this.#below(12); step > 0 && !storage.isDown; step--) await this.#step(log);
