@@ -16,6 +16,11 @@ import { contentOf, linesOf } from "./files.ts";
 /** `deno task crash` does all; the gate does a part, spread over the whole. */
 export const isWhole: boolean = process.env["MONTANA_CRASH"] === "all";
 
+/** Tells what `deno task crash` has done; the gate says nothing. */
+export function tellDone(test: string, figures: string): void {
+  if (isWhole) process.stdout.write(`done: ${test}: ${figures}\n`);
+}
+
 /** `count` of the numbers from 1 to `last`, evenly spread, or all of them: the places to crash at. */
 export function placesUpTo(last: number, count: number): number[] {
   const all = Array.from({ length: last }, (_, index) => index + 1);

@@ -18,7 +18,8 @@ import {
   whyNoTrace,
 } from "../power/trace.ts";
 import { sourceText } from "./files.ts";
-import { run, succeeded } from "./montana.ts";
+import { run, start, succeeded } from "./montana.ts";
+import { acksOf, linesOf, operationLines } from "./operations.ts";
 
 /** Two to a batch, and nothing that could be packed: a batch is larger than all that is told of it. */
 const SOURCE = sourceText(6, { size: 3000 });
@@ -34,6 +35,10 @@ async function traceOf(args: string, cwd: string): Promise<string[]> {
 
 const says = (words: RegExp) => (call: Call) => isSaid(call) && words.test(call.text);
 
+/** Records of a log begin with a mark of 16 bytes; room that is allotted in advance, with zeros. */
+const isRecord = ({ kind, path, text }: Call) =>
+  kind === "write" && path.endsWith(".wal") && text.startsWith("\\20\\0\\0\\0");
+
 /** Makes sure that the order is right, and that it would not be without the syncs of these. */
 function isInOrder(
   lines: readonly string[],
@@ -42,7 +47,7 @@ function isInOrder(
 ): Call[] {
   const judge = (trace: readonly string[]) => breaches(parseTrace(trace.join("\n"), cwd), promises);
   const calls = parseTrace(lines.join("\n"), cwd);
-  for (const { when } of promises) equal(calls.filter(when).length, BATCHES, "promises seen");
+  for (const { when } of promises) ok(calls.filter(when).length >= BATCHES, "promises seen");
   deepEqual(judge(lines), []);
   for (const path of needed) {
     // Only that it began to sync: threads tell of its end by themselves.
@@ -83,8 +88,9 @@ test(forBatcher, { skip: whyNoTrace(forBatcher) }, async () => {
     });
     // Blocks as they were taken, then each batch as it was sealed, before it goes to L1.
     let [recorded, posted] = [0, 0];
-    for (const { kind, path, bytes } of calls) {
-      if (kind === "write" && path.endsWith(".wal") && bytes > BATCH_BYTES) recorded += 1;
+    for (const call of calls) {
+      const { kind, path, bytes } = call;
+      if (isRecord(call) && bytes > BATCH_BYTES) recorded += 1;
       if (kind !== "move" || !path.startsWith(`${cwd}/l1/blobs/`)) continue;
       posted += 1;
       ok(recorded > posted, `${recorded} records before post ${posted}`);
@@ -104,8 +110,11 @@ test(forDeriver, { skip: whyNoTrace(forDeriver) }, async () => {
     const deriver = "deriver --l1 l1 --out out/derived.jsonl --data-dir data --once";
     const lines = await traceOf(deriver, cwd);
     const isDerived = says(/derived batch \d+: /);
-    const isSaved = ({ kind, path, bytes }: Call) =>
-      kind === "write" && path.endsWith(".wal") && bytes > 100;
+    const isWritten = ({ kind, path }: Call) =>
+      kind === "write" && path === `${cwd}/out/derived.jsonl`;
+    const begun = parseTrace(lines.join("\n"), cwd).find(isWritten)!.startedAt;
+    // The state at the start tells of no blocks.
+    const isSaved = (call: Call) => isRecord(call) && call.bytes > 100 && call.startedAt > begun;
     isInOrder(lines, cwd, {
       promises: [
         { when: isDerived, under: `${cwd}/out` },
@@ -114,5 +123,38 @@ test(forDeriver, { skip: whyNoTrace(forDeriver) }, async () => {
       ],
       needed: [/\/out$/, /derived\.jsonl$/, /\.wal$/, /\/data\/deriver$/],
     });
+  });
+});
+
+const forProcessor =
+  "crash: montana processor writes, syncs and acknowledges in this order, as strace sees it";
+test(forProcessor, { skip: whyNoTrace(forProcessor) }, async () => {
+  await withDirectory(async (cwd) => {
+    const report = join(cwd, "report");
+    // No batch is due before the end: nothing is written but what is acknowledged.
+    const processor = "processor --data-dir data --to out --interval 1h --max-batch 1000 --ack";
+    await using running = start(processor, { cwd, under: straceArguments(report), stdin: "open" });
+    const lines = linesOf(operationLines(10));
+    for (const [index, line] of lines.entries()) {
+      running.feed(line + "\n");
+      await running.until("it acknowledges", () => acksOf(running.stdout).length > index);
+    }
+    running.feed("", { end: true });
+    succeeded(await running.ended);
+    const trace = (await readFile(report, "utf8")).split("\n");
+    const isAcknowledgement = (call: Call) => isSaid(call) && /^\d+\\n$/.test(call.text);
+    const calls = isInOrder(trace, cwd, {
+      promises: [{ when: isAcknowledgement, under: `${cwd}/data` }],
+      needed: [/\.wal$/, /\/data$/],
+    });
+    equal(calls.filter(isAcknowledgement).length, lines.length);
+    let [written, synced] = [0, 0];
+    for (const call of calls) {
+      if (isRecord(call)) written += 1;
+      if (call.kind === "sync" && call.path.endsWith(".wal")) synced = written;
+      if (!isAcknowledgement(call)) continue;
+      ok(synced > 0 && synced === written, `${synced} of ${written} synced: ${call.text}`);
+      [written, synced] = [0, 0];
+    }
   });
 });

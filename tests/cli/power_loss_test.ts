@@ -3,16 +3,16 @@
  *
  * @module
  */
-import { ok } from "node:assert/strict";
+import { deepStrictEqual as deepEqual, ok } from "node:assert/strict";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import process from "node:process";
 import { test } from "node:test";
 import { withDirectory } from "../helpers.ts";
 import { whyNoPowerDisk, withPowerDisk } from "../power/disk.ts";
-import { batchesOn, batchesSaid, chance, isWhole, l1Gives, sameBytes } from "./crash.ts";
+import { batchesOn, batchesSaid, chance, isWhole, l1Gives, sameBytes, tellDone } from "./crash.ts";
 import { linesOf, sourceText } from "./files.ts";
 import { run, succeeded } from "./montana.ts";
+import { acksOf, linesOf as operationsIn, operationLines, shardLines } from "./operations.ts";
 
 const SOURCE = sourceText(12, { size: 60 });
 const BATCHER = "batcher --l2 blocks.jsonl --l1 disk/l1 --once --max-blocks-per-batch 2 " +
@@ -26,7 +26,7 @@ const DERIVED = /derived batch (\d+): 2 blocks/;
 const LIVES = isWhole ? 40 : 2;
 const CUTS = 4;
 /** A run makes more calls than that; most cuts find it at work. */
-const MAX_CALLS = { batcher: 130, deriver: 40 };
+const MAX_CALLS = { batcher: 130, deriver: 40, processor: 90 };
 
 for (const flags of ["", "--data-dir disk/data"]) {
   const how = flags === "" ? "without --data-dir" : "with --data-dir";
@@ -90,8 +90,43 @@ for (const flags of ["", "--data-dir disk/data"]) {
           tally.derived += derived;
         }
         ok(tally.cuts > LIVES, `${tally.cuts} cuts`);
-        if (isWhole) process.stdout.write(`${name}: ${LIVES} lives, ${tally.cuts} cuts\n`);
+        tellDone(name, `${LIVES} lives, ${tally.cuts} cuts`);
       })
     );
   });
 }
+
+const PROCESSOR = "processor --data-dir disk/data --to disk/out --shards 3 --interval 5ms " +
+  "--max-batch 10 --batch-size fixed --ack";
+const OPERATIONS = 60;
+
+const keeps = "crash: montana processor hands on what it acknowledged over power cuts, once";
+test(keeps, { skip: whyNoPowerDisk(keeps) }, async () => {
+  await withDirectory((cwd) =>
+    withPowerDisk(cwd, async (disk) => {
+      const tally = { cuts: 0, acknowledged: 0 };
+      for (let life = 0; life < LIVES; life++) {
+        const number = chance(life);
+        await disk.format();
+        const acknowledged: string[] = [];
+        for (let cut = 0; cut < CUTS; cut++) {
+          const stdin = operationLines(OPERATIONS, cut * OPERATIONS);
+          await disk.stopAt(number(1, MAX_CALLS.processor), number(0, 2) / 2);
+          const { code, stdout, stderr } = await run(PROCESSOR, { cwd, stdin });
+          if (number(0, 3) === 0) await disk.go();
+          else await disk.cut(life % 2 === 0 ? 0 : number(1, 1_000_000));
+          ok(code === null || code === 0, `life ${life}: ${stderr}`);
+          if (code === null) tally.cuts += 1;
+          acknowledged.push(...operationsIn(stdin).slice(0, acksOf(stdout).length));
+        }
+        succeeded(await run(PROCESSOR, { cwd }));
+        await disk.cut();
+        const written = new Set(await shardLines(join(cwd, "disk/out")));
+        deepEqual(acknowledged.filter((each) => !written.has(each)), [], `life ${life}`);
+        tally.acknowledged += acknowledged.length;
+      }
+      ok(tally.cuts > LIVES && tally.acknowledged > 0, `${tally.cuts} cuts`);
+      tellDone(keeps, `${LIVES} lives, ${tally.cuts} cuts, ${tally.acknowledged} acknowledged`);
+    })
+  );
+});

@@ -3,11 +3,11 @@
  *
  * @module
  */
-import { deepStrictEqual as deepEqual, strictEqual as equal } from "node:assert/strict";
-import { mkdir, readdir, readFile, rename, writeFile } from "node:fs/promises";
+import { deepStrictEqual as deepEqual, rejects, strictEqual as equal } from "node:assert/strict";
+import { mkdir, open, readdir, readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
-import { createFile, makeDirectory } from "../../src/local/disk.ts";
+import { createFile, makeDirectory, syncDirectory } from "../../src/local/disk.ts";
 import { FileBlockSink } from "../../src/local/file_block_sink.ts";
 import { L1Directory } from "../../src/local/l1_directory.ts";
 import { draftOf, makeBatch, plainBlocks, withDirectory } from "../helpers.ts";
@@ -110,5 +110,37 @@ powerTest(
     // As a process left it that was killed before its sync.
     await writeFile(path, written.subarray(0, written.length - 10));
     deepEqual(await write(), written);
+  },
+);
+
+powerTest(
+  "FileBlockSink fills the holes that a power loss left in lines that it knows nothing of",
+  async (disk) => {
+    const path = join(disk.path, "derived.jsonl");
+    const whole = join(disk.path, "whole.jsonl");
+    const derive = async (path: string) => {
+      const sink = await FileBlockSink.open(path);
+      for (let index = 0; index < 9; index++) {
+        const [block] = plainBlocks(1, { first: index, size: 90 });
+        await sink.ingest({ ...block!, batchNumber: 0n, l1Origin: 0n, l1Block: 1n });
+      }
+      await sink.close();
+    };
+    await derive(whole);
+    const expected = await readFile(whole);
+    for (let seed = 1; seed < 25; seed++) {
+      await using file = await open(path, "w");
+      await file.sync();
+      await syncDirectory(disk.path);
+      await writeFile(path, expected);
+      await disk.cut(seed);
+      await derive(path);
+      deepEqual(await readFile(path), expected, `seed ${seed}`);
+    }
+    // A file of somebody else begins with zeros, too.
+    const image = Buffer.concat([new Uint8Array(512), Buffer.from("\x01CD001\n")]);
+    await writeFile(path, image);
+    await rejects(derive(path), { code: "Changed" });
+    deepEqual(await readFile(path), image);
   },
 );

@@ -47,6 +47,9 @@ class Node:
         self.changed = time.time()
         self.links = 1
 
+    def lose(self, chance):
+        """A socket has nothing to lose but its name."""
+
 
 class File(Node):
     def __init__(self, mode):
@@ -135,11 +138,11 @@ class Disk(Operations):
     def count_links(self):
         def walk(directory):
             for node in directory.names.values():
-                node.links = 0 if isinstance(node, File) else 1
+                node.links = 1 if isinstance(node, Directory) else 0
                 if isinstance(node, Directory):
                     walk(node)
             for node in directory.names.values():
-                if isinstance(node, File):
+                if not isinstance(node, Directory):
                     node.links += 1
         walk(self.root)
 
@@ -210,6 +213,10 @@ class Disk(Operations):
         node = File(mode & 0o777)
         self.add(path, node)
         return self.opened(node)
+
+    def mknod(self, path, mode, dev):
+        self.changing()
+        self.add(path, File(mode & 0o777) if stat.S_ISREG(mode) else Node(mode))
 
     def open(self, path, flags):
         return self.opened(self.find(path))
