@@ -185,17 +185,23 @@ export async function stepAll(deriver: DerivationPipeline): Promise<string[]> {
   }
 }
 
-/** Runs TypeScript in a process of its own, under the runtime that runs this. */
+/**
+ * Runs TypeScript in a process of its own, under the runtime that runs this.
+ *
+ * @param under a program that starts it, with its arguments
+ */
 export function runScript(
   directory: string,
   code: string,
   input?: string | Uint8Array,
+  under: readonly string[] = [],
 ): Promise<{ readonly code: number | null; readonly stdout: string; readonly stderr: string }> {
   const path = join(directory, `script-${++scripts}.ts`);
   writeFileSync(path, code);
   const args = process.versions.bun ? [path] : ["run", "-A", "--no-check", path];
+  const [file, ...others] = [...under, process.execPath, ...args];
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, args, { stdio: "pipe" });
+    const child = spawn(file!, others, { stdio: "pipe" });
     const out: Record<"stdout" | "stderr", string> = { stdout: "", stderr: "" };
     for (const name of ["stdout", "stderr"] as const) {
       child[name].setEncoding("utf8").on("data", (text: string) => out[name] += text);

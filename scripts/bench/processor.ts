@@ -1,18 +1,17 @@
 /**
  * The batch processor on this disk: an adaptive size against fixed ones under three loads, latency, and
- * memory over a backlog: `deno run -A scripts/bench/processor.ts [--short]`.
+ * memory over a backlog.
  *
  * | load    | operations                                    | a batch costs                        |
  * | ------- | --------------------------------------------- | ------------------------------------ |
  * | steady  | 64 writers, each waits until its one is synced | an append to a file, and its sync   |
  * | bursts  | 5000 at once, the next when these are handled | the same                             |
- * | slow    | 64 writers, as many as the queue takes        | 20 ms, and 0.02 ms for each of them  |
+ * | slow    | 64 writers, as many as the queue takes        | 20 ms, and 0.1 ms for each of them   |
  *
  * What is counted begins after a while: an adaptive size has found itself by then.
  *
  * @module
  */
-// deno-lint-ignore-file no-console -- what a script has to say goes to the terminal
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -24,27 +23,33 @@ import { DeadLetters } from "../../src/wal/dead_letters.ts";
 import { Wal } from "../../src/wal/log.ts";
 import { BatchProcessor } from "../../src/wal/processor.ts";
 import type { ProcessorConfig } from "../../src/wal/processor_config.ts";
-import type { BenchRow } from "./log.ts";
+import { type BenchOptions, type Group, median, type Row } from "./rows.ts";
 
 const FIXED = [10, 100, 1000, 10_000];
 const WRITERS = 64;
 const OPERATION = new Uint8Array(100).fill(0x61);
 const BURST = 5000;
 
-/** All figures of the processor; `isShort` shows only that it works. */
-export async function benchProcessor({ isShort = false } = {}): Promise<BenchRow[]> {
+/** The group. */
+export const processor: Group = {
+  name: "processor",
+  title: "the batch processor: adaptive and fixed sizes, latency, memory over a backlog",
+  run,
+};
+
+async function run({ isShort }: BenchOptions): Promise<Row[]> {
   return [
     ...await sizes(isShort),
     ...await latencies(isShort),
-    ...await backlog(isShort ? 100_000 : 10_000_000),
+    ...await backlogs(isShort ? 100_000 : 10_000_000),
   ];
 }
 
 /** A processor on a disk of its own, with what is beside it. */
 interface Bench {
   readonly processor: BatchProcessor;
-  readonly storage: DiskStorage;
-  readonly directory: string;
+  /** Batches that ended, and when. */
+  readonly handled: { readonly atMs: number; readonly operations: number }[];
 }
 
 async function withProcessor<T>(
@@ -57,15 +62,20 @@ async function withProcessor<T>(
   const wal = await Wal.open({ storage, directory: join(directory, "wal") });
   try {
     const handler = await makeHandler(storage, directory);
+    const handled: { atMs: number; operations: number }[] = [];
     const processor = new BatchProcessor({
       wal,
       handler,
       deadLetters: new DeadLetters(storage, join(directory, "dead"), systemClock),
       clock: systemClock,
       random: systemRandom,
+      log: (event) => {
+        if (event.event !== "operations.handled") return;
+        handled.push({ atMs: performance.now(), operations: event.batch.operations.length });
+      },
     }, config);
     await processor.start();
-    const result = await action({ processor, storage, directory });
+    const result = await action({ processor, handled });
     // What is left is of no use: only the end of what is under way.
     await processor.shutdown({ deadlineMs: 500 }).catch(() => {});
     return result;
@@ -95,7 +105,7 @@ async function fileHandler(storage: DiskStorage, directory: string): Promise<Bat
 /** As slow as a server far away. */
 function slowHandler(): Promise<BatchHandler> {
   return Promise.resolve({
-    handle: ({ operations }) => systemClock.sleep(20 + 0.02 * operations.length),
+    handle: ({ operations }) => systemClock.sleep(20 + 0.1 * operations.length),
   });
 }
 
@@ -135,25 +145,26 @@ async function rateOf(load: Load, size: number | "adaptive", isShort: boolean) {
     maxQueuedOperations: 20_000,
     maxBatchBytes: 64 * 1024 * 1024,
   };
-  return await withProcessor(load.makeHandler, config, async ({ processor }) => {
+  return await withProcessor(load.makeHandler, config, async ({ processor, handled }) => {
     const end = new AbortController();
     const adding = load.add(processor, end.signal).catch(() => {});
     await systemClock.sleep(isShort ? 100 : 5000);
-    const before = processor.stats();
-    const startedMs = performance.now();
-    await systemClock.sleep(isShort ? 100 : 2000);
-    const after = processor.stats();
-    const seconds = (performance.now() - startedMs) / 1000;
+    handled.length = 0;
+    await systemClock.sleep(isShort ? 200 : 3000);
     end.abort();
-    const rate = (after.handledOperations - before.handledOperations) / seconds;
+    // From the end of a batch to the end of another: a part of one would be a whole one, or none.
+    const [first, ...others] = handled;
+    const seconds = ((others.at(-1)?.atMs ?? Infinity) - (first?.atMs ?? 0)) / 1000;
+    const rate = others.reduce((sum, { operations }) => sum + operations, 0) / seconds;
+    const { batchOperations } = processor.stats();
     // Whoever waits for room is let go by the shutdown.
     await Promise.race([adding, systemClock.sleep(50)]);
-    return { rate, batchOperations: after.batchOperations };
+    return { rate, batchOperations };
   });
 }
 
-async function sizes(isShort: boolean): Promise<BenchRow[]> {
-  const rows: BenchRow[] = [];
+async function sizes(isShort: boolean): Promise<Row[]> {
+  const rows: Row[] = [];
   for (const load of LOADS) {
     const all: { size: number | "adaptive"; rates: number[]; found: number }[] = [];
     for (const size of [...FIXED, "adaptive" as const]) {
@@ -177,17 +188,16 @@ async function sizes(isShort: boolean): Promise<BenchRow[]> {
       what: `${load.name}: adaptive, which found ${adaptive.found}`,
       value: adaptive.rate,
       unit: "operations/s",
-      ratio: adaptive.rate / best.rate,
-      against: `the best of these, ${best.size}`,
-      mark: 0.9,
+      against: { what: `the best of these, ${best.size}`, value: best.rate },
+      mark: { of: "ratio", least: 0.9 },
     });
   }
   return rows;
 }
 
 /** From `add()` until handled, at a load far below what it can. */
-async function latencies(isShort: boolean): Promise<BenchRow[]> {
-  const rows: BenchRow[] = [];
+async function latencies(isShort: boolean): Promise<Row[]> {
+  const rows: Row[] = [];
   for (const intervalMs of [0, 10, 100]) {
     const addedMs = new Map<bigint, number>();
     const waits: number[] = [];
@@ -237,63 +247,49 @@ function residentMiB(): number {
   return process.memoryUsage().rss / 2 ** 20;
 }
 
-/** What stands in memory of operations that wait, and of them while they are handled. */
-async function backlog(count: number): Promise<BenchRow[]> {
+/** What stands in memory of a backlog, and of ten times as many. */
+async function backlogs(count: number): Promise<Row[]> {
+  const few = await backlog(count / 10);
+  const many = await backlog(count);
+  const row = (what: string, key: "waitingMiB" | "handlingMiB"): Row => ({
+    what: `backlog of ${count} operations of 16 bytes: resident ${what}`,
+    value: many[key],
+    unit: "MiB",
+    against: { what: "a tenth of them", value: few[key] },
+    mark: { of: "ratio", most: 1.5 },
+  });
+  return [
+    row("while they wait", "waitingMiB"),
+    row("at most while they are handled", "handlingMiB"),
+    { what: "the same: added", value: count / many.addingS, unit: "operations/s" },
+    { what: "the same: handled", value: count / many.handlingS, unit: "operations/s" },
+  ];
+}
+
+async function backlog(count: number) {
   const config = { maxQueuedOperations: 2 * count, maxBatchOperations: 10_000 };
   const noHandler = () => Promise.resolve({ handle: () => Promise.resolve() });
-  const small = new Uint8Array(16);
+  const operation = new Uint8Array(16);
   return await withProcessor(noHandler, config, async ({ processor }) => {
     await processor.pause();
     const group = 10_000;
-    let tenthMiB = 0;
-    const startedMs = performance.now();
+    const addingMs = performance.now();
     for (let added = 0; added < count; added += group) {
-      await Promise.all(Array.from({ length: group }, () => processor.add(small)));
-      if (added + group === count / 10) tenthMiB = residentMiB();
+      await Promise.all(Array.from({ length: group }, () => processor.add(operation)));
     }
-    const addedS = (performance.now() - startedMs) / 1000;
-    const wholeMiB = residentMiB();
-    let mostMiB = wholeMiB;
-    const look = setInterval(() => mostMiB = Math.max(mostMiB, residentMiB()), 200);
+    const waitingMiB = residentMiB();
     const handlingMs = performance.now();
+    let handlingMiB = waitingMiB;
+    const look = setInterval(() => handlingMiB = Math.max(handlingMiB, residentMiB()), 200);
     await processor.resume();
     await processor.flushNow();
-    const handledS = (performance.now() - handlingMs) / 1000;
     clearInterval(look);
-    const name = `backlog of ${count} operations of 16 bytes`;
-    return [
-      { what: `${name}: resident after a tenth`, value: tenthMiB, unit: "MiB" },
-      // The other way round, so that more is better.
-      {
-        what: `${name}: resident`,
-        value: wholeMiB,
-        unit: "MiB",
-        ratio: tenthMiB / wholeMiB,
-        against: "(a tenth to all)",
-        mark: 0.67,
-      },
-      {
-        what: `${name}: resident at most while it is handled`,
-        value: mostMiB,
-        unit: "MiB",
-        ratio: tenthMiB / mostMiB,
-        against: "(a tenth to that)",
-        mark: 0.5,
-      },
-      { what: `${name}: added`, value: count / addedS, unit: "operations/s" },
-      { what: `${name}: handled`, value: count / handledS, unit: "operations/s" },
-    ];
+    const endMs = performance.now();
+    return {
+      waitingMiB,
+      handlingMiB,
+      addingS: (handlingMs - addingMs) / 1000,
+      handlingS: (endMs - handlingMs) / 1000,
+    };
   });
-}
-
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[values.length >>> 1]!;
-}
-
-if (import.meta.main) {
-  const isShort = process.argv.includes("--short");
-  for (const { what, value, unit, ratio, against, mark } of await benchProcessor({ isShort })) {
-    const compared = ratio === undefined ? "" : `, ${ratio.toFixed(2)} of ${against}`;
-    console.log(`${what}: ${Math.round(value)} ${unit}${compared}${mark ? `, mark ${mark}` : ""}`);
-  }
 }

@@ -179,13 +179,23 @@ async function* recordsOf(path: string, from: bigint): AsyncIterable<readonly Wa
     }
     return;
   }
-  const { segments, fault } = await lookAt(path);
-  for (const segment of segments) {
-    if (segment.end.sequence <= from) continue;
-    const changed = yield* readSegment(storage, segment, from);
-    if (changed) throw corruption(path, changed);
+  for (let next = from;;) {
+    const { segments, fault } = await lookAt(path);
+    try {
+      for (const segment of segments) {
+        if (segment.end.sequence <= next) continue;
+        const changed = yield* readSegment(storage, segment, next);
+        if (changed) throw corruption(path, changed);
+        next = segment.end.sequence;
+      }
+    } catch (error) {
+      // A checkpoint has removed it meanwhile: what is left comes after it.
+      if (error instanceof WalError && isNotFound(error.cause)) continue;
+      throw error;
+    }
+    if (fault?.kind === "corrupt") throw corruption(path, fault);
+    return;
   }
-  if (fault?.kind === "corrupt") throw corruption(path, fault);
 }
 
 /** Reads a log, which a process may be writing meanwhile: damage that is none is gone at a second look. */
@@ -197,10 +207,13 @@ async function lookAt(directory: string): Promise<LogState> {
       if (state.segments.length === 0 && !state.fault) throw noLog(directory);
       if (state.fault?.kind !== "corrupt" || look === LOOKS) return state;
     } catch (error) {
-      const isGone = error instanceof StorageError && error.code === "NotFound";
-      if (!isGone || look === LOOKS) throw error;
+      if (!isNotFound(error) || look === LOOKS) throw error;
     }
   }
+}
+
+function isNotFound(error: unknown): boolean {
+  return error instanceof StorageError && error.code === "NotFound";
 }
 
 async function checkThere(path: string): Promise<void> {

@@ -5,7 +5,7 @@
  */
 import { randomUUID } from "node:crypto";
 import { link, mkdir, open, rename, rm, stat, writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import process from "node:process";
 import { SinkError, SourceError } from "../errors.ts";
 
@@ -71,28 +71,41 @@ export async function createFile(path: string, data: string | Uint8Array): Promi
     await withTemporary(path, data, (temporary) => link(temporary, path));
     return true;
   } catch (error) {
-    if (systemCode(error) === "EEXIST") return false;
-    throw error;
+    if (systemCode(error) !== "EEXIST") throw error;
+    // Whoever made it may have been killed before this.
+    await syncDirectory(dirname(path));
+    return false;
   }
 }
 
 /**
- * Makes a directory and those above it. What `mkdir` offers for that never comes back under Node 22
- * where a directory takes no others, as `/proc`, and gives a wrong reason on a read-only file system.
+ * Makes a directory and those above it, and syncs their names. What `mkdir` offers for that never comes
+ * back under Node 22 where a directory takes no others, as `/proc`, and gives a wrong reason on a read-only
+ * file system.
  */
 export async function makeDirectory(path: string): Promise<void> {
+  const above = dirname(resolve(path));
   try {
     await mkdir(path);
   } catch (error) {
     const code = systemCode(error);
-    if (code === "EEXIST" && (await stat(path)).isDirectory()) return;
-    if (code !== "ENOENT" || dirname(path) === path) throw error;
-    await makeDirectory(dirname(path));
+    if (code === "EEXIST" && (await stat(path)).isDirectory()) return await syncFoundName(path);
+    if (code !== "ENOENT" || above === resolve(path)) throw error;
+    await makeDirectory(above);
     await mkdir(path).catch((error) => {
       // Another process was quicker.
       if (systemCode(error) !== "EEXIST") throw error;
     });
   }
+  await syncDirectory(above);
+  await syncFoundName(above);
+}
+
+/** Whoever made it may have been killed before the sync. Where we may not look, it was not one of us. */
+async function syncFoundName(path: string): Promise<void> {
+  await syncDirectory(dirname(resolve(path))).catch((error) => {
+    if (!["EACCES", "EPERM"].includes(systemCode(error) ?? "")) throw error;
+  });
 }
 
 /** Syncs a directory, so that the names in it survive a power loss. */

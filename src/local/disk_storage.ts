@@ -15,7 +15,7 @@ import {
   writeFile,
 } from "node:fs/promises";
 import { hostname } from "node:os";
-import { dirname, resolve } from "node:path";
+import { dirname } from "node:path";
 import process from "node:process";
 import { StorageError } from "../errors.ts";
 import type { AppendFile, Storage, StorageLock } from "../ports.ts";
@@ -113,9 +113,7 @@ export class DiskStorage implements Storage {
 
   async makeDirectory(path: string): Promise<void> {
     try {
-      const missing = await missingDirectories(resolve(path));
       await makeDirectory(path);
-      for (const each of missing) await syncDirectory(dirname(each));
     } catch (cause) {
       throw storageError("make directory", path, cause);
     }
@@ -234,16 +232,6 @@ async function withFile<T>(
   } catch (cause) {
     throw storageError(action, path, cause);
   }
-}
-
-/** A directory and those above it that are not there, the innermost first; itself in any case. */
-async function missingDirectories(path: string): Promise<string[]> {
-  const missing = [path];
-  for (let above = dirname(path); above !== dirname(above); above = dirname(above)) {
-    if (await stat(above).catch(() => undefined)) break;
-    missing.push(above);
-  }
-  return missing;
 }
 
 /** Beside the lock stands who has it. Nothing depends on it but the words of a refusal. */

@@ -26,8 +26,8 @@ export interface FilePosition {
 /**
  * Appends blocks to a file. Lines that the file holds already are compared with what is derived instead of
  * being written again, so deriving anew, or going on after a crash, is safe: a torn last line is cut, and
- * a line that differs is an error. Behind a position at which the file ended once, it is what a power loss left
- * of lines that were not synced, and is cut as well.
+ * a line that differs is an error. What a power loss left of lines that were not synced is cut as well: zeros
+ * in a line of text, and behind a position at which the file ended once whatever is no JSON.
  *
  * @example
  * ```ts
@@ -219,7 +219,8 @@ export class FileBlockSink implements L2BlockSink {
     }
     if (found) {
       const isTorn = !found.isWhole && line.startsWith(found.text);
-      if (!isTorn && (!this.#isOwn || isJson(found.text))) throw this.#differs(found, line);
+      const isLost = this.#isOwn ? !isJson(found.text) : hasHoles(found.text);
+      if (!isTorn && !isLost) throw this.#differs(found, line);
       await this.#existing!.return();
       await this.#file.truncate(this.#bytes);
     }
@@ -250,6 +251,11 @@ export class FileBlockSink implements L2BlockSink {
       { details: { line: number } },
     );
   }
+}
+
+/** Zeros in a line of text: a power loss leaves them where bytes did not get to the disk, nobody writes them. */
+function hasHoles(text: string): boolean {
+  return /^[\0\x20-\x7e]*$/.test(text) && text.includes("\0");
 }
 
 /** Nothing that a power loss leaves of a line; what somebody else wrote may be. */

@@ -98,30 +98,47 @@ export class L1Directory implements LocalL1 {
     return new L1Directory(path, parseSettings(text, join(path, "l1.json")));
   }
 
-  /** Opens the L1 in `path`, and makes one with block 0 where the directory is missing or empty. */
+  /**
+   * Opens the L1 in `path` to write, and makes one with block 0 where the directory is missing or empty.
+   * What it finds survives a power loss from here on, whoever wrote it.
+   */
   static async openOrCreate(
     path: string,
     timestamp: bigint,
     options: L1DirectoryOptions = {},
   ): Promise<L1Directory> {
-    try {
-      return await L1Directory.open(path);
-    } catch (error) {
+    const l1 = await L1Directory.open(path).catch((error) => {
       if (!(error instanceof SourceError && error.code === "NotFound")) throw error;
+      return L1Directory.#create(path, timestamp, options);
+    });
+    try {
+      // A writer may have been killed before it synced the names of its files.
+      await makeDirectory(path);
+      for (const each of [path, join(path, "blocks"), join(path, "blobs")]) {
+        await syncDirectory(each);
+      }
+    } catch (cause) {
+      throw writeError("L1 directory", path, cause);
     }
+    return l1;
+  }
+
+  static async #create(
+    path: string,
+    timestamp: bigint,
+    { safeConfirmations = 0, finalizedConfirmations = 0 }: L1DirectoryOptions,
+  ): Promise<L1Directory> {
+    const settings = {
+      format: FORMAT,
+      version: VERSION,
+      safeConfirmations,
+      finalizedConfirmations,
+    };
     try {
       await makeDirectory(join(path, "blocks"));
       await makeDirectory(join(path, "blobs"));
-      const { safeConfirmations = 0, finalizedConfirmations = 0 } = options;
-      const settings = {
-        format: FORMAT,
-        version: VERSION,
-        safeConfirmations,
-        finalizedConfirmations,
-      };
       await createFile(blockPath(path, 0n), formatBlock(makeBlock(undefined, [], timestamp)));
       await createFile(join(path, "l1.json"), JSON.stringify(settings) + "\n");
-      await syncDirectory(path);
     } catch (cause) {
       throw writeError("L1 directory", path, cause);
     }

@@ -67,6 +67,7 @@ export class Posting {
     log({
       event: "batch.submitted",
       receipt,
+      reason,
       blocks,
       lastBlock: batch.blocks.at(-1)!.block,
       rawBytes,

@@ -25,8 +25,8 @@ export const WINDOW_BATCHES = 8;
 export const WINDOW_MS = 50;
 /** However fast they are, after so many the window ends. */
 const WINDOW_BATCHES_MOST = 256;
-/** How much faster twice the size must be. */
-export const GAIN = 1.05;
+/** How much faster twice the size must be. What further doublings would gain together is about as much. */
+export const GAIN = 1.03;
 /** What is left of the size after a failure, or a slow batch. */
 export const DECREASE = 0.7;
 /** A smaller batch takes at most this share of the time, or its size is not what makes it slow. */

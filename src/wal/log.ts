@@ -226,10 +226,6 @@ export class Wal {
     return this.#closing;
   }
 
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.close();
-  }
-
   async #close(): Promise<void> {
     this.#failure ??= new WalError(
       "Closed",

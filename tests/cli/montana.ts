@@ -12,11 +12,11 @@ import { layTraps, openTraps, sprung } from "./traps.ts";
 
 const source = fileURLToPath(new URL("../../cli.ts", import.meta.url));
 
-const command: readonly string[] = process.env["MONTANA_CLI"]
-  ? [process.env["MONTANA_CLI"]]
-  : process.versions["bun"]
-  ? [process.execPath, source]
-  : [process.execPath, "run", "-A", source];
+function commandFor(entry: string): readonly string[] {
+  if (process.env["MONTANA_CLI"]) return [process.env["MONTANA_CLI"]];
+  if (process.versions["bun"]) return [process.execPath, entry];
+  return [process.execPath, "run", "-A", entry];
+}
 
 const traps = process.env["MONTANA_TRAPS"] ? openTraps(process.env["MONTANA_TRAPS"]) : undefined;
 
@@ -32,6 +32,10 @@ export interface RunOptions {
   readonly timeoutMs?: number;
   /** An executable to start instead, in `cwd` as it is, and with no environment but `env`. */
   readonly alone?: string;
+  /** A module to run in place of `cli.ts`; none for an executable. */
+  readonly entry?: string;
+  /** A program that starts it, with its arguments, as `["strace", "-f"]`. */
+  readonly under?: readonly string[];
 }
 
 /** How it ended. */
@@ -52,8 +56,9 @@ export class Running implements AsyncDisposable {
   #outcome: Outcome | undefined;
 
   constructor(args: readonly string[], options: RunOptions) {
-    const { stdin = "", env, timeoutMs, alone } = options;
-    const [file, ...first] = alone === undefined ? command : [alone];
+    const { stdin = "", env, timeoutMs, alone, entry = source, under = [] } = options;
+    const command = alone === undefined ? commandFor(entry) : [alone];
+    const [file, ...first] = [...under, ...command];
     const cwd = options.cwd ?? traps?.directory;
     if (traps && alone === undefined) layTraps(cwd!, traps);
     this.#command = `montana ${args.join(" ")}`;

@@ -130,20 +130,22 @@ test("FileBlockSink keeps a new file over a power loss, with its name", async ()
 test("FileBlockSink cuts what a power loss left behind a position, and nothing else", async () => {
   const whole = linesOf(derived(6));
   for (
-    const { zerosFrom, isOwn } of [
-      { zerosFrom: linesOf(derived(2)).length, isOwn: true },
-      { zerosFrom: linesOf(derived(3)).length + 9, isOwn: true },
-      { zerosFrom: linesOf(derived(3)).length + 9, isOwn: false },
+    const { from, isOwn, fill, isCut } of [
+      { from: linesOf(derived(2)).length, isOwn: true, fill: "\0", isCut: true },
+      { from: linesOf(derived(3)).length + 9, isOwn: true, fill: "\0", isCut: true },
+      { from: linesOf(derived(3)).length + 9, isOwn: true, fill: "\x01", isCut: true },
+      { from: linesOf(derived(3)).length + 9, isOwn: false, fill: "\0", isCut: true },
+      { from: linesOf(derived(3)).length + 9, isOwn: false, fill: "\x01", isCut: false },
     ]
   ) {
     await inFile(async (path) => {
       const { position } = await write(path, derived(2));
-      const left = whole.slice(0, zerosFrom) + "\0".repeat(100) + whole.slice(zerosFrom + 100);
+      const left = whole.slice(0, from) + fill.repeat(100) + whole.slice(from + 100);
       await writeFile(path, left);
       const again = write(path, derived(6).slice(2), { ...position, isOwn });
-      if (isOwn) await again;
+      if (isCut) await again;
       else await rejects(again, { name: "SinkError", code: "Changed" });
-      equal(await readFile(path, "utf8"), isOwn ? whole : left);
+      equal(await readFile(path, "utf8"), isCut ? whole : left);
     });
   }
 });
