@@ -96,14 +96,14 @@ const MEANS = [
     inPlace: onPowerDisk,
     /** Before a write, and half way through it. */
     parts: [0, 0.5],
-    counts: { batcher: 10, deriver: 7, processor: 7 },
+    counts: { batcher: 8, deriver: 5, processor: 5 },
     why: whyNoPowerDisk,
   },
   {
     how: "each of its calls to storage",
     inPlace: withEntry,
     parts: [0.5],
-    counts: { batcher: 6, deriver: 4, processor: 4 },
+    counts: { batcher: 4, deriver: 3, processor: 3 },
     why: (name: string) => {
       if (!process.env["MONTANA_CLI"]) return false;
       const reason = "an executable has no entry of ours; the file system kills it";

@@ -85,7 +85,7 @@ test("montana batcher goes on where it was killed while it made the L1", async (
 
 /** The largest file of OP Mainnet's blocks. */
 const OP_MAINNET = "blocks/op-mainnet-125590673.jsonl.gz";
-const REAL_ROUNDS = isWhole ? 25 : 3;
+const REAL_ROUNDS = isWhole ? 25 : 2;
 
 const WAYS = [
   { how: "from a file", l2: sharedPath(OP_MAINNET), dataDir: false },
