@@ -71,7 +71,7 @@ test("bench refuses a group that there is not", () => {
   const { status, stdout, stderr } = bench(["--only", "codec,speed"]);
   equal(status, 1);
   equal(stdout, "");
-  match(stderr, /^Cannot run group "speed": expected posted_bytes, packing, .+ start\n$/);
+  match(stderr, /^Cannot run group "speed": expected posted_bytes, packing, .+ processor\n$/);
 });
 
 const against = { what: "brotli", value: 2 };

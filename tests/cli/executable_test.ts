@@ -73,7 +73,7 @@ for (const [place, within] of Object.entries(PLACES)) {
         succeeded(await run(args, { ...options, stdin }));
       const source = sourceText(30, { size: 9000 });
 
-      await montana("batcher --l2 - --l1 l1 --level 11 --workers 2", source);
+      await montana("batcher --l2 - --l1 l1 --level 11 --workers 2 --max-blobs 1", source);
       await montana("batcher --l2 - --l1 z --compressor zstd --workers 1", source);
       await montana("batcher --l2 - --l1 n --engine native --max-blobs 6 --level 5", source);
       for (const l1 of ["l1", "z", "n"]) {
@@ -199,6 +199,7 @@ const WORKERS_NAME = "montana batcher of an executable compresses in as many thr
 test(WORKERS_NAME, {
   skip: skipWithout("/proc/self/task", WORKERS_NAME) || skip(WORKERS_NAME),
 }, async () => {
+  const found: number[] = [];
   for (const workers of [1, 2]) {
     await withNothing(async (cwd) => {
       await writeFile(join(cwd, "blocks.jsonl"), sourceText(50, { size: 60_000 }));
@@ -218,7 +219,10 @@ test(WORKERS_NAME, {
         }
       }
       succeeded(await ended);
-      equal(most, workers);
+      found.push(most);
     });
   }
+  // One more plans, and may have had too little to do to be seen.
+  ok(found[0] === 1 || found[0] === 2, `${found}`);
+  equal(found[1], found[0]! + 1);
 });
