@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { describeError, SinkError } from "../errors.ts";
 import { writeStdout } from "../runtime.ts";
 
 /** Prints what it is told. */
@@ -11,6 +12,7 @@ export class AckPrinter {
   readonly failed: Promise<never>;
   readonly #fail: (error: unknown) => void;
   #text = "";
+  #hasFailed = false;
   #writing: Promise<void> | undefined;
 
   constructor() {
@@ -21,6 +23,7 @@ export class AckPrinter {
   }
 
   print(sequence: bigint): void {
+    if (this.#hasFailed) return;
     this.#text += `${sequence}\n`;
     this.#writing ??= this.#write();
   }
@@ -40,7 +43,11 @@ export class AckPrinter {
         await writeStdout(text);
       }
     } catch (error) {
-      this.#fail(error);
+      this.#hasFailed = true;
+      this.#text = "";
+      // Not as its cause: a reader that went away is no success here, as it is where we only print.
+      const message = `Cannot acknowledge: ${describeError(error)}; what was taken is in the log`;
+      this.#fail(new SinkError("Unwritable", message, { kind: "critical" }));
       return;
     }
     this.#writing = undefined;

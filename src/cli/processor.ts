@@ -59,9 +59,12 @@ async function runProcessor(flags: FlagValues): Promise<number> {
   const stop = onShutdownSignal((name) =>
     writeStderr(`${name}: handling what was taken; once more stops at once, and nothing is lost`)
   );
+  // Before anything takes long: unheard, the signal would end the program.
+  const flushes = new FlushRequests();
+  onUserSignal(() => flushes.ask());
   const closers: (() => Promise<void> | undefined)[] = [];
   try {
-    return await runOpened(settings, log, stop, (close) => closers.push(close));
+    return await runOpened(settings, log, { stop, flushes }, (close) => closers.push(close));
   } finally {
     for (const close of closers.reverse()) await close();
   }
@@ -71,7 +74,7 @@ async function runProcessor(flags: FlagValues): Promise<number> {
 async function runOpened(
   settings: ProcessorSettings,
   log: Log,
-  stop: AbortSignal,
+  { stop, flushes }: { readonly stop: AbortSignal; readonly flushes: FlushRequests },
   onEnd: (close: () => Promise<void> | undefined) => void,
 ): Promise<number> {
   const storage = new DiskStorage();
@@ -100,7 +103,7 @@ async function runOpened(
     ...(settings.isAck && { onSynced: (sequence) => acks.print(sequence) }),
   }, settings.config);
   await running.start();
-  onUserSignal(() => void running.flushNow().catch(tellFlush));
+  flushes.serve(() => void running.flushNow().catch(tellFlush));
   for (const server of await listen(settings, running)) onEnd(() => server.close());
 
   const failure = await Promise.race([
@@ -157,22 +160,38 @@ async function end(
   const ended = await running.shutdown({ deadlineMs: shutdownTimeoutMs })
     .then(() => undefined, (error: unknown) => ({ error }));
   const { pendingOperations, handledOperations, handledBatches, deadBatches } = running.stats();
-  if (failure) throw failure.error;
   if (ended && !(ended.error instanceof MontanaError)) throw ended.error;
   const done = `${countOf(handledOperations, "operation")} in ${countOf(handledBatches, "batch")}`;
   if (pendingOperations > 0) {
-    writeStderr(`error: ${describeError(ended?.error)}`);
+    writeStderr(`error: ${describeError(failure?.error ?? ended?.error)}`);
     const left = countOf(pendingOperations, "operation");
     writeStderr(`stopped with ${left} in ${dataDir}, after ${done}; start again`);
     return EXIT.workLeft;
   }
   writeStderr(`handled ${done}`);
+  if (failure) throw failure.error;
   if (deadBatches === 0) return EXIT.done;
   throw new ProcessorError(
     "Dead",
     `Cannot say that all is well: ${countOf(deadBatches, "batch")} found no taker, and ` +
       `${deadBatches === 1 ? "is" : "are"} kept in ${join(dataDir, "dead")}`,
   );
+}
+
+/** Requests to flush, kept until there is something to flush. */
+class FlushRequests {
+  #flush: (() => void) | undefined;
+  #isAsked = false;
+
+  ask(): void {
+    if (this.#flush) this.#flush();
+    else this.#isAsked = true;
+  }
+
+  serve(flush: () => void): void {
+    this.#flush = flush;
+    if (this.#isAsked) flush();
+  }
 }
 
 type ClosableHandler = BatchHandler & { close?(): Promise<void> };
@@ -190,8 +209,11 @@ async function openHandler(
     }
     case "command": {
       const decoder = new TextDecoder();
+      let begun = "";
       return new CommandHandler(target.command, (data) => {
-        writeStderr(decoder.decode(data, { stream: true }).replace(/\n$/, ""));
+        const lines = (begun + decoder.decode(data, { stream: true })).split("\n");
+        begun = lines.pop()!;
+        for (const line of lines) writeStderr(line);
       });
     }
     case "http":

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { MAX_SOCKET_PATH_BYTES } from "../service/http_server.ts";
 import { join } from "node:path";
 import { ConfigError } from "../errors.ts";
 import { RETRY_DEFAULTS } from "../retry.ts";
@@ -109,6 +110,17 @@ export function controlPath(dataDir: string): string {
   return join(dataDir, "control.sock");
 }
 
+/** Before it is made: a directory whose control socket cannot be named is of no use. */
+function dataDirOf(dataDir: string): string {
+  const bytes = new TextEncoder().encode(controlPath(dataDir)).length;
+  if (bytes <= MAX_SOCKET_PATH_BYTES) return dataDir;
+  throw new ConfigError(
+    "Usage",
+    `Cannot use --data-dir ${dataDir}: the path of its control socket would have ${bytes} bytes, ` +
+      `${MAX_SOCKET_PATH_BYTES} are allowed; use a shorter path, or one relative to where it starts`,
+  );
+}
+
 /** @throws {ConfigError} `Usage` naming what cannot be, or cannot be together */
 export function processorSettings(flags: FlagValues): ProcessorSettings {
   const text = (name: string) => textOf(flags, name) ?? "";
@@ -118,7 +130,7 @@ export function processorSettings(flags: FlagValues): ProcessorSettings {
     throw usage("Cannot use --ack with standard output as the target: name --to, --exec or --http");
   }
   return {
-    dataDir: text("dataDir"),
+    dataDir: dataDirOf(text("dataDir")),
     target,
     isAck,
     addresses: addressesOf(flags),

@@ -64,7 +64,9 @@ async function handle(
 ): Promise<void> {
   const request: ApiRequest = {
     method: message.method ?? "GET",
-    url: new URL(message.url ?? "/", "http://localhost"),
+    // A path such as `//` is no URL: it is not found, like others that are not there.
+    url: URL.parse(message.url ?? "/", "http://localhost") ?? new URL("http://localhost/"),
+    origin: message.headers["origin"],
     contentType: message.headers["content-type"],
     body: (maxBytes) => readBody(message, maxBytes),
   };

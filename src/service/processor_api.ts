@@ -46,6 +46,8 @@ export interface ApiRequest {
   readonly method: string;
   readonly url: URL;
   readonly contentType: string | undefined;
+  /** Set by browsers: what a page asks for, nobody asked for. */
+  readonly origin?: string | undefined;
   /** Reads at most so many bytes; `undefined` where there are more. */
   readonly body: (maxBytes: number) => Promise<Uint8Array | undefined>;
 }
@@ -83,6 +85,9 @@ export async function answer(
 ): Promise<ApiResponse> {
   try {
     const { pathname } = request.url;
+    if (request.origin !== undefined) {
+      return refused(403, "Forbidden", `Cannot serve a page of ${request.origin}: programs only`);
+    }
     if (pathname === "/v1/operations") {
       return wrongMethod(request, "POST") ?? await addAll(processor, request, options);
     }
@@ -157,12 +162,15 @@ function operationsOfJson(body: Uint8Array): readonly Uint8Array[] | ApiResponse
     return refused(400, "Invalid", `Cannot read the body as JSON: ${describeError(error)}`);
   }
   const texts: unknown[] = Array.isArray(value) ? value : [value];
-  const wrong = texts.findIndex((each) => typeof each !== "string" || each.includes("\n"));
+  const wrong = texts.findIndex((each) =>
+    typeof each !== "string" || each.includes("\n") || !each.isWellFormed()
+  );
   if (texts.length > 0 && wrong < 0) {
     return texts.map((text) => new TextEncoder().encode(text as string));
   }
   const why = texts.length === 0 ? "the array is empty" : `item ${wrong} is none`;
-  const message = "Cannot take this JSON: need a string without a newline, or an array of them; " +
+  const message =
+    "Cannot take this JSON: need a string of Unicode text without a newline, or an array of them; " +
     why;
   return refused(400, "Invalid", message);
 }

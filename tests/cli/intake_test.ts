@@ -18,15 +18,17 @@ interface Ask {
   readonly method?: string;
   readonly path?: string;
   readonly type?: string;
+  readonly origin?: string;
   readonly body?: string | Uint8Array;
 }
 
 /** Asks a server, on a port or on a socket. */
 function ask(where: { port: number } | { socketPath: string }, given: Ask = {}): Promise<Answer> {
-  const { method = "POST", path = "/v1/operations", type, body = "" } = given;
+  const { method = "POST", path = "/v1/operations", type, origin, body = "" } = given;
   return new Promise((resolve, reject) => {
     const headers = {
       ...(type === undefined ? {} : { "content-type": type }),
+      ...(origin === undefined ? {} : { origin }),
       "content-length": `${Buffer.byteLength(body)}`,
     };
     const call = request({ ...where, method, path, headers, agent: false }, async (response) => {
@@ -86,11 +88,18 @@ test("montana processor refuses what is no operation over HTTP, and says what wo
       [{ path: "/v1/flush" }, 404, /controlled by the socket in its data directory/],
       [{ body: "" }, 400, /the body is empty/],
       [{ type: json, body: "{" }, 400, /Cannot read the body as JSON/],
-      [{ type: json, body: '{"a":1}' }, 400, /need a string without a newline.*item 0/],
+      [
+        { type: json, body: '{"a":1}' },
+        400,
+        /need a string of Unicode text without a newline.*item 0/,
+      ],
       [{ type: json, body: '["a",7]' }, 400, /item 1 is none/],
       [{ type: json, body: '["a\\nb"]' }, 400, /item 0/],
       [{ type: json, body: "[]" }, 400, /the array is empty/],
       [{ type: "image/png", body: "x" }, 415, /Cannot take "image\/png"/],
+      [{ path: "//", body: "x" }, 404, /Cannot find \//],
+      [{ type: json, body: '"\\ud800x"' }, 400, /need a string of Unicode text/],
+      [{ origin: "http://evil.example", body: "x" }, 403, /a page of http:\/\/evil\.example/],
       [{ body: "x".repeat(101) }, 413, /more than 100 bytes/],
       [{ body: "x".repeat(60) }, 413, /it may have 50 at most/],
     ];

@@ -1,6 +1,6 @@
 import { deepStrictEqual as deepEqual, match, ok, strictEqual as equal } from "node:assert/strict";
 import { existsSync } from "node:fs";
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -323,7 +323,57 @@ test("montana processor --ack whose reader has gone ends, and loses nothing", as
     running.feed(operationLines(10, 1));
     await new Promise((resolve) => setTimeout(resolve, 100));
     running.feed(operationLines(10, 11));
-    equal((await running.ended).code, 0);
+    failed(
+      await running.ended,
+      1,
+      /Unwritable: Cannot acknowledge: .*what was taken is in the log/,
+    );
     ok((await shardLines(join(cwd, "out"))).includes("key-0\t0"));
+  });
+});
+
+test("montana processor --ack whose reader has gone tells what is left", async () => {
+  await withDirectory(async (cwd) => {
+    const args = [
+      ...DATA.split(" "),
+      "--exec",
+      "sleep 100",
+      "--ack",
+      "--shutdown-timeout",
+      "100ms",
+    ];
+    await using running = start(args, { cwd, stdin: "open" });
+    running.feed("one\n");
+    await acknowledged(running, 1);
+    running.closeStdout();
+    running.feed("two\n");
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    running.feed("three\n");
+    const outcome = await running.ended;
+    equal(outcome.code, 3, outcome.stderr);
+    match(outcome.stderr, /error: Unwritable: Cannot acknowledge/);
+    match(outcome.stderr, /stopped with \d operations? in data/);
+  });
+});
+
+test("montana processor keeps a request to flush that comes before it can", async () => {
+  await withDirectory(async (cwd) => {
+    await using running = start(`${DATA} --to out --interval 1h --ack`, { cwd, stdin: "open" });
+    running.feed("key\t1\n");
+    await running.until("a log", () => existsSync(join(cwd, "data/wal")));
+    running.send("SIGUSR1");
+    await acknowledged(running, 1);
+    running.send("SIGTERM");
+    succeeded(await running.ended);
+    deepEqual(await shardLines(join(cwd, "out")), ["key\t1"]);
+  });
+});
+
+test("montana processor refuses a --data-dir whose socket could not be named, and makes nothing", async () => {
+  await withDirectory(async (cwd) => {
+    const long = "d".repeat(100);
+    const outcome = await run(["processor", "--data-dir", long, "--to", "out"], { cwd, stdin: "" });
+    failed(outcome, 2, /control socket would have 113 bytes, 103 are allowed; use a shorter path/);
+    deepEqual(await readdir(cwd), []);
   });
 });
