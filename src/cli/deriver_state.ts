@@ -71,8 +71,10 @@ async function firstThatHolds(
   states: readonly DeriverState[],
   l1: L1Directory,
 ): Promise<DeriverState | undefined> {
-  for (const state of states) {
-    const { out, written } = state;
+  for (const [age, state] of states.entries()) {
+    const { out, written, position } = state;
+    // Before the first batch, two L1s that began in the same second are the same.
+    if (age > 0 && position.nextBatchNumber === 0n) continue;
     const bytes = written.bytes === 0 ? 0 : await stat(out).then(({ size }) => size, () => 0);
     if (bytes >= written.bytes && await isOnL1(l1, state.l1)) return state;
   }
