@@ -140,7 +140,6 @@ export {
   type SegmentState,
 } from "./src/wal/inspection.ts";
 export { type Repair, repairLog, type RepairStep, type SequenceRange } from "./src/wal/repair.ts";
-export { StateJournal, type StateJournalOptions } from "./src/wal/state_journal.ts";
 export { BatchProcessor, type Deadline, type ProcessorParts } from "./src/wal/processor.ts";
 export { PROCESSOR_DEFAULTS, type ProcessorConfig } from "./src/wal/processor_config.ts";
 export type { AdmissionBounds } from "./src/wal/admission.ts";
@@ -161,6 +160,7 @@ export {
   serve,
 } from "./src/service/http_server.ts";
 export type { ApiDeadline, ApiOptions, ServedProcessor } from "./src/service/processor_api.ts";
+export { StateJournal, type StateJournalOptions } from "./src/wal/state_journal.ts";
 
 export { FileBatchSource, FileSink } from "./src/local/files.ts";
 export { L1Directory, type L1DirectoryOptions } from "./src/local/l1_directory.ts";
@@ -181,6 +181,7 @@ export {
   type FileBlockSourceOptions,
   type ResumePoint,
 } from "./src/local/file_block_source.ts";
+export type { BlockFile } from "./src/local/block_file.ts";
 export { FileBlockSink, type FilePosition, StdoutBlockSink } from "./src/local/file_block_sink.ts";
 export {
   ManualClock,
@@ -193,5 +194,5 @@ export { DiskStorage } from "./src/local/disk_storage.ts";
 export { FaultyStorage, type StorageCall, type StorageFault } from "./src/local/faulty_storage.ts";
 export { MemoryStorage, SECTOR_BYTES } from "./src/local/memory_storage.ts";
 export { CompressorPool } from "./src/local/compressor_pool.ts";
-export type { WorkerPoolOptions } from "./src/local/worker_pool.ts";
+export type { WorkerLoss, WorkerPoolOptions } from "./src/local/worker_pool.ts";
 export { systemClock, systemRandom } from "./src/runtime.ts";

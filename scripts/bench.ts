@@ -19,16 +19,18 @@ import { compression } from "./bench/compression.ts";
 import { derivation } from "./bench/derivation.ts";
 import { growth } from "./bench/growth.ts";
 import { lag } from "./bench/lag.ts";
+import { log } from "./bench/log.ts";
 import { versionOf } from "./bench/native.ts";
 import { packing } from "./bench/packing.ts";
 import { postedBytes } from "./bench/posted_bytes.ts";
+import { processor } from "./bench/processor.ts";
 import { type Group, isReached, ratioOf, type Row, tableOf } from "./bench/rows.ts";
 import { start } from "./bench/start.ts";
 import { commitOfCheckout } from "./commit.ts";
 
 const GROUPS: readonly Group[] = [
   ...[postedBytes, packing, compression, codec, derivation],
-  ...[lag, growth, start],
+  ...[lag, growth, start, log, processor],
 ];
 
 /** Where and with what it was measured. */

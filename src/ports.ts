@@ -294,11 +294,19 @@ export type LogEvent =
   | {
     readonly event: "batch.submitted";
     readonly receipt: SubmissionReceipt;
+    readonly reason: CutReason;
     readonly blocks: number;
     readonly lastBlock: L2Block;
     readonly rawBytes: number;
     readonly compressedBytes: number;
     readonly latencyMs: number;
+  }
+  | {
+    /** A worker died or fell silent. */
+    readonly event: "worker.lost";
+    readonly reason: string;
+    /** What becomes of what it did. */
+    readonly task: "retried" | "failed" | "none";
   }
   | { readonly event: "batch.failed"; readonly batchNumber: bigint; readonly error: unknown }
   | {

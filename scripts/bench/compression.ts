@@ -57,6 +57,7 @@ async function run({ isShort }: BenchOptions): Promise<Row[]> {
     const alone: number[] = [];
     const ours = SETTINGS.map((): number[] => []);
     const busy = SETTINGS.map((): number[] => []);
+    const passed = SETTINGS.map((): number[] => []);
     const codec = createCompressor({ format: "brotli", level: 11 });
     const zstd = createCompressor({ format: "zstd", level: 19 });
     for (let round = 0; round < rounds; round++) {
@@ -67,9 +68,10 @@ async function run({ isShort }: BenchOptions): Promise<Row[]> {
         if (hasNative && settings.least !== undefined) {
           native.push(megabytes / secondsOfNative("brotli", BROTLI, files));
         }
-        const { seconds, processorSeconds } = await batchAll(blocks, settings);
+        const { seconds, processorSeconds, passes } = await batchAll(blocks, settings);
         ours[at]!.push(megabytes / seconds);
         busy[at]!.push(processorSeconds / seconds);
+        passed[at]!.push(passes);
       }
     }
 
@@ -87,7 +89,7 @@ async function run({ isShort }: BenchOptions): Promise<Row[]> {
         row(what, "brotli", ours[at]!, {
           ...(least === undefined ? {} : { mark: { of: "ratio", least } }),
           // Less than the workers, where others have the cores too.
-          detail: { "cores busy": median(busy[at]!) },
+          detail: { "cores busy": median(busy[at]!), passes: median(passed[at]!) },
         })
       ),
       row("zstd 19 in this thread, nothing else", "zstd", zstdAlone),

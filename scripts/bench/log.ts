@@ -1,55 +1,47 @@
 /**
- * The log against the disk it stands on: `deno run -A scripts/bench/log.ts [DIR]`.
+ * The log against the disk it stands on.
  *
  * What is compared is measured in turns of a few milliseconds, and the median of the turns is told: a
  * disk that others use changes from one second to the next.
  *
  * @module
  */
-// deno-lint-ignore-file no-console -- what a script has to say goes to the terminal
 import { closeSync, fdatasyncSync, openSync, writeSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { join } from "node:path";
-import process from "node:process";
 import { tmpdir } from "node:os";
 import { DiskStorage } from "../../src/local/disk_storage.ts";
 import { Wal } from "../../src/wal/log.ts";
 import { MARK_BYTES, RECORD_HEADER_BYTES } from "../../src/wal/record.ts";
-
-/** A figure, and what it is measured against. */
-export interface BenchRow {
-  readonly what: string;
-  readonly value: number;
-  readonly unit: string;
-  /** Of the value to that of `against`. */
-  readonly ratio?: number;
-  readonly against?: string;
-  /** What the ratio must reach. */
-  readonly mark?: number;
-}
+import { type BenchOptions, type Group, median, type Row } from "./rows.ts";
 
 const PAYLOAD_BYTES = 256;
-const ROUNDS = 41;
 const WRITERS = 64;
-const REPLAY_BYTES = 64 * 1024 * 1024;
 
 const storage = new DiskStorage();
 
-/** All figures of the log, in a directory on the disk that is to be measured. */
-export async function benchLog(parent: string = tmpdir()): Promise<BenchRow[]> {
-  const directory = await mkdtemp(join(parent, "montana-bench-"));
+/** The group. On the disk of the temporary directory: `TMPDIR` chooses another. */
+export const log: Group = {
+  name: "log",
+  title: "records a second, synced, against write and fdatasync; medians of interleaved rounds",
+  run,
+};
+
+async function run({ isShort }: BenchOptions): Promise<Row[]> {
+  const directory = await mkdtemp(join(tmpdir(), "montana-bench-"));
+  const replayBytes = isShort ? 2 ** 20 : 2 ** 26;
   try {
     return [
-      ...await benchAppends(directory),
-      await benchReplay(join(directory, "small"), PAYLOAD_BYTES),
-      await benchReplay(join(directory, "large"), 64 * 1024),
+      ...await benchAppends(directory, isShort ? 1 : 41),
+      await benchReplay(join(directory, "small"), PAYLOAD_BYTES, replayBytes),
+      await benchReplay(join(directory, "large"), 64 * 1024, replayBytes),
     ];
   } finally {
     await rm(directory, { recursive: true });
   }
 }
 
-async function benchAppends(directory: string): Promise<BenchRow[]> {
+async function benchAppends(directory: string, rounds: number): Promise<Row[]> {
   const log = await Wal.open({ storage, directory: join(directory, "log") });
   const raw = openSync(join(directory, "raw"), "a");
   const payload = new Uint8Array(PAYLOAD_BYTES).fill(7);
@@ -62,9 +54,9 @@ async function benchAppends(directory: string): Promise<BenchRow[]> {
   const writer = async () => {
     for (let count = 0; count < 20; count++) await log.append(1, payload);
   };
-  const rounds: { raw: number; one: number; rawGroup: number; many: number }[] = [];
-  for (let round = 0; round <= ROUNDS; round++) {
-    rounds.push({
+  const found: { raw: number; one: number; rawGroup: number; many: number }[] = [];
+  for (let round = 0; round <= rounds; round++) {
+    found.push({
       raw: await perSecond(50, () => sync(written)),
       one: await perSecond(50, () => log.append(1, payload)),
       rawGroup: WRITERS * await perSecond(20, () => sync(group)),
@@ -74,40 +66,47 @@ async function benchAppends(directory: string): Promise<BenchRow[]> {
   }
   closeSync(raw);
   await log.close();
-  const warm = rounds.slice(1);
+  const warm = found.slice(1);
+  const one = median(warm.map((each) => each.one));
+  const many = median(warm.map((each) => each.many));
   return [
     {
-      what: "appends of 256 bytes, 1 writer",
-      value: median(warm.map(({ one }) => one)),
+      what: `appends of ${PAYLOAD_BYTES} bytes, 1 writer`,
+      value: one,
       unit: "/s",
-      ratio: median(warm.map(({ one, raw }) => one / raw)),
-      against: "write and fdatasync of the same bytes",
-      mark: 0.8,
+      against: { what: "write and fdatasync", value: median(warm.map((each) => each.raw)) },
+      mark: { of: "ratio", least: 0.8 },
     },
     {
-      what: `appends of 256 bytes, ${WRITERS} writers`,
-      value: median(warm.map(({ many }) => many)),
+      what: `appends of ${PAYLOAD_BYTES} bytes, ${WRITERS} writers`,
+      value: many,
       unit: "/s",
-      ratio: median(warm.map(({ many, one }) => many / one)),
-      against: "1 writer",
-      mark: 20,
+      against: { what: "1 writer", value: one },
+      mark: { of: "ratio", least: 20 },
     },
     {
-      what: `appends of 256 bytes, ${WRITERS} writers`,
-      value: median(warm.map(({ many }) => many)),
+      what: `appends of ${PAYLOAD_BYTES} bytes, ${WRITERS} writers`,
+      value: many,
       unit: "/s",
-      ratio: median(warm.map(({ many, rawGroup }) => many / rawGroup)),
-      against: `write and fdatasync of ${WRITERS} records at once`,
+      against: {
+        what: `write and fdatasync of ${WRITERS} at once`,
+        value: median(warm.map((each) => each.rawGroup)),
+      },
     },
   ];
 }
 
-async function benchReplay(directory: string, payloadBytes: number): Promise<BenchRow> {
-  const count = REPLAY_BYTES / payloadBytes;
+async function benchReplay(
+  directory: string,
+  payloadBytes: number,
+  replayBytes: number,
+): Promise<Row> {
+  const count = replayBytes / payloadBytes;
   const log = await Wal.open({ storage, directory });
   const payload = new Uint8Array(payloadBytes).fill(7);
-  for (let done = 0; done < count; done += 1024) {
-    await Promise.all(Array.from({ length: 1024 }, () => log.append(1, payload)));
+  const group = Math.min(count, 1024);
+  for (let done = 0; done < count; done += group) {
+    await Promise.all(Array.from({ length: group }, () => log.append(1, payload)));
   }
   const rates: number[] = [];
   for (let round = 0; round < 5; round++) {
@@ -116,7 +115,7 @@ async function benchReplay(directory: string, payloadBytes: number): Promise<Ben
       for await (const record of log.read()) bytes += record.payload.length;
       if (bytes !== count * payloadBytes) throw new Error(`read ${bytes} bytes`);
     });
-    rates.push(rate * REPLAY_BYTES / 1e6);
+    rates.push(rate * replayBytes / 1e6);
   }
   await log.close();
   return { what: `replay of ${payloadBytes}-byte records`, value: median(rates), unit: "MB/s" };
@@ -127,15 +126,4 @@ async function perSecond(count: number, action: () => unknown): Promise<number> 
   const start = performance.now();
   for (let done = 0; done < count; done++) await action();
   return 1000 * count / (performance.now() - start);
-}
-
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[values.length >>> 1]!;
-}
-
-if (import.meta.main) {
-  for (const { what, value, unit, ratio, against, mark } of await benchLog(process.argv[2])) {
-    const compared = ratio === undefined ? "" : `, ${ratio.toFixed(2)} of ${against}`;
-    console.log(`${what}: ${Math.round(value)} ${unit}${compared}${mark ? `, mark ${mark}` : ""}`);
-  }
 }

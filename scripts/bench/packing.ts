@@ -20,7 +20,7 @@ async function run({ isShort }: BenchOptions): Promise<Row[]> {
   const rows: Row[] = [];
   for (const maxBlobs of isShort ? [1] : [6, 1]) {
     const some = isShort ? blocks.slice(0, 10) : blocks;
-    const { batches, rawBytes, compressedRawBytes } = await batchAll(some, { maxBlobs });
+    const { batches, passes, planningPasses } = await batchAll(some, { maxBlobs });
     // The last is whatever was left.
     const fills = batches.map(fillOf).slice(0, Math.max(1, batches.length - 1));
     const name = `up to ${maxBlobs} blob${maxBlobs > 1 ? "s" : ""} a batch`;
@@ -36,9 +36,12 @@ async function run({ isShort }: BenchOptions): Promise<Row[]> {
       },
     }, {
       what: `level-11 passes over the raw bytes, ${name}`,
-      value: compressedRawBytes / rawBytes,
+      value: passes,
       mark: { of: "value", most: 1.3 },
       detail: { reasons: [...new Set(batches.map((batch) => batch.reason))].join(" ") },
+    }, {
+      what: `passes at a low level to plan, ${name}`,
+      value: planningPasses,
     });
   }
   return rows;

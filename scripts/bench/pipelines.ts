@@ -39,8 +39,10 @@ export interface Batched {
   readonly processorSeconds: number;
   readonly rawBytes: number;
   readonly postedBytes: number;
-  /** Raw bytes that went through the compressor at the level of the batches. */
-  readonly compressedRawBytes: number;
+  /** How often its raw bytes were compressed at the level of the batches. */
+  readonly passes: number;
+  /** And how often at the low level, to plan. */
+  readonly planningPasses: number;
 }
 
 /** Works off `blocks` as a backlog, to the last one. */
@@ -49,26 +51,27 @@ export async function batchAll(
   { maxBlobs, workers = 2, level = 11, engine = "wasm", onWarm }: BatchSettings,
 ): Promise<Batched> {
   const flags = { level: `${level}`, engine };
-  const { compressor, ...rest } = compressionInWorkers(flags, workers);
+  const { compressor, estimator } = compressionInWorkers(flags, workers);
   await warmUp(compressor, workers);
   onWarm?.();
   const l1 = new MemoryL1();
   const batches: SealedBatch[] = [];
-  let compressedRawBytes = 0;
+  const counted = { compressor: 0, estimator: 0 };
+  const counting = (inner: Compressor, name: keyof typeof counted): Compressor => ({
+    name: inner.name,
+    format: inner.format,
+    compress(data) {
+      counted[name] += data.length;
+      return inner.compress(data);
+    },
+    decompress: (data) => inner.decompress(data),
+    estimatedRatio: () => inner.estimatedRatio(),
+  });
   const batcher = new BatcherPipeline(
     {
       source: new MemoryBatchSource(blocks, l1),
-      compressor: {
-        name: compressor.name,
-        format: compressor.format,
-        compress(data) {
-          compressedRawBytes += data.length;
-          return compressor.compress(data);
-        },
-        decompress: (data) => compressor.decompress(data),
-        estimatedRatio: () => compressor.estimatedRatio(),
-      },
-      ...rest,
+      compressor: counting(compressor, "compressor"),
+      ...(estimator ? { estimator: counting(estimator, "estimator") } : {}),
       sink: l1.sink(),
       clock: systemClock,
       log: (event) => {
@@ -78,7 +81,7 @@ export async function batchAll(
     {
       maxBatchBytes: maxBlobs * BLOB_SIZE,
       maxBlocksPerBatch: MAX_U16,
-      maxBatchesAtOnce: workers,
+      maxBatchesAtOnce: workers + 1,
     },
   );
   const before = process.cpuUsage();
@@ -90,14 +93,16 @@ export async function batchAll(
   if (compressor instanceof CompressorPool) await compressor.close();
   const sum = (key: "rawBytes" | "compressedBytes") =>
     batches.reduce((total, batch) => total + batch[key], 0);
+  const rawBytes = sum("rawBytes");
   return {
     l1,
     batches,
     seconds,
     processorSeconds: (user + system) / 1e6,
-    rawBytes: sum("rawBytes"),
+    rawBytes,
     postedBytes: sum("compressedBytes"),
-    compressedRawBytes,
+    passes: counted.compressor / rawBytes,
+    planningPasses: counted.estimator / rawBytes,
   };
 }
 

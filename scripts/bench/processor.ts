@@ -1,6 +1,6 @@
 /**
  * The batch processor on this disk: an adaptive size against fixed ones under three loads, latency, and
- * memory over a backlog: `deno run -A scripts/bench/processor.ts [--short]`.
+ * memory over a backlog.
  *
  * | load    | operations                                    | a batch costs                        |
  * | ------- | --------------------------------------------- | ------------------------------------ |
@@ -12,7 +12,6 @@
  *
  * @module
  */
-// deno-lint-ignore-file no-console -- what a script has to say goes to the terminal
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -24,15 +23,21 @@ import { DeadLetters } from "../../src/wal/dead_letters.ts";
 import { Wal } from "../../src/wal/log.ts";
 import { BatchProcessor } from "../../src/wal/processor.ts";
 import type { ProcessorConfig } from "../../src/wal/processor_config.ts";
-import type { BenchRow } from "./log.ts";
+import { type BenchOptions, type Group, median, type Row } from "./rows.ts";
 
 const FIXED = [10, 100, 1000, 10_000];
 const WRITERS = 64;
 const OPERATION = new Uint8Array(100).fill(0x61);
 const BURST = 5000;
 
-/** All figures of the processor; `isShort` shows only that it works. */
-export async function benchProcessor({ isShort = false } = {}): Promise<BenchRow[]> {
+/** The group. */
+export const processor: Group = {
+  name: "processor",
+  title: "the batch processor: adaptive and fixed sizes, latency, memory over a backlog",
+  run,
+};
+
+async function run({ isShort }: BenchOptions): Promise<Row[]> {
   return [
     ...await sizes(isShort),
     ...await latencies(isShort),
@@ -158,8 +163,8 @@ async function rateOf(load: Load, size: number | "adaptive", isShort: boolean) {
   });
 }
 
-async function sizes(isShort: boolean): Promise<BenchRow[]> {
-  const rows: BenchRow[] = [];
+async function sizes(isShort: boolean): Promise<Row[]> {
+  const rows: Row[] = [];
   for (const load of LOADS) {
     const all: { size: number | "adaptive"; rates: number[]; found: number }[] = [];
     for (const size of [...FIXED, "adaptive" as const]) {
@@ -183,17 +188,16 @@ async function sizes(isShort: boolean): Promise<BenchRow[]> {
       what: `${load.name}: adaptive, which found ${adaptive.found}`,
       value: adaptive.rate,
       unit: "operations/s",
-      ratio: adaptive.rate / best.rate,
-      against: `the best of these, ${best.size}`,
-      mark: 0.9,
+      against: { what: `the best of these, ${best.size}`, value: best.rate },
+      mark: { of: "ratio", least: 0.9 },
     });
   }
   return rows;
 }
 
 /** From `add()` until handled, at a load far below what it can. */
-async function latencies(isShort: boolean): Promise<BenchRow[]> {
-  const rows: BenchRow[] = [];
+async function latencies(isShort: boolean): Promise<Row[]> {
+  const rows: Row[] = [];
   for (const intervalMs of [0, 10, 100]) {
     const addedMs = new Map<bigint, number>();
     const waits: number[] = [];
@@ -244,17 +248,15 @@ function residentMiB(): number {
 }
 
 /** What stands in memory of a backlog, and of ten times as many. */
-async function backlogs(count: number): Promise<BenchRow[]> {
+async function backlogs(count: number): Promise<Row[]> {
   const few = await backlog(count / 10);
   const many = await backlog(count);
-  const row = (what: string, key: "waitingMiB" | "handlingMiB"): BenchRow => ({
+  const row = (what: string, key: "waitingMiB" | "handlingMiB"): Row => ({
     what: `backlog of ${count} operations of 16 bytes: resident ${what}`,
     value: many[key],
     unit: "MiB",
-    // The other way round, so that more is better.
-    ratio: few[key] / many[key],
-    against: `${Math.round(few[key])} MiB of a tenth of them (a tenth to all)`,
-    mark: 0.67,
+    against: { what: "a tenth of them", value: few[key] },
+    mark: { of: "ratio", most: 1.5 },
   });
   return [
     row("while they wait", "waitingMiB"),
@@ -290,16 +292,4 @@ async function backlog(count: number) {
       handlingS: (endMs - handlingMs) / 1000,
     };
   });
-}
-
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[values.length >>> 1]!;
-}
-
-if (import.meta.main) {
-  const isShort = process.argv.includes("--short");
-  for (const { what, value, unit, ratio, against, mark } of await benchProcessor({ isShort })) {
-    const compared = ratio === undefined ? "" : `, ${ratio.toFixed(2)} of ${against}`;
-    console.log(`${what}: ${Math.round(value)} ${unit}${compared}${mark ? `, mark ${mark}` : ""}`);
-  }
 }

@@ -55,7 +55,11 @@ import { countOf, formatBytes, toJson } from "./text.ts";
 
 const PACKING_FLAGS: readonly Flag[] = [
   { flags: "--max-blocks-per-batch <n>", help: "1 to 65535", value: "1000" },
-  { flags: "--max-blobs <n>", help: "blobs of one batch, 1 to 6", value: "1" },
+  {
+    flags: "--max-blobs <n>",
+    help: "blobs of one batch, 1 to 6, unless one block needs more",
+    value: `${MAX_BLOBS_PER_TX}`,
+  },
   {
     flags: "--min-batch-bytes <size>",
     help: "a smaller batch waits for the interval",
@@ -169,14 +173,18 @@ async function runWith(
     {},
     position,
   );
+  const tellWorkLeft = () => {
+    writeStderr(`stopped with ${countOf(runner.pendingBlocks, "block")} not posted; start again`);
+    return EXIT.workLeft;
+  };
   try {
     // Standard input that has ended brings nothing more.
-    await runner.run({ signal, once: once || l2 === "-", shutdownTimeoutMs });
+    const ended = runner.run({ signal, once: once || l2 === "-", shutdownTimeoutMs });
+    if (!await isInTime(ended, signal, shutdownTimeoutMs)) return tellWorkLeft();
   } catch (error) {
     if (!isStopping() || !(error instanceof MontanaError)) throw error;
     writeStderr(`error: ${describeError(error)}`);
-    writeStderr(`stopped with ${countOf(runner.pendingBlocks, "block")} not posted; start again`);
-    return EXIT.workLeft;
+    return tellWorkLeft();
   }
   const { batches_submitted, blocks_processed, bytes_original, bytes_compressed } = runner
     .metrics();
@@ -188,9 +196,26 @@ async function runWith(
   return EXIT.done;
 }
 
+/** Whether a run ends within the time that it has once `signal` is aborted: level 11 takes seconds. */
+async function isInTime(run: Promise<void>, signal: AbortSignal, timeMs: number): Promise<boolean> {
+  const ended = new AbortController();
+  const late = new Promise<false>((resolve) => {
+    const begin = () => systemClock.sleep(timeMs, ended.signal).then(() => resolve(false));
+    if (signal.aborted) begin();
+    else signal.addEventListener("abort", begin, { once: true });
+  });
+  try {
+    return await Promise.race([run.then(() => true), late]);
+  } finally {
+    ended.abort();
+    run.catch(() => {});
+  }
+}
+
 function settingsFrom(flags: FlagValues) {
   const text = (name: string) => textOf(flags, name) ?? "";
   const once = flags.once === true;
+  const log = logFrom(flags);
   const workers = parseCount("--workers", text("workers"), 1, 64);
   const maxBlobs = parseCount("--max-blobs", text("maxBlobs"), 1, MAX_BLOBS_PER_TX);
   return {
@@ -198,8 +223,8 @@ function settingsFrom(flags: FlagValues) {
     l2: text("l2"),
     dataDir: textOf(flags, "dataDir"),
     once,
-    log: logFrom(flags),
-    compression: compressionInWorkers(flags, workers),
+    log,
+    compression: compressionInWorkers(flags, workers, log),
     addresses: addressesOf(flags),
     da: parseChoice("--da", text("da"), ["blobs", "calldata"]),
     shutdownTimeoutMs: parseDuration("--shutdown-timeout", text("shutdownTimeout")),
@@ -207,7 +232,8 @@ function settingsFrom(flags: FlagValues) {
       batchIntervalMs: parseDuration("--batch-interval", text("batchInterval")),
       maxBatchBytes: maxBlobs * BLOB_SIZE,
       minBatchBytes: parseSize("--min-batch-bytes", text("minBatchBytes")),
-      maxBatchesAtOnce: workers,
+      // One more is planned, and waits for the worker that is free first.
+      maxBatchesAtOnce: workers + 1,
       maxBlocksPerBatch: parseCount(
         "--max-blocks-per-batch",
         text("maxBlocksPerBatch"),

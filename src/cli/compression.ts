@@ -13,15 +13,13 @@ import { COMPRESSION_LEVEL } from "../config.ts";
 import { CompressionError, ConfigError } from "../errors.ts";
 import { CompressorPool } from "../local/compressor_pool.ts";
 import type { BatcherParts } from "../pipeline/batcher.ts";
-import type { Compressor } from "../ports.ts";
+import type { WorkerLoss } from "../local/worker_pool.ts";
+import type { Compressor, Log } from "../ports.ts";
 import { type Flag, type FlagValues, textOf } from "./command.ts";
 import { parseChoice, parseCount } from "./options.ts";
 
-/** Brotli level at which sizes are estimated: a fiftieth of the time of level 11. */
+/** Brotli level at which sizes are estimated: a twenty-fifth of the time of level 11. */
 const ESTIMATOR_LEVEL = 6;
-
-/** Below 6 a level costs more bytes than it saves time. */
-const FASTER_LEVELS = [10, 9, 6];
 
 /** Compression, level, window, engine. */
 export const COMPRESSION_FLAGS: readonly Flag[] = [
@@ -40,28 +38,37 @@ export function compressorFrom(flags: FlagValues): Compressor {
   return orUsage(() => createCompressor(compressorOptions(flags)));
 }
 
+/** Levels to fall to. Below 6 a level costs more bytes than it saves time. */
+const FASTER_LEVELS = [10, 9, 6];
+
 /** How far the level may fall while the workers cannot keep up. */
 export const LEAST_LEVEL_FLAG: Flag = {
   flags: "--least-level <n>",
-  help: "Brotli level to fall to, by way of 10 and 9, while the workers cannot keep up",
-  value: `${ESTIMATOR_LEVEL}`,
+  help: "how far Brotli's level may fall while the workers lag behind the chain: 11, 10, 9 or 6",
+  value: "6",
 };
 
 /** The same in threads of their own, so that signals and the log do not wait for level 11. */
 export function compressionInWorkers(
   flags: FlagValues,
   workers: number,
+  log: Log = () => {},
 ): Pick<BatcherParts, "compressor" | "estimator" | "faster"> {
-  const text = textOf(flags, "leastLevel") ?? `${ESTIMATOR_LEVEL}`;
-  const least = parseCount("--least-level", text, ESTIMATOR_LEVEL, COMPRESSION_LEVEL);
+  const text = textOf(flags, "leastLevel") ?? LEAST_LEVEL_FLAG.value!;
+  const least = Number(parseChoice("--least-level", text, ["11", "10", "9", "6"]));
   return orUsage(() => {
     const options = compressorOptions(flags);
-    const compressor = new CompressorPool(options, { workers });
-    const { level = COMPRESSION_LEVEL } = options.format === "brotli" ? options : { level: 0 };
+    const onWorkerLost = (loss: WorkerLoss) => log({ event: "worker.lost", ...loss });
+    const compressor = new CompressorPool(options, { workers, onWorkerLost });
+    if (options.format !== "brotli") return { compressor };
+    const { level = COMPRESSION_LEVEL } = options;
     if (level <= ESTIMATOR_LEVEL) return { compressor };
+    // A thread of its own: the next batch is planned while all others compress.
+    const cheap = { ...options, level: ESTIMATOR_LEVEL };
+    const estimator = new CompressorPool(cheap, { workers: 1, onWorkerLost });
     return {
       compressor,
-      estimator: compressor.atLevel(ESTIMATOR_LEVEL),
+      estimator,
       faster: FASTER_LEVELS.filter((each) => each < level && each >= least)
         .map((each) => compressor.atLevel(each)),
     };

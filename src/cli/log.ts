@@ -70,6 +70,12 @@ function describe(event: LogEvent): Described {
         },
       };
     }
+    case "worker.lost": {
+      const { reason, task } = event;
+      const what = { retried: "what it did is done again", failed: "what it did failed", none: "" };
+      const text = `lost a worker: ${reason}${task === "none" ? "" : `; ${what[task]}`}`;
+      return { level: "warn", text, fields: { reason, task } };
+    }
     case "compression.level": {
       const { reason, chainSeconds, seconds } = event;
       const isBehind = reason === "behind";
@@ -83,7 +89,7 @@ function describe(event: LogEvent): Described {
       };
     }
     case "batch.submitted": {
-      const { receipt, blocks, rawBytes, compressedBytes, latencyMs } = event;
+      const { receipt, reason, blocks, rawBytes, compressedBytes, latencyMs } = event;
       const where = receipt.blobHashes.length > 0
         ? countOf(receipt.blobHashes.length, "blob")
         : "calldata";
@@ -92,9 +98,10 @@ function describe(event: LogEvent): Described {
         text:
           `batch ${receipt.batchNumber}: ${countOf(blocks, "block")}, ${formatBytes(rawBytes)}` +
           ` → ${formatBytes(compressedBytes)} (${formatRatio(rawBytes / compressedBytes)}x), ` +
-          `${where} in L1 block ${receipt.l1Block}`,
+          `${where} in L1 block ${receipt.l1Block} (${reason})`,
         fields: {
           batch: `${receipt.batchNumber}`,
+          reason,
           blocks,
           raw_bytes: rawBytes,
           compressed_bytes: compressedBytes,

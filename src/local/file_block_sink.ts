@@ -27,7 +27,7 @@ export interface FilePosition {
  * Appends blocks to a file. Lines that the file holds already are compared with what is derived instead of
  * being written again, so deriving anew, or going on after a crash, is safe: a torn last line is cut, and
  * a line that differs is an error. What a power loss left of lines that were not synced is cut as well: zeros
- * in a line of text, and behind a position at which the file ended once whatever is no JSON.
+ * in a line of text, and behind a position at which the file ended once whatever nobody else wrote.
  *
  * @example
  * ```ts
@@ -219,7 +219,7 @@ export class FileBlockSink implements L2BlockSink {
     }
     if (found) {
       const isTorn = !found.isWhole && line.startsWith(found.text);
-      const isLost = this.#isOwn ? !isJson(found.text) : hasHoles(found.text);
+      const isLost = this.#isOwn ? !isForeign(found.text, line) : hasHoles(found.text);
       if (!isTorn && !isLost) throw this.#differs(found, line);
       await this.#existing!.return();
       await this.#file.truncate(this.#bytes);
@@ -258,8 +258,9 @@ function hasHoles(text: string): boolean {
   return /^[\0\x20-\x7e]*$/.test(text) && text.includes("\0");
 }
 
-/** Nothing that a power loss leaves of a line; what somebody else wrote may be. */
-function isJson(text: string): boolean {
+/** Whole, and no damaged `line`: a power loss leaves nothing of that kind, so somebody else wrote it. */
+function isForeign(text: string, line: string): boolean {
+  if (text.length === line.length || !/^[\x20-\x7e]*$/.test(text)) return false;
   try {
     JSON.parse(text);
     return true;

@@ -368,7 +368,7 @@ export class BatcherPipeline {
     if (this.#isFirstFitting) return true;
     const { batchNumber, blocks, rawBytes, attempt, compression } = batch;
     const lost = this.#line.length - 1;
-    const isAwaited = !this.#line.isFirstDone;
+    const askedMs = this.#clock.now();
     let size: number;
     try {
       size = (await this.#line.sealed()).length;
@@ -397,19 +397,21 @@ export class BatcherPipeline {
       passes: attempt.passes + 1,
       level: compression.compressor.level,
     });
-    this.#chooseLevel(batch, isAwaited);
+    this.#chooseLevel(batch, this.#clock.now() - askedMs);
     return true;
   }
 
-  /** A batch that was waited for while no worker is free for the next shows that the workers lag. */
-  #chooseLevel({ blocks }: BatchInLine, isAwaited: boolean): void {
+  #chooseLevel({ blocks }: BatchInLine, waitedMs: number): void {
+    const { maxBatchesAtOnce } = this.#config;
     const last = blocks.at(-1)!.block.timestamp;
     const before = this.#lastBlock?.timestamp ?? blocks[0]!.block.timestamp;
-    const isLineFull = this.#line.length >= this.#config.maxBatchesAtOnce;
+    // In a line of several, the last has no worker yet.
+    const isLineFull = maxBatchesAtOnce > 1 && this.#line.length >= maxBatchesAtOnce;
     const change = this.#levels.note({
       chainSeconds: Number(last - before),
       nowMs: this.#clock.now(),
-      isBehind: isAwaited && isLineFull && this.#reachedReason() !== undefined,
+      waitedMs,
+      isBacklog: isLineFull || this.#reachedReason() !== undefined,
     });
     const { level } = this.#levels.step.compressor;
     if (change) this.#log({ event: "compression.level", level, ...change });

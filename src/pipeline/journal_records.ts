@@ -19,7 +19,12 @@ import { Reader, Writer } from "../wire/bytes.ts";
 import { fromJsonPayload, toJsonPayload } from "../wal/json_payload.ts";
 
 /** Types of records. */
-export const RECORD = Object.freeze({ position: 1, taken: 2, sealed: 3 });
+export const RECORD: { readonly position: 1; readonly taken: 2; readonly sealed: 3 } = Object
+  .freeze({
+    position: 1,
+    taken: 2,
+    sealed: 3,
+  });
 
 /** What is on L1 for sure: where a batcher goes on from. */
 export interface JournalPosition {

@@ -4,18 +4,21 @@
  *
  * To keep up is to seal as much of the chain's time as passes on the clock. So a backlog alone lowers
  * nothing: one of hours that is worked off at ten times the speed of the chain is best worked off at the
- * best level. What counts are batches that had to wait for their compression while another whole batch
- * was due behind them; where one of them did not, the count begins anew.
+ * best level. What counts are batches behind which others were due already, and only where most of the
+ * time went into waiting for their compression: a slow sink is not made faster by a lower level.
  *
  * @module
  */
-/** One batch, when its compression was waited for. */
+
+/** One batch, when it was sealed. */
 export interface Sealed {
   /** Seconds of the chain: from the last block of the batch before to its own last block. */
   readonly chainSeconds: number;
   readonly nowMs: number;
-  /** It had to be waited for, and another whole batch is due that no worker is free for. */
-  readonly isBehind: boolean;
+  /** How long its compression was waited for. */
+  readonly waitedMs: number;
+  /** Another whole batch is due that no worker is free for. */
+  readonly isBacklog: boolean;
 }
 
 /** Why the step changed. */
@@ -29,21 +32,28 @@ export interface LevelChange {
 /** Batches in a row without a backlog, after which a better level is tried. */
 const CALM_BATCHES = 3;
 
+/** Since when there is a backlog, and what was sealed since it was judged last. */
+interface Late {
+  readonly sinceMs: number;
+  batches: number;
+  chainSeconds: number;
+  waitedMs: number;
+}
+
 /** A ladder of compressors, the best first, and the step that is taken now. */
 export class LevelChoice<Step> {
   readonly #ladder: readonly Step[];
-  /** Batches that must have been late: the first few were begun before there was any hurry. */
-  readonly #leastBatches: number;
+  /** Batches that are judged together: neighbours are often done at the same time. */
+  readonly #judgedBatches: number;
   #step = 0;
-  /** While batches are late: since when. */
-  #lateSinceMs: number | undefined;
-  #batches = 0;
-  #chainSeconds = 0;
+  /** While there is a backlog. */
+  #late: Late | undefined;
+  #calmBatches = 0;
 
   /** @param atOnce how many batches are compressed at the same time */
   constructor(ladder: readonly Step[], atOnce: number) {
     this.#ladder = ladder;
-    this.#leastBatches = 2 * atOnce;
+    this.#judgedBatches = 2 * atOnce;
   }
 
   /** What the next batch is compressed with. */
@@ -53,30 +63,33 @@ export class LevelChoice<Step> {
 
   /** Takes in one batch; gives the change that it brings about, if any. */
   note(batch: Sealed): LevelChange | undefined {
-    return batch.isBehind ? this.#noteLate(batch) : this.#noteCalm();
+    this.#calmBatches = batch.isBacklog ? 0 : this.#calmBatches + 1;
+    if (this.#calmBatches >= CALM_BATCHES) return this.#rise();
+    if (this.#late) return this.#judge(this.#late, batch);
+    if (batch.isBacklog) this.#judgeFrom(batch.nowMs);
+    return undefined;
   }
 
-  #noteLate({ chainSeconds, nowMs }: Sealed): LevelChange | undefined {
-    if (this.#lateSinceMs === undefined) {
-      this.#restart(nowMs);
-      return undefined;
-    }
-    this.#batches += 1;
-    this.#chainSeconds += chainSeconds;
-    const seconds = (nowMs - this.#lateSinceMs) / 1000;
-    if (this.#batches < this.#leastBatches) return undefined;
-    const change = { reason: "behind" as const, chainSeconds: this.#chainSeconds, seconds };
-    this.#restart(nowMs);
+  #judge(
+    late: Late,
+    { chainSeconds, nowMs, waitedMs, isBacklog }: Sealed,
+  ): LevelChange | undefined {
+    late.batches += 1;
+    late.chainSeconds += chainSeconds;
+    late.waitedMs += waitedMs;
+    if (late.batches < this.#judgedBatches || !isBacklog) return undefined;
+    this.#judgeFrom(nowMs);
+    const tookMs = nowMs - late.sinceMs;
     // Timestamps that stand still tell nothing.
-    const isTooSlow = change.chainSeconds > 0 && change.chainSeconds < seconds;
-    return isTooSlow && this.#move(1) ? change : undefined;
+    const isTooSlow = late.chainSeconds > 0 && 1000 * late.chainSeconds < tookMs &&
+      late.waitedMs > tookMs / 2;
+    if (!isTooSlow || !this.#move(1)) return undefined;
+    return { reason: "behind", chainSeconds: late.chainSeconds, seconds: tookMs / 1000 };
   }
 
-  #noteCalm(): LevelChange | undefined {
-    if (this.#lateSinceMs !== undefined) this.#restart(undefined);
-    this.#batches += 1;
-    if (this.#batches < CALM_BATCHES) return undefined;
-    this.#restart(undefined);
+  #rise(): LevelChange | undefined {
+    this.#calmBatches = 0;
+    this.#late = undefined;
     return this.#move(-1) ? { reason: "caught up", chainSeconds: 0, seconds: 0 } : undefined;
   }
 
@@ -87,9 +100,7 @@ export class LevelChoice<Step> {
     return true;
   }
 
-  #restart(lateSinceMs: number | undefined): void {
-    this.#lateSinceMs = lateSinceMs;
-    this.#batches = 0;
-    this.#chainSeconds = 0;
+  #judgeFrom(sinceMs: number): void {
+    this.#late = { sinceMs, batches: 0, chainSeconds: 0, waitedMs: 0 };
   }
 }

@@ -59,7 +59,7 @@ export async function planNextBatch(
     estimate.measure(HEADER_SIZE + rawSize(waiting, count), () => encode(count));
 
   const run = longestRun(waiting, config);
-  const planned = await planCut(waiting, run, limits, estimate.margin, measure);
+  const planned = await planCut(waiting, run, limits, estimate, measure);
   const count = withinAttempt(planned.count, attempt);
   const estimated = count === planned.count ? planned.size : await measure(count);
   return { count, raw: encode(count), estimated, isCutBySize: count < run };

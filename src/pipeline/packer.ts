@@ -23,7 +23,9 @@ export interface SizeLimits {
 }
 
 /** What full means: 0.99 of whole blobs, and a little more since an estimate can be too high. */
-export const GOOD_FILL = 0.993;
+export const GOOD_FILL = 0.9955;
+/** How much more than a full batch is looked at. */
+const LITTLE_MORE = 1.03;
 /** A smaller limit is measured only where it is likely to be filled by this much more. */
 const WORTH_A_MEASURE = 0.003;
 /** How often the largest limit, and each smaller one, is measured before what is known must do. */
@@ -67,19 +69,24 @@ export interface Cut {
  * largest number of units of which the last is full to {@link GOOD_FILL}, or else where the fill is best.
  * Several full blobs are preferred to one, because bigger batches compress better.
  *
- * @param margin share of a limit that is left free
+ * @param guess.share compressed bytes for one raw byte, as seen so far
+ * @param guess.margin share of a limit that is left free
  * @param measure what the first blocks will compress to, as well as it can be told; asked a few times
  */
 export async function planCut(
   waiting: readonly WaitingBlock[],
   run: number,
   limits: SizeLimits,
-  margin: number,
+  { share, margin }: { readonly share: number; readonly margin: number },
   measure: (count: number) => Promise<number>,
 ): Promise<Cut> {
+  const within = limits.target * (1 - margin);
   const search = new CutSearch(waiting, run, measure);
-  const whole = { count: run, size: await search.sizeOf(run) };
-  if (run === 1 || whole.size <= limits.target * (1 - margin)) return whole;
+  // However much waits, no more is measured than what the batch can hold, and a little.
+  let reach = Math.min(run, 1 + countWithin(waiting, LITTLE_MORE * limits.target / share));
+  while (reach < run && await search.sizeOf(reach) <= within) reach = Math.min(run, 2 * reach);
+  const whole = { count: reach, size: await search.sizeOf(reach) };
+  if (run === 1 || whole.size <= within) return whole;
 
   let best: (Cut & { readonly fill: number }) | undefined;
   const most = Math.max(1, Math.floor(limits.target / limits.unit));
@@ -175,8 +182,8 @@ export function blockTooLarge(block: L2Block, size: number, max: number): Pipeli
   const name = block.number ?? `of timestamp ${block.timestamp}`;
   return new PipelineError(
     "BlockTooLarge",
-    `Cannot post block ${name}: alone it compresses to ${size} bytes, the sink takes ${max}; ` +
-      `allow more blobs in one transaction`,
+    `Cannot post block ${name}: alone it compresses to ${size} bytes, and one transaction takes ` +
+      `${max} at most; the chain must make smaller blocks`,
     { details: { block: block.number, size, max } },
   );
 }

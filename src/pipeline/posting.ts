@@ -40,7 +40,7 @@ export class Posting {
   }
 
   /**
-   * Posts the batch; where it throws, the same call may be made again.
+   * Posts the batch, once the one before is settled; where it throws, the same call may be made again.
    *
    * @throws {SinkError} | {WalError} what sink and journal threw
    */
@@ -48,6 +48,8 @@ export class Posting {
     const { sink, clock, log, journal } = this.#parts;
     const { batchNumber, rawBytes, reason } = batch;
     const blocks = batch.blocks.length;
+    // One that is posted behind it would pass for it.
+    await this.settle();
     if (this.#recorded !== batchNumber) {
       // Before anything goes out: what is posted again must be the same.
       await journal?.sealed({ batchNumber, blocks, reason, data });
@@ -67,6 +69,7 @@ export class Posting {
     log({
       event: "batch.submitted",
       receipt,
+      reason,
       blocks,
       lastBlock: batch.blocks.at(-1)!.block,
       rawBytes,

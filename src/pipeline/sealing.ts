@@ -89,7 +89,6 @@ export function withinAttempt(count: number, { tries, fits, tooMany }: Attempt):
 interface Entry {
   readonly batch: BatchInLine;
   readonly data: Promise<Uint8Array>;
-  isDone: boolean;
 }
 
 /** Batches in order, each compressed from the moment it is added. */
@@ -118,20 +117,13 @@ export class SealingLine {
   /** Begins to compress `raw`, the batch. */
   add(batch: BatchInLine, raw: Uint8Array): void {
     const data = sealChecked(raw, batch.compression.compressor);
-    const entry: Entry = { batch, data, isDone: false };
-    // An error is thrown when the batch is the first in line.
-    entry.data.catch(() => {}).then(() => entry.isDone = true);
-    this.#line.push(entry);
+    data.catch(() => {}); // It is thrown when the batch is the first in line.
+    this.#line.push({ batch, data });
   }
 
   /** Puts in a batch that was sealed before. */
   restore(batch: BatchInLine, data: Uint8Array): void {
-    this.#line.push({ batch, data: Promise.resolve(data), isDone: true });
-  }
-
-  /** False while the first is still being compressed. */
-  get isFirstDone(): boolean {
-    return this.#line[0]?.isDone ?? true;
+    this.#line.push({ batch, data: Promise.resolve(data) });
   }
 
   /** The bytes of the first, the same at each call; throws what the compressor threw. */

@@ -23,7 +23,7 @@ const PIPELINE_BOUNDS: Bounds<PipelineConfig> = {
   maxBlocksPerBatch: [1, MAX_U16],
   targetRawBytes: [1, MAX_RAW_BATCH_BYTES],
   maxPendingBytes: [1, Number.MAX_SAFE_INTEGER],
-  maxBatchesAtOnce: [1, 64],
+  maxBatchesAtOnce: [1, 128],
   maxWaitMs: [0, Number.MAX_SAFE_INTEGER],
 };
 

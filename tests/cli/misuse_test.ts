@@ -107,6 +107,22 @@ test("montana batcher takes blocks from a pipe once, and keeps them over a kill 
   });
 });
 
+test("montana batcher ends in the time it is given, and says what is left", async () => {
+  await withDirectory(async (cwd) => {
+    // Ten seconds of work at level 11, whatever the machine.
+    await writeFile(join(cwd, "blocks.jsonl"), sourceText(600, { size: 20_000 }));
+    const batcher = "batcher --l1 l1 --l2 blocks.jsonl --workers 1";
+    await using posting = start(`${batcher} --shutdown-timeout 100ms`, { cwd });
+    await posting.untilSaid(/batch 0:/);
+    posting.send("SIGTERM");
+    const outcome = await posting.ended;
+    equal(outcome.code, 3, outcome.stderr);
+    match(outcome.stderr, /stopped with \d+ blocks not posted; start again/);
+    succeeded(await run(`${batcher} --level 1 --once --log-level none`, { cwd }));
+    await holdsBlocks(join(cwd, "l1"), 600);
+  });
+});
+
 test("montana deriver says what it waits for", async () => {
   await withDirectory(async (cwd) => {
     await using deriver = start("deriver --l1 nowhere --out out.jsonl", { cwd });

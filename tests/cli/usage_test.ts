@@ -90,7 +90,7 @@ test("montana refuses a value that cannot be with exit 2, before it makes anythi
       [`${batcher} --window 18`, /window 18: the wasm engine has 22 only/],
       [`${batcher} --engine native --window 40`, /window 40: Brotli has 10 to 24/],
       [`${batcher} --engine fast`, /--engine "fast": need one of wasm, native/],
-      [`${batcher} --least-level 5`, /--least-level "5": need a whole number from 6 to 11/],
+      [`${batcher} --least-level 5`, /--least-level "5": need one of 11, 10, 9, 6/],
       [`${batcher} --max-blobs 7`, /--max-blobs "7": need a whole number from 1 to 6/],
       [`${batcher} --max-blocks-per-batch 0`, /"0": need a whole number from 1 to 65535/],
       [`${batcher} --max-blocks-per-batch 65536`, /"65536": need a whole number/],

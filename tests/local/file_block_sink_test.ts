@@ -150,6 +150,19 @@ test("FileBlockSink cuts what a power loss left behind a position, and nothing e
   }
 });
 
+test("FileBlockSink writes a line of its own anew in which bytes rotted, JSON or not", async () => {
+  for (const rotten of ["\xff", "x", "\u00e9"]) {
+    await inFile(async (path) => {
+      const { position } = await write(path, derived(2));
+      const whole = linesOf(derived(4));
+      const at = whole.lastIndexOf("0x", whole.length) + 5;
+      await writeFile(path, whole.slice(0, at) + rotten + whole.slice(at + 1), "utf8");
+      await write(path, derived(4).slice(2), position);
+      equal(await readFile(path, "utf8"), whole);
+    });
+  }
+});
+
 test("FileBlockSink remembers what is its own while it still compares", async () => {
   await inFile(async (path) => {
     const { position } = await write(path, derived(2));

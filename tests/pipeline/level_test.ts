@@ -13,12 +13,13 @@ import { posted } from "./world.ts";
 function noteEach(
   levels: LevelChoice<number>,
   count: number,
-  { chainSeconds = 90, seconds = 10, isBehind = true, from = 0 } = {},
+  { chainSeconds = 90, seconds = 10, waited = 1, isBacklog = true, from = 0 } = {},
 ) {
   const changes = [];
   for (let index = 1; index <= count; index++) {
     const nowMs = 1000 * (from + index * seconds);
-    const change = levels.note({ chainSeconds, nowMs, isBehind });
+    const waitedMs = 1000 * waited * seconds;
+    const change = levels.note({ chainSeconds, nowMs, waitedMs, isBacklog });
     if (change) changes.push({ ...change, at: index, level: levels.step });
   }
   return changes;
@@ -41,16 +42,22 @@ test("LevelChoice falls step by step while less of the chain is sealed than pass
   deepEqual([changes[0]!.chainSeconds, changes[0]!.seconds], [240, 244]);
 });
 
-test("LevelChoice rises again once nothing waits, and begins anew where one batch was in time", () => {
-  const levels = new LevelChoice([11, 9], 1);
+test("LevelChoice rises again once nothing waits, and takes one batch in time for chance", () => {
+  const levels = new LevelChoice([11, 9, 6], 1);
   noteEach(levels, 3, { chainSeconds: 1 });
   equal(levels.step, 9);
-  deepEqual(noteEach(levels, 2, { isBehind: false }), []);
-  noteEach(levels, 2, { chainSeconds: 1 });
-  deepEqual(noteEach(levels, 2, { isBehind: false }), []);
-  const risen = noteEach(levels, 1, { isBehind: false });
-  deepEqual(risen.map(({ level, reason }) => [level, reason]), [[11, "caught up"]]);
-  deepEqual(noteEach(levels, 10, { isBehind: false }), []);
+  deepEqual(noteEach(levels, 2, { chainSeconds: 1, isBacklog: false, from: 30 }), []);
+  equal(noteEach(levels, 1, { chainSeconds: 1, from: 50 })[0]?.level, 6);
+  deepEqual(noteEach(levels, 2, { chainSeconds: 1, isBacklog: false, from: 60 }), []);
+  const risen = noteEach(levels, 1, { isBacklog: false, from: 80 });
+  deepEqual(risen.map(({ level, reason }) => [level, reason]), [[9, "caught up"]]);
+  equal(noteEach(levels, 10, { isBacklog: false }).length, 1);
+  equal(levels.step, 11);
+});
+
+test("LevelChoice blames no compression for a slow sink", () => {
+  const levels = new LevelChoice([11, 10], 1);
+  deepEqual(noteEach(levels, 50, { chainSeconds: 1, waited: 0.4 }), []);
 });
 
 test("LevelChoice judges nothing by timestamps that stand still", () => {
@@ -60,7 +67,11 @@ test("LevelChoice judges nothing by timestamps that stand still", () => {
 
 test("BatcherPipeline lowers the level only while its workers lag behind the chain, and says so", async () => {
   // Blocks 2 s apart, ten a batch: 20 s of the chain.
-  const play = async (secondsABatch: Readonly<Record<number, number>>, batches: number) => {
+  const play = async (
+    secondsABatch: Readonly<Record<number, number>>,
+    batches: number,
+    maxBatchesAtOnce: number,
+  ) => {
     const clock = new ManualClock();
     const events = new Events();
     const inner = new NoopCompressor();
@@ -69,7 +80,7 @@ test("BatcherPipeline lowers the level only while its workers lag behind the cha
       format: inner.format,
       level,
       async compress(data) {
-        for (let turn = 0; turn < 20; turn++) await undefined;
+        await new Promise((resolve) => setTimeout(resolve));
         clock.advance(1000 * secondsABatch[level]!);
         return await inner.compress(data);
       },
@@ -100,7 +111,7 @@ test("BatcherPipeline lowers the level only while its workers lag behind the cha
         clock,
         log: events.log,
       },
-      { maxBlocksPerBatch: 10, batchIntervalMs: 1_000_000 },
+      { maxBlocksPerBatch: 10, batchIntervalMs: 1_000_000, maxBatchesAtOnce },
     );
     while (next < blocks.length) if (!await batcher.tick()) clock.advance(1000);
     await batcher.shutdown();
@@ -108,16 +119,18 @@ test("BatcherPipeline lowers the level only while its workers lag behind the cha
     return { events, levels: events.of("batch.sealed").map(({ level }) => level) };
   };
 
-  const keepsUp = await play({ 11: 15 }, 40);
-  ok(keepsUp.levels.every((level) => level === 11));
-  deepEqual(keepsUp.events.of("compression.level"), []);
+  for (const atOnce of [1, 3]) {
+    const keepsUp = await play({ 11: 15 }, 40, atOnce);
+    ok(keepsUp.levels.every((level) => level === 11));
+    deepEqual(keepsUp.events.of("compression.level"), []);
 
-  const lags = await play({ 11: 30, 10: 25, 9: 1 }, 60);
-  const changes = lags.events.of("compression.level");
-  deepEqual(changes.slice(0, 2).map(({ level, reason }) => [level, reason]), [
-    [10, "behind"],
-    [9, "behind"],
-  ]);
-  ok(changes.some(({ level, reason }) => level === 10 && reason === "caught up"));
-  equal(lags.levels[0], 11);
+    const lags = await play({ 11: 30, 10: 25, 9: 1 }, 100, atOnce);
+    const changes = lags.events.of("compression.level");
+    deepEqual(changes.slice(0, 2).map(({ level, reason }) => [level, reason]), [
+      [10, "behind"],
+      [9, "behind"],
+    ]);
+    ok(changes.some(({ level, reason }) => level === 10 && reason === "caught up"));
+    equal(lags.levels[0], 11);
+  }
 });

@@ -14,6 +14,7 @@ function submitted(number: bigint | undefined, latencyMs: number): LogEvent {
   const block = plainBlocks(1)[0]!;
   return {
     event: "batch.submitted",
+    reason: "full",
     receipt: { batchNumber: 4n, txHash: hash, l1Block: 5n, l1BlockHash: hash, blobHashes: [] },
     blocks: 3,
     lastBlock: number === undefined ? block : { ...block, number },

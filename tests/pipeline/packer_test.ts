@@ -90,28 +90,54 @@ test("planCut() ends where whole units are full, or where no more blocks fit", a
     unit: fc.integer({ min: 20, max: 2000 }),
     units: fc.integer({ min: 1, max: 6 }),
     margin: fc.constantFrom(0, 0.002, 0.02),
+    share: fc.double({ min: 0.01, max: 2, noNaN: true }),
   });
-  await fc.assert(fc.asyncProperty(anyCase, async ({ sizes, shares, unit, units, margin }) => {
-    const block = { timestamp: 1n, transactions: [] };
-    const waiting = sizes.map((size) => ({ block, size, takenAtMs: 0 }));
-    const sizeOf = (count: number) =>
-      sizes.slice(0, count).reduce((sum, size, at) => sum + size * shares[at % shares.length]!, 10);
-    let measures = 0;
-    const target = units * unit;
-    const limits = { target, most: 10_000, unit };
-    const { count, size } = await planCut(waiting, waiting.length, limits, margin, (count) => {
-      measures += 1;
-      return Promise.resolve(sizeOf(count));
+  await fc.assert(
+    fc.asyncProperty(anyCase, async ({ sizes, shares, unit, units, margin, share }) => {
+      const block = { timestamp: 1n, transactions: [] };
+      const waiting = sizes.map((size) => ({ block, size, takenAtMs: 0 }));
+      const sizeOf = (count: number) =>
+        sizes.slice(0, count).reduce(
+          (sum, size, at) => sum + size * shares[at % shares.length]!,
+          10,
+        );
+      let measures = 0;
+      const target = units * unit;
+      const limits = { target, most: 10_000, unit };
+      const { count, size } = await planCut(
+        waiting,
+        waiting.length,
+        limits,
+        { share, margin },
+        (count) => {
+          measures += 1;
+          return Promise.resolve(sizeOf(count));
+        },
+      );
+      ok(measures <= 30, `${measures} measures`);
+      equal(size, sizeOf(count));
+      if (sizeOf(1) > unit) return ok(count >= 1);
+      ok(size <= target * (1 - margin));
+      const isFull = size >= 0.993 * unit * Math.ceil(size / unit);
+      const isLast = count === waiting.length ||
+        sizeOf(count + 1) > unit * Math.ceil(size / unit) * (1 - margin);
+      ok(isFull || isLast, `${count} blocks of ${size} bytes for ${units} of ${unit}`);
+    }),
+  );
+});
+
+test("planCut() measures little more than a batch can hold, however much waits", async () => {
+  for (const [share, most] of [[0.2, 2000], [0.25, 1700], [0.5, 2000]] as const) {
+    const waiting = waitingFor(plainBlocks(10_000, { size: 93 })); // 1 MB.
+    let measured = 0;
+    const limits = { target: 25_000, most: 25_000, unit: 25_000 };
+    const { count } = await planCut(waiting, 10_000, limits, { share, margin: 0 }, (count) => {
+      measured += count;
+      return Promise.resolve(rawSize(waiting, count) / 4);
     });
-    ok(measures <= 30, `${measures} measures`);
-    equal(size, sizeOf(count));
-    if (sizeOf(1) > unit) return ok(count >= 1);
-    ok(size <= target * (1 - margin));
-    const isFull = size >= 0.993 * unit * Math.ceil(size / unit);
-    const isLast = count === waiting.length ||
-      sizeOf(count + 1) > unit * Math.ceil(size / unit) * (1 - margin);
-    ok(isFull || isLast, `${count} blocks of ${size} bytes for ${units} of ${unit}`);
-  }));
+    ok(count >= 993 && count <= 1000);
+    ok(measured <= 3 * most, `${measured} blocks measured by a share of ${share}`);
+  }
 });
 
 test("planCut() gives several full blobs rather than one, and one rather than several half full", async () => {
@@ -119,7 +145,7 @@ test("planCut() gives several full blobs rather than one, and one rather than se
     const waiting = waitingFor(plainBlocks(count, { size: size - 7 }));
     const limits = { target: 6000, most: 6000, unit: 1000 };
     const measure = (count: number) => Promise.resolve(rawSize(waiting, count));
-    return (await planCut(waiting, count, limits, 0, measure)).count;
+    return (await planCut(waiting, count, limits, { share: 1, margin: 0 }, measure)).count;
   };
   equal(await planned(100, 100), 60); // Six are full.
   equal(await planned(100, 59), 59); // Everything fits.

@@ -12,24 +12,21 @@ import { BatchSubmissionRunner } from "../../src/pipeline/batch_runner.ts";
 import { BatcherJournal } from "../../src/pipeline/batcher_journal.ts";
 import { recoverFromJournal } from "../../src/pipeline/journaled_recovery.ts";
 import type { Compressor, Log, Storage } from "../../src/ports.ts";
-import { type L1TransactionDraft } from "../../src/local/l1_block.ts";
+import type { L1TransactionDraft } from "../../src/local/l1_block.ts";
 import { noise, withMembers } from "../helpers.ts";
 import { RunLengthCompressor } from "./compressor.ts";
 import { DeriverMachine } from "./deriver_machine.ts";
 import { verifyFlips } from "./flips.ts";
 import { Posted, unreliable } from "./inbox.ts";
 import { type Life, Machine } from "./life.ts";
-import { type Outcome, Run } from "./run.ts";
+import { nameOf, type Outcome, type Run } from "./run.ts";
 import { Chain } from "./source.ts";
-
-/** A journal as far as a batcher uses it. */
-export type Journal = BatcherJournal;
 
 /** What is planted in a run. */
 export interface BatcherDefects {
   /** A disk with a defect, in place of one that does as it says. */
   readonly disk?: (disk: Storage) => Storage;
-  readonly journal?: (journal: Journal) => Journal;
+  readonly journal?: (journal: BatcherJournal) => BatcherJournal;
 }
 
 /** Whatever is left when all is calm, for blocks that wait for their interval each, takes less. */
@@ -184,6 +181,7 @@ class BatcherWorld {
       {},
       position,
     );
+    void this.#flushAtTimes(runner, life);
     await runner.run({ signal: stop, shutdownTimeoutMs: run.around(10, 60_000) });
     run.check(runner.pendingBlocks === 0, `${runner.pendingBlocks} blocks are left behind`);
     run.note("batcher", "shuts down");
@@ -191,7 +189,19 @@ class BatcherWorld {
     this.#isBatcherDone = run.isCalm && this.#isAllPosted;
   }
 
-  async #openJournal(life: Life): Promise<Journal> {
+  /** As somebody at a console does. */
+  async #flushAtTimes(runner: BatchSubmissionRunner, life: Life): Promise<void> {
+    const run = this.#run;
+    while (!run.isCalm) {
+      await life.clock.sleep(run.around(500, 60_000));
+      await runner.flush().then(
+        (receipt) => receipt && run.note("operator", "flush"),
+        (error) => run.note("operator", "flush fails", `: ${nameOf(error)}`),
+      );
+    }
+  }
+
+  async #openJournal(life: Life): Promise<BatcherJournal> {
     const { storage } = life;
     const parts = { storage, directory: "/batcher", log: this.#run.log("batcher") };
     const opened = await BatcherJournal.open(parts, { segmentBytes: this.#segmentBytes });

@@ -141,6 +141,8 @@ export class Life {
   readonly #end: (how: string) => void;
   #isOver = false;
   #hadFaults = false;
+  /** Directories of logs in which a sync failed. */
+  readonly #unknown = new Set<string>();
 
   constructor(run: Run, disk: Storage, weather: Weather, options: LifeOptions) {
     const { promise, resolve } = Promise.withResolvers<string>();
@@ -257,9 +259,16 @@ export class Life {
     const { run, who } = this;
     run.whisper(() => `${who}: ${number} ${method} ${path}${bytes ? `, ${bytes} bytes` : ""}`);
     run.check(number < MOST_CALLS, `${who} goes round in circles: ${method} ${path}`);
+    const directory = path.slice(0, path.lastIndexOf("/"));
+    const isLog = path.includes(".wal");
+    run.check(
+      !(isLog && method === "write" && this.#unknown.has(directory)),
+      `${who} writes to ${path} after a sync that failed`,
+    );
     const fault = this.#fault(call);
     if (!fault) return undefined;
     this.#hadFaults = true;
+    if (isLog && method === "sync") this.#unknown.add(directory);
     if ("crash" in fault) this.crash();
     else run.note(who, `${method} ${fault.error}`);
     return fault;
@@ -270,7 +279,9 @@ export class Life {
     const { crashAt, full, brokenShare, failingSyncShare } = this.#weather;
     if (run.isCalm) return undefined;
     if (number === crashAt) return { crash: true, written: run.below(bytes + 1) };
-    const isGrowing = ["write", "openAppend", "rename", "makeDirectory"].includes(method);
+    // A name takes room more seldom than bytes do.
+    const isGrowing = method === "write" ||
+      ["openAppend", "rename", "makeDirectory"].includes(method) && run.chance(0.2);
     if (isGrowing && number >= full[0] && number < full[1]) {
       return { error: "NoSpace", written: run.below(bytes + 1) };
     }
