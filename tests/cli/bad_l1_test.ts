@@ -180,6 +180,8 @@ test("montana refuses a --data-dir that belongs to another L1", async () => {
   await withL1(async (cwd) => {
     await writeFile(join(cwd, "others.jsonl"), sourceText(12, { size: 9 }));
     const other = BATCHER.replace("blocks.jsonl", "others.jsonl");
+    // Two that begin in the same second would begin with the same block.
+    await L1Directory.openOrCreate(join(cwd, "l1-other"), 1n);
     succeeded(await run(`${other} --l1 l1-other --data-dir data`, { cwd }));
     succeeded(await run("deriver --l1 l1-other --out o --once --data-dir data", { cwd }));
 
