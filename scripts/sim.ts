@@ -58,6 +58,10 @@ async function replay(seed: number): Promise<number> {
 async function runMany(): Promise<number> {
   const from = whole("from");
   const count = whole("seeds");
+  if (count === 0) {
+    console.error("Cannot use --seeds 0: nothing would be played");
+    return 2;
+  }
   const startedMs = performance.now();
   const worlds = new Map<World, number>();
   const counts = new Map<string, number>();

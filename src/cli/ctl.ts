@@ -3,6 +3,9 @@
  *
  * @module
  */
+import { access } from "node:fs/promises";
+import { ConfigError } from "../errors.ts";
+import { systemReason } from "../local/disk.ts";
 import { writeStderr, writeStdout } from "../runtime.ts";
 import { askSocket } from "../service/control_client.ts";
 import {
@@ -57,8 +60,13 @@ async function runControl(name: Action, flags: FlagValues): Promise<number> {
   const query = deadline === undefined
     ? ""
     : `?deadline_ms=${parseDuration("--deadline", deadline)}`;
+  const dataDir = textOf(flags, "dataDir") ?? "";
+  // Where a processor may still come up, asking again helps; in a directory that is not there, it does not.
+  await access(dataDir).catch((cause) => {
+    throw new ConfigError("Usage", `Cannot use --data-dir ${dataDir}: ${systemReason(cause)}`);
+  });
   const { status, body } = await askSocket(
-    controlPath(textOf(flags, "dataDir") ?? ""),
+    controlPath(dataDir),
     name === "status" ? "GET" : "POST",
     `/v1/${name}${query}`,
   );

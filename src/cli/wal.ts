@@ -4,6 +4,7 @@
  * @module
  */
 import { stat } from "node:fs/promises";
+import { join } from "node:path";
 import { ConfigError, StorageError, WalError } from "../errors.ts";
 import { DiskStorage } from "../local/disk_storage.ts";
 import { writeStdout } from "../runtime.ts";
@@ -204,7 +205,7 @@ async function lookAt(directory: string): Promise<LogState> {
   for (let look = 1;; look++) {
     try {
       const state = await inspectLog(storage, directory);
-      if (state.segments.length === 0 && !state.fault) throw noLog(directory);
+      if (state.segments.length === 0 && !state.fault) throw await noLog(directory);
       if (state.fault?.kind !== "corrupt" || look === LOOKS) return state;
     } catch (error) {
       if (!isNotFound(error) || look === LOOKS) throw error;
@@ -217,11 +218,19 @@ function isNotFound(error: unknown): boolean {
 }
 
 async function checkThere(path: string): Promise<void> {
-  if (await storage.size(path) === undefined) throw noLog(path);
+  if (await storage.size(path) === undefined) throw await noLog(path);
 }
 
-function noLog(path: string): WalError {
-  return new WalError("Unreadable", `Cannot read a log in ${path}: there is none`);
+/** Logs that roles keep under a data directory. */
+const LOGS_OF_ROLES = ["batcher", "deriver", "wal"];
+
+async function noLog(path: string): Promise<WalError> {
+  const names: string[] = [];
+  for (const name of LOGS_OF_ROLES) {
+    if ((await storage.list(join(path, name))).length > 0) names.push(join(path, name));
+  }
+  const hint = names.length > 0 ? `; did you mean ${names.join(" or ")}?` : "";
+  return new WalError("Unreadable", `Cannot read a log in ${path}: there is none${hint}`);
 }
 
 function summaryOf({ directory, checkpoint, nextSequence, segments, fault }: LogState) {

@@ -192,6 +192,10 @@ test("montana ctl pauses, resumes, drains and tells the status", async () => {
     deepEqual(await shardLines(join(cwd, "out")), ["key\t1", "key\t2", "key\t3"]);
     ok(!existsSync(join(cwd, "data/control.sock")));
     failed(await run("ctl status --data-dir data", { cwd }), 75, /Connection: .*no processor runs/);
+    const mistyped = await run("ctl status --data-dir dada", { cwd });
+    failed(mistyped, 2, /Usage: Cannot use --data-dir dada: there is no such file or directory/);
+    const whole = await run("wal ls data", { cwd });
+    failed(whole, 1, /Cannot read a log in data: there is none; did you mean data\/wal\?/);
   });
 });
 
