@@ -56,6 +56,9 @@ export async function serve(
   return { name: isSocket ? name : urlOf(server), close: () => closeServer(server, address) };
 }
 
+/** What paths are read against; nobody looks at it. */
+const HERE = "http://localhost/";
+
 async function handle(
   processor: ServedProcessor,
   message: IncomingMessage,
@@ -65,7 +68,7 @@ async function handle(
   const request: ApiRequest = {
     method: message.method ?? "GET",
     // A path such as `//` is no URL: it is not found, like others that are not there.
-    url: URL.parse(message.url ?? "/", "http://localhost") ?? new URL("http://localhost/"),
+    url: URL.parse(message.url ?? "/", HERE) ?? new URL(HERE),
     origin: message.headers["origin"],
     contentType: message.headers["content-type"],
     body: (maxBytes) => readBody(message, maxBytes),
