@@ -1,6 +1,6 @@
 /**
  * The executable alone: where there is nothing beside it, where everything beside it is a trap, and what
- * its environment can make it do. It is the one that `MONTANA_CLI` names, or is built for these tests.
+ * its environment can make it do. It is the one that `MONTANA_CLI` names.
  *
  * @module
  */
@@ -8,11 +8,9 @@ import { deepStrictEqual as deepEqual, match, ok, strictEqual as equal } from "n
 import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import process from "node:process";
-import { after, test } from "node:test";
-import { build } from "../../scripts/build.ts";
+import { test } from "node:test";
 import { findBun } from "../../scripts/bun.ts";
 import { commitOfCheckout } from "../../scripts/commit.ts";
 import { LIBRARIES, VERSION } from "../../src/version.ts";
@@ -22,18 +20,17 @@ import { contentOf, sourceText } from "./files.ts";
 import { run, type RunOptions, start, succeeded } from "./montana.ts";
 import { filesIn, layTraps, openTraps, sprung } from "./traps.ts";
 
-const own = join(tmpdir(), `montana-executable-${process.pid}`);
-after(() => rm(own, { recursive: true, force: true }));
-
-let built: string | undefined;
-
+/** The executable. */
 function executable(): string {
-  return process.env["MONTANA_CLI"] ??
-    (built ??= build({ out: join(own, "montana"), with: "bun" }).out);
+  return process.env["MONTANA_CLI"]!;
 }
 
-const needs = process.env["MONTANA_CLI"] ? [] : [findBun];
-const skip = (name: string) => whyNot(name, ...needs);
+/** Building one takes longer than the rest of these tests: the suite of the executable brings its own. */
+function skip(name: string): string | false {
+  if (process.env["MONTANA_CLI"]) return false;
+  process.stdout.write(`skipped: ${name}: the suite \`binary\` runs it\n`);
+  return "the suite `binary` runs it";
+}
 
 /** A directory with traps in it, and a look at them in the end. */
 async function withTraps(

@@ -16,7 +16,7 @@ import { holdsBlocks, linesOf, readText, sameBlocks, sourceText } from "./files.
 import { run, type RunOptions, start, succeeded } from "./montana.ts";
 
 const BLOCKS = 600;
-const ROUNDS = 7;
+const ROUNDS = isWhole ? 25 : 4;
 const SOURCE = sourceText(BLOCKS, { size: 1500 });
 const BATCHER =
   "batcher --l2 blocks.jsonl --l1 l1 --once --max-blocks-per-batch 5 --compressor none";
