@@ -220,6 +220,6 @@ test(WORKERS_NAME, {
     });
   }
   // One more plans, and may have had too little to do to be seen.
-  ok(found[0] === 1 || found[0] === 2, `${found}`);
-  equal(found[1], found[0]! + 1);
+  const [one, two] = found as [number, number];
+  ok(one >= 1 && one <= 2 && two > one && two <= 3, `${found}`);
 });

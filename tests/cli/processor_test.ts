@@ -1,12 +1,13 @@
 import { deepStrictEqual as deepEqual, match, ok, strictEqual as equal } from "node:assert/strict";
 import { existsSync } from "node:fs";
-import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { join } from "node:path";
 import { test } from "node:test";
 import { withDirectory } from "../helpers.ts";
 import { failed, inPairs, run, type Running, start, succeeded, textOf } from "./montana.ts";
 import { acksOf, linesOf, operationLines, shardLines } from "./operations.ts";
+import { filesIn } from "./traps.ts";
 
 const DATA = "processor --data-dir data";
 /** Nothing is handed over unless it is asked for. */
@@ -378,6 +379,6 @@ test("montana processor refuses a --data-dir whose socket could not be named, an
     const long = "d".repeat(100);
     const outcome = await run(["processor", "--data-dir", long, "--to", "out"], { cwd, stdin: "" });
     failed(outcome, 2, /control socket would have 113 bytes, 103 are allowed; use a shorter path/);
-    deepEqual(await readdir(cwd), []);
+    deepEqual(filesIn(cwd), []);
   });
 });

@@ -8,6 +8,7 @@ import { toHex } from "../../src/wire/hex.ts";
 import { withDirectory } from "../helpers.ts";
 import { linesOf } from "./files.ts";
 import { failed, run, succeeded, textOf } from "./montana.ts";
+import { filesIn } from "./traps.ts";
 
 const storage = new DiskStorage();
 const payloadOf = (index: number) => new TextEncoder().encode(`operation ${index}`);
@@ -166,7 +167,7 @@ test("montana wal says what is no log, and what it can do", async () => {
     for (const command of ["ls", "dump", "check", "repair"]) {
       const outcome = await run(`wal ${command} nothing`, { cwd });
       failed(outcome, 1, /Unreadable: Cannot read a log in nothing: there is none/);
-      deepEqual(await readdir(cwd), []);
+      deepEqual(filesIn(cwd), []);
     }
     failed(
       await run("wal check .", { cwd }),
