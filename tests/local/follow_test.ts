@@ -3,6 +3,7 @@ import { appendFile, rename, rm, truncate, utimes, writeFile } from "node:fs/pro
 import { join } from "node:path";
 import { test } from "node:test";
 import { gzipSync } from "node:zlib";
+import type { SourceError } from "../../src/errors.ts";
 import { formatBlockLine } from "../../src/local/block_line.ts";
 import { FileBlockSource } from "../../src/local/file_block_source.ts";
 import { MemoryL1 } from "../../src/local/memory.ts";
@@ -157,7 +158,14 @@ test("FileBlockSource refuses gzip that was replaced or rewritten while it was r
       const readRest = async () => {
         while (!source.isExhausted) await source.pendingBlocks();
       };
-      await rejects(readRest(), changed(/it changed while it was read/));
+      // Of a file written twice over, blocks that begin anew may be seen before the change is.
+      await rejects(
+        readRest(),
+        (error: SourceError) =>
+          error.code === "InvalidBlock"
+            ? /its timestamp 1000 is below/.test(error.message)
+            : error.code === "Changed" && /it changed while it was read/.test(error.message),
+      );
     });
   }
 });
