@@ -165,6 +165,7 @@ class BatcherWorld {
       journal,
       start: { inbox: DEFAULT_INBOX, batcher: DEFAULT_BATCHER, l1Block: number, l1BlockHash: hash },
     });
+    this.#posted.checkPosition(position);
     run.say(`batcher: goes on with batch ${position.nextBatchNumber}, ${position.blocks} blocks`);
     const inner = new InboxSink(l1, { clock: run.clock, da: "calldata", seenBlock });
     const runner = new BatchSubmissionRunner(
@@ -206,12 +207,17 @@ class BatcherWorld {
     const parts = { storage, directory: "/batcher", log: this.#run.log("batcher") };
     const opened = await BatcherJournal.open(parts, { segmentBytes: this.#segmentBytes });
     const journal = this.#defects.journal?.(opened) ?? opened;
+    const posted = this.#posted;
     return withMembers(journal, {
       taken: async (blocks) => {
         await journal.taken(blocks);
         if (life.isOver) return;
         this.#chain.forget(blocks);
         this.#run.note("journal", "took", ` ${blocks.length}, ${this.#chain.forgotten} in all`);
+      },
+      async confirmed(receipt, blocks) {
+        await journal.confirmed(receipt, blocks);
+        posted.checkPosition(journal.position);
       },
     });
   }

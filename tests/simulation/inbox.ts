@@ -48,6 +48,21 @@ export class Posted {
     return landed ? landed.first + landed.count : 0;
   }
 
+  /** Somebody goes on behind these batches, which hold so many blocks. */
+  checkPosition(position: { readonly nextBatchNumber: bigint; readonly blocks: number }): void {
+    const number = Number(position.nextBatchNumber) - 1;
+    const last = this.#batches[number];
+    const blocks = last ? last.first + last.count : 0;
+    this.#run.check(
+      last?.isLanded ?? number < 0,
+      `batch ${number} is not on L1, and is taken for confirmed`,
+    );
+    this.#run.check(
+      position.blocks === blocks,
+      `${position.blocks} blocks are taken for confirmed up to batch ${number}, not ${blocks}`,
+    );
+  }
+
   /** The number of the batch that holds a block. */
   batchOf(block: number): number {
     return this.#batches.findIndex(({ first, count }) => block < first + count);

@@ -28,7 +28,9 @@ export interface MachineOptions {
 /** What happens to the disk in one life, by the number of the call. */
 interface Weather {
   readonly crashAt: number;
+  /** There is no room for a while, or for single calls. */
   readonly full: readonly [from: number, to: number];
+  readonly fullShare: number;
   readonly brokenShare: number;
   readonly failingSyncShare: number;
 }
@@ -36,6 +38,7 @@ interface Weather {
 const CALM: Weather = {
   crashAt: Infinity,
   full: [Infinity, Infinity],
+  fullShare: 0,
   brokenShare: 0,
   failingSyncShare: 0,
 };
@@ -98,7 +101,8 @@ export class Machine {
     const fullFrom = isRough && run.chance(0.6) ? run.below(this.#callsOfLife) : Infinity;
     return {
       crashAt: run.chance(this.#crashShare) ? 1 + run.below(this.#callsOfLife) : Infinity,
-      full: [fullFrom, fullFrom + run.between(1, 60)],
+      full: [fullFrom, fullFrom + run.around(1, 60)],
+      fullShare: isRough && run.chance(0.4) ? 0.05 : 0,
       brokenShare: isRough && run.chance(0.4) ? 0.01 : 0,
       failingSyncShare: isRough && run.chance(0.4) ? 0.02 : 0,
     };
@@ -192,14 +196,17 @@ export class Life {
   stopSignal(isDone: () => boolean): AbortSignal {
     const { run } = this;
     const stop = new AbortController();
-    const end = run.pick(["stop", "kill", "never", "never"]);
-    const endMs = run.clock.elapsedMs + run.around(100, 60_000);
+    const end = run.pick(["stop", "stop", "kill", "never"]);
+    const endMs = run.clock.elapsedMs + run.around(10, 60_000);
     void (async () => {
       while (!this.#isOver && !stop.signal.aborted) {
-        await run.clock.sleep(run.isCalm ? 1000 : run.around(50, 5000));
+        await run.clock.sleep(run.isCalm ? 1000 : run.around(10, 5000));
         const isTime = !run.isCalm && run.clock.elapsedMs >= endMs;
         if (isTime && end === "kill") this.kill();
-        if (isTime && end === "stop" || run.isCalm && isDone()) stop.abort();
+        if (isTime && end === "stop" || run.isCalm && isDone()) {
+          run.note(this.who, "is asked to stop");
+          stop.abort();
+        }
       }
     })();
     return stop.signal;
@@ -247,7 +254,7 @@ export class Life {
         const member = Reflect.get(target, key, target);
         if (typeof member !== "function") return member;
         return async (...values: unknown[]) => {
-          if (run.chance(this.#slowShare)) await run.clock.sleep(run.around(1, 200));
+          if (run.chance(this.#slowShare)) await this.clock.sleep(run.around(1, 200));
           return await member.apply(target, values);
         };
       },
@@ -276,13 +283,14 @@ export class Life {
 
   #fault({ number, method, bytes = 0 }: StorageCall): StorageFault | undefined {
     const { run } = this;
-    const { crashAt, full, brokenShare, failingSyncShare } = this.#weather;
+    const { crashAt, full, fullShare, brokenShare, failingSyncShare } = this.#weather;
     if (run.isCalm) return undefined;
     if (number === crashAt) return { crash: true, written: run.below(bytes + 1) };
     // A name takes room more seldom than bytes do.
     const isGrowing = method === "write" ||
       ["openAppend", "rename", "makeDirectory"].includes(method) && run.chance(0.2);
-    if (isGrowing && number >= full[0] && number < full[1]) {
+    const isFull = number >= full[0] && number < full[1] || run.chance(fullShare);
+    if (isGrowing && isFull) {
       return { error: "NoSpace", written: run.below(bytes + 1) };
     }
     const isSync = method === "sync" || method === "syncDirectory";
