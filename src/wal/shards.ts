@@ -61,6 +61,8 @@ export class ShardHandler implements BatchHandler {
   #files: AppendFile[] = [];
   /** What is in the shards; unknown after a failure, until it is read again. */
   #index: ShardIndex | undefined;
+  /** The last call, and whether it has ended: a batch half written must not lose the lock. */
+  #call: Promise<void> = Promise.resolve();
 
   private constructor(options: Required<ShardOptions>, lock: StorageLock) {
     this.#options = options;
@@ -98,7 +100,20 @@ export class ShardHandler implements BatchHandler {
    * that can follow, or a file is not as written
    * @throws {StorageError} what the disk says; nothing of the batch counts then
    */
-  async handle(batch: OperationBatch): Promise<void> {
+  handle(batch: OperationBatch): Promise<void> {
+    const handled = this.#call.then(() => this.#handle(batch));
+    this.#call = handled.catch(() => {});
+    return handled;
+  }
+
+  /** Closes the files when the last call has ended, and lets another process open them. */
+  async close(): Promise<void> {
+    await this.#call;
+    await this.#closeFiles();
+    await this.#lock.release();
+  }
+
+  async #handle(batch: OperationBatch): Promise<void> {
     const index = this.#index ?? await this.#open();
     if (this.#isIn(index, batch)) return;
     const lines = this.#linesOf(batch);
@@ -117,12 +132,6 @@ export class ShardHandler implements BatchHandler {
     const next = { ...index, batch: { first, last }, lengths };
     await writeIndex(storage, directory, next);
     this.#index = next;
-  }
-
-  /** Closes the files, and lets another process open them. */
-  async close(): Promise<void> {
-    await this.#closeFiles();
-    await this.#lock.release();
   }
 
   async #open(): Promise<ShardIndex> {

@@ -218,6 +218,21 @@ test("ShardHandler goes on after a disk that failed at any call", async () => {
   }
 });
 
+// deno task sim --world processor --seed 131353
+test("ShardHandler keeps its lock until the batch that is being written has ended", async () => {
+  const storage = new MemoryStorage();
+  const first = await open(storage);
+  let hasEnded = false;
+  const handling = first.handle(batchOf(0, "a\t1", "b\t1")).then(() => hasEnded = true);
+  await first.close();
+  ok(hasEnded);
+  await handling;
+  const second = await open(storage);
+  await second.handle(batchOf(2, "a\t2"));
+  equal((await contents(storage)).join("").split("\n").length - 1, 3);
+  await second.close();
+});
+
 test("sourceIdentity() is made with a new log, and kept with one in use", async () => {
   const storage = new MemoryStorage();
   const random = new SeededRandom(1);
