@@ -56,6 +56,8 @@ export abstract class MontanaError extends Error {
  * | `WrongParent`  | critical  | a block does not link to the one before                |
  * | `Changed`      | critical  | what was read already is no longer what it was         |
  * | `Damaged`      | critical  | an L1 directory lacks a part, or one is not as written |
+ * | `BlobMissing`  | temporary | no source has a blob now                               |
+ * | `Reorganised`  | reset     | L1 went another way; `details.block` is still there    |
  */
 export type SourceErrorCode =
   | "Connection"
@@ -67,15 +69,24 @@ export type SourceErrorCode =
   | "Gap"
   | "WrongParent"
   | "Changed"
-  | "Damaged";
+  | "Damaged"
+  | "BlobMissing"
+  | "Reorganised";
+
+const SOURCE_ERROR_KINDS: Partial<Record<SourceErrorCode, ErrorKind>> = {
+  Connection: "temporary",
+  Empty: "temporary",
+  NoOrigin: "temporary",
+  BlobMissing: "temporary",
+  Reorganised: "reset",
+};
 
 /** Blocks or batches could not be taken from where they come from. */
 export class SourceError extends MontanaError {
   readonly code: SourceErrorCode;
 
   constructor(code: SourceErrorCode, message: string, options?: MontanaErrorOptions) {
-    const temporary = code === "Connection" || code === "Empty" || code === "NoOrigin";
-    super(message, temporary ? "temporary" : "critical", options);
+    super(message, SOURCE_ERROR_KINDS[code] ?? "critical", options);
     this.code = code;
   }
 }
@@ -86,17 +97,24 @@ export class SourceError extends MontanaError {
  * | `Connection`          | temporary | the sink could not be asked                         |
  * | `Timeout`             | temporary | sent, not confirmed in time: it may still land      |
  * | `BlobGasTooExpensive` | temporary | above the ceiling: wait                             |
+ * | `SpendLimit`          | temporary | the spend guard is reached: wait                    |
  * | `NoSpace`             | temporary | the disk is full: goes on when there is room        |
  * | `TxFailed`            | critical  | the transaction was refused or reverted             |
  * | `InsufficientFunds`   | critical  | the account cannot pay                              |
  * | `TooLarge`            | critical  | more than the sink can take at all                  |
  * | `Unwritable`          | critical  | no right to write there, or no such place           |
  * | `Changed`             | critical  | what was written already is no longer what it was   |
+ * | `WindowExpired`       | critical  | the batch could land only after its sequencing      |
+ * |                       |           | window: readers would drop it                       |
+ * | `NonceTaken`          | critical  | somebody else uses the account                      |
  */
 export type SinkErrorCode =
   | "Connection"
   | "Timeout"
   | "BlobGasTooExpensive"
+  | "SpendLimit"
+  | "WindowExpired"
+  | "NonceTaken"
   | "NoSpace"
   | "TxFailed"
   | "InsufficientFunds"
@@ -108,6 +126,7 @@ const TEMPORARY_SINK_ERRORS: readonly SinkErrorCode[] = [
   "Connection",
   "Timeout",
   "BlobGasTooExpensive",
+  "SpendLimit",
   "NoSpace",
 ];
 
@@ -340,6 +359,64 @@ export class HandlerError extends MontanaError {
 
   constructor(code: HandlerErrorCode, message: string, options?: MontanaErrorOptions) {
     super(message, code === "Failed" || code === "Timeout" ? "temporary" : "critical", options);
+    this.code = code;
+  }
+}
+
+/**
+ * | code          | kind      |                                                                  |
+ * | ------------- | --------- | ---------------------------------------------------------------- |
+ * | `Unreachable` | temporary | no connection, or it broke                                       |
+ * | `Timeout`     | temporary | no answer in time                                                |
+ * | `Busy`        | temporary | HTTP 429 or 5xx                                                  |
+ * | `Invalid`     | temporary | the answer is not what the method answers                        |
+ * | `Refused`     | critical  | HTTP 4xx: no right to ask there, or no such place                |
+ * | `Answered`    | critical  | an error of JSON-RPC: `details.rpcCode`, its text is the message |
+ */
+export type RpcErrorCode =
+  | "Unreachable"
+  | "Timeout"
+  | "Busy"
+  | "Invalid"
+  | "Refused"
+  | "Answered";
+
+/** A node could not be asked, or answered with an error. Messages name its host only. */
+export class RpcError extends MontanaError {
+  readonly code: RpcErrorCode;
+
+  constructor(code: RpcErrorCode, message: string, options?: MontanaErrorOptions) {
+    super(message, code === "Refused" || code === "Answered" ? "critical" : "temporary", options);
+    this.code = code;
+  }
+}
+
+/**
+ * | code          | kind      |                                                                   |
+ * | ------------- | --------- | ----------------------------------------------------------------- |
+ * | `Unreadable`  | critical  | no key file, or it cannot be read                                 |
+ * | `TooOpen`     | critical  | others than its owner can read the key                            |
+ * | `Invalid`     | critical  | it holds no key                                                   |
+ * | `Password`    | critical  | the password does not open the keystore                           |
+ * | `Unreachable` | temporary | a remote signer could not be asked, or not in time                |
+ * | `Refused`     | critical  | a remote signer does not sign this                                |
+ * | `WrongAnswer` | critical  | a remote signer signed something else, or with another key        |
+ */
+export type SignerErrorCode =
+  | "Unreadable"
+  | "TooOpen"
+  | "Invalid"
+  | "Password"
+  | "Unreachable"
+  | "Refused"
+  | "WrongAnswer";
+
+/** A key cannot be used. No message holds any part of it. */
+export class SignerError extends MontanaError {
+  readonly code: SignerErrorCode;
+
+  constructor(code: SignerErrorCode, message: string, options?: MontanaErrorOptions) {
+    super(message, code === "Unreachable" ? "temporary" : "critical", options);
     this.code = code;
   }
 }

@@ -5,6 +5,7 @@
  *
  * @module
  */
+import type { EthereumEvent } from "./ethereum.ts";
 import type {
   Batch,
   BatchHeader,
@@ -264,9 +265,10 @@ export type ProcessorEvent =
     readonly reason: SizeReason;
   };
 
-/** What the flows tell, as it happens. Prose is made of it at the rim. */
+/** What is told, as it happens. Prose is made of it at the rim. */
 export type LogEvent =
   | ProcessorEvent
+  | EthereumEvent
   | { readonly event: "blocks.taken"; readonly blocks: readonly L2Block[] }
   | {
     readonly event: "batch.sealed";

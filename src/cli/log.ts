@@ -8,6 +8,7 @@ import type { Log, LogEvent } from "../ports.ts";
 import { systemClock, writeStderr } from "../runtime.ts";
 import { toHex } from "../wire/hex.ts";
 import { type Flag, type FlagValues, textOf } from "./command.ts";
+import { describeEthereumEvent, isEthereumEvent } from "./ethereum_log.ts";
 import { parseChoice } from "./options.ts";
 import { type Described, describeProcessorEvent } from "./processor_log.ts";
 import { countOf, formatBytes, formatRatio } from "./text.ts";
@@ -202,7 +203,7 @@ function describe(event: LogEvent): Described {
     case "source.failed":
       return { ...failed(event.error, "the source failed", {}), level: "debug" };
     default:
-      return describeProcessorEvent(event);
+      return isEthereumEvent(event) ? describeEthereumEvent(event) : describeProcessorEvent(event);
   }
 }
 
