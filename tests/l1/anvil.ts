@@ -2,6 +2,35 @@
  * A real L1 for tests: anvil, out of its npm package or off the PATH, each on a port of its own and gone
  * with the test.
  *
+ * What anvil 1.7.1 does, tried out; `anvil_test.ts` holds what others build on:
+ *
+ * | subject            |                                                                             |
+ * | ------------------ | --------------------------------------------------------------------------- |
+ * | fork               | `Bpo1` unless told; `osaka`, `prague`, `cancun` by `--hardfork`             |
+ * | `eth_config`       | there, `current` only; `P256VERIFY` tells Osaka; 9 blobs at most (Cancun 6) |
+ * | `safe` `finalized` | 32 and 64 blocks behind, block 0 before; `pending` is there                 |
+ * | sidecars           | both forms under each fork from Cancun on; none: -32003                     |
+ * | blobs              | 6 a transaction at most, 9 a block, so at most one full transaction a block |
+ * | request size       | 2 MB: 6 blobs fit (1.65 MB); above that -32600, but `--no-request-size-limit` |
+ * | answer size        | a block with transactions repeats blobs and proofs: 275 kB a blob           |
+ * | genesis            | `/eth/v1/beacon/genesis` is the time of block 0; `config/spec` is 404       |
+ * | blobs by slot      | `/eth/v1/beacon/blobs/N` takes a block number; unknown block 404            |
+ * | their order        | of the block. Of repeated `versioned_hashes` the last counts, of a list with |
+ * |                    | commas all; a blob that is there twice comes twice; unknown hash: `[]`      |
+ * | `blob_sidecars`    | 410                                                                         |
+ * | time               | blocks of one `anvil_mine` have the same timestamp                          |
+ * | automatic mining   | answers the hash before the block is there                                  |
+ * | replacing          | any higher fee does, by either type; the same transaction: already imported |
+ * | types              | blob and other transactions of an account stand side by side in the pool    |
+ * | a gap              | is taken, and waits                                                         |
+ * | pool               | forgets a transaction when a block's base fee is above its cap              |
+ * | sent again         | once mined: nonce too low                                                   |
+ * | `anvil_reorg`      | `[depth, []]`: new empty blocks, same times; what was in the old is gone    |
+ * | blob base fee      | 1 wei: full blocks (9) stay below the target it reckons with (10). It starts |
+ * |                    | higher with `--init` and `excessBlobGas`, and falls from there              |
+ * | `eth_blobBaseFee`  | of the next block; at block 0 by another update fraction than later         |
+ * | paths              | JSON-RPC at `/` only                                                        |
+ *
  * @module
  */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
@@ -53,10 +82,10 @@ export interface AnvilOptions {
   readonly blockTimeS?: number;
   /** Makes no block but by {@link Anvil.mine}. */
   readonly noMining?: boolean;
-  /** `osaka` by default, as of anvil 1.7.1; `prague` and `cancun` are before cell proofs. */
+  /** As in `osaka`, `prague`, `cancun`. */
   readonly hardfork?: string;
   readonly chainId?: number;
-  /** 1 makes each block final two blocks later; 32 unless told. */
+  /** 32 unless told; a block is final two epochs later. */
   readonly slotsInAnEpoch?: number;
   /** More flags. */
   readonly args?: readonly string[];
