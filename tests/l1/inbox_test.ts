@@ -245,9 +245,9 @@ test("L1Inbox goes on where an error of the chain or of blobs broke it off", asy
           missing: new SourceError("BlobMissing", "not there"),
         };
         const left = [...faults];
-        const next = () => {
+        const next = (method: string) => {
           const fault = left.shift();
-          return fault && errors[fault];
+          return fault && errors[method === "blobs" ? "missing" : fault];
         };
         const source = flaky(chain, next) as FakeChain;
         const inbox = open(source, { prefetchBlocks, prefetchBytes });
