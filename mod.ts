@@ -209,3 +209,9 @@ export {
 } from "./src/l1/inbox.ts";
 export type { Batcher } from "./src/l1/inbox_block.ts";
 export type { BlockMark } from "./src/l1/block_marks.ts";
+export { BeaconNode, beaconNodes, type BeaconOptions } from "./src/l1/beacon.ts";
+export type { BeaconHttpOptions } from "./src/l1/beacon_http.ts";
+export { type SlotRule } from "./src/l1/slots.ts";
+export { type ArchivedBlock, BlobArchive, type BlobArchiveParts } from "./src/l1/blob_archive.ts";
+export { BlobSources, type BlobSourcesParts } from "./src/l1/blob_sources.ts";
+export type { BlobBlock, BlobFinder, FoundBlobs, MissingReason } from "./src/l1/found_blobs.ts";
