@@ -198,9 +198,20 @@ export { CompressorPool } from "./src/local/compressor_pool.ts";
 export type { WorkerLoss, WorkerPoolOptions } from "./src/local/worker_pool.ts";
 export { systemClock, systemRandom } from "./src/runtime.ts";
 
+// Who signs.
 // Reading from Ethereum.
 export * from "./src/ethereum.ts";
 export {
+  type KeySource,
+  LocalSigner,
+  openSigner,
+  readPrivateKey,
+  type SignerSource,
+} from "./src/l1/signers.ts";
+export { DEFAULT_KEY_VARIABLE } from "./src/l1/key_file.ts";
+export { type KeystoreOptions, makeKeystore, openKeystore } from "./src/l1/keystore.ts";
+export { RemoteSigner, type RemoteSignerOptions } from "./src/l1/remote_signer.ts";
+export type { TlsFiles } from "./src/l1/signer_request.ts";
   L1Inbox,
   type L1InboxOptions,
   type L1InboxParts,

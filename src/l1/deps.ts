@@ -7,6 +7,7 @@
  */
 import type * as Signer from "npm:micro-eth-signer@0.20.1";
 import type * as Rlp from "npm:micro-eth-signer@0.20.1/core/rlp.js";
+import type * as Keystores from "npm:micro-eth-signer@0.20.1/keystore.js";
 
 const byUrl = import.meta.url.startsWith("http");
 
@@ -21,4 +22,10 @@ export function signer(): Promise<typeof Signer> {
 export function rlp(): Promise<typeof Rlp> {
   const pinned = "npm:micro-eth-signer@0.20.1/core/rlp.js";
   return byUrl ? import(String(pinned)) : import("micro-eth-signer/core/rlp.js");
+}
+
+/** Keystores. */
+export function keystores(): Promise<typeof Keystores> {
+  const pinned = "npm:micro-eth-signer@0.20.1/keystore.js";
+  return byUrl ? import(String(pinned)) : import("micro-eth-signer/keystore.js");
 }
