@@ -100,6 +100,7 @@ export {
   DerivationPipeline,
   type DeriverParts,
   type DeriverPosition,
+  type Standing,
   type StepResult,
 } from "./src/pipeline/deriver.ts";
 export {

@@ -14,6 +14,7 @@ import { writeError } from "./disk.ts";
 import { type Line, splitLines } from "./lines.ts";
 
 const BUFFER_CHARS = 1024 * 1024;
+const NEWLINE = 0x0a;
 
 /** How much a file holds. */
 export interface FilePosition {
@@ -153,6 +154,47 @@ export class FileBlockSink implements L2BlockSink {
     this.#isNameSynced = true;
   }
 
+  /**
+   * Takes back the last blocks: cuts the file off behind those before them.
+   *
+   * @throws {SinkError} `Changed` where the file does not hold so many; otherwise the same call may be
+   * made again
+   */
+  async retract(blocks: number): Promise<void> {
+    await this.flush();
+    const left = this.#blocks - blocks;
+    try {
+      const bytes = await this.#bytesOf(left);
+      await this.#existing?.return();
+      this.#existing = undefined;
+      await this.#file.truncate(bytes);
+      this.#blocks = left;
+      this.#bytes = bytes;
+      this.#isSynced = false;
+    } catch (cause) {
+      throw this.#error(cause);
+    }
+    await this.flush();
+  }
+
+  /** Bytes of the first `blocks` lines. */
+  async #bytesOf(blocks: number): Promise<number> {
+    let bytes = 0;
+    if (blocks === 0) return bytes;
+    for await (const chunk of await this.#file.read(0)) {
+      for (let at = chunk?.indexOf(NEWLINE) ?? -1; at >= 0; at = chunk!.indexOf(NEWLINE, at + 1)) {
+        blocks -= 1;
+        if (blocks === 0) return bytes + at + 1;
+      }
+      bytes += chunk?.length ?? 0;
+    }
+    throw new SinkError(
+      "Changed",
+      `Cannot take back blocks from ${this.path}: it has ${blocks} blocks fewer than were to stay`,
+      { details: { blocks } },
+    );
+  }
+
   /** Closes the file, whether or not what is buffered could still be written. */
   async close(): Promise<void> {
     try {
@@ -271,6 +313,11 @@ function isForeign(text: string, line: string): boolean {
 
 /** Writes blocks to standard output, and waits for whoever reads it. */
 export class StdoutBlockSink implements L2BlockSink {
+  /** Writes `{"retracted_blocks":N}`: the last N blocks that are not retracted already count no more. */
+  async retract(blocks: number): Promise<void> {
+    await writeStdout(`{"retracted_blocks":${blocks}}\n`);
+  }
+
   /** @throws {SinkError} always critical: half a line may be out, so it cannot be written again */
   async ingest(block: DerivedBlock): Promise<void> {
     try {

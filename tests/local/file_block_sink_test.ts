@@ -49,6 +49,34 @@ async function inFile(action: (path: string) => Promise<void>): Promise<void> {
   await withDirectory((directory) => action(join(directory, "out.jsonl")));
 }
 
+test("FileBlockSink takes the last blocks back, from this run and from those before", async () => {
+  await inFile(async (path) => {
+    const blocks = derived(7);
+    const before = await write(path, blocks.slice(0, 4));
+    const sink = await FileBlockSink.open(path, before.position);
+    for (const block of blocks.slice(4)) await sink.ingest(block);
+    await sink.retract(2);
+    equal(await readFile(path, "utf8"), linesOf(blocks.slice(0, 5)));
+    await sink.ingest(blocks[6]!);
+    await sink.retract(4);
+    deepEqual(sink.position, {
+      blocks: 2,
+      bytes: linesOf(blocks.slice(0, 2)).length,
+      isOwn: true,
+    });
+    await sink.ingest(blocks[3]!);
+    await sink.close();
+    equal(await readFile(path, "utf8"), linesOf([...blocks.slice(0, 2), blocks[3]!]));
+
+    // Deriving anew, it has compared one block of three when it takes that one back.
+    const anew = await FileBlockSink.open(path);
+    await anew.ingest(blocks[0]!);
+    await anew.retract(1);
+    equal(await readFile(path, "utf8"), "");
+    await anew.close();
+  });
+});
+
 test("FileBlockSink writes each block as a line, and tells where it stands", async () => {
   await inFile(async (path) => {
     const sink = await FileBlockSink.open(path);
