@@ -156,6 +156,7 @@ export class SinkError extends MontanaError {
  * | `InvalidBlobLength`     | a length no blob holds, or a blob before the last not full     |
  * | `InvalidFieldElement`   | the two top bits of a field element are set                    |
  * | `ExtraneousData`        | bytes beyond the length that are not 0                         |
+ * | `InvalidTransaction`    | no transaction of Ethereum that this program makes             |
  */
 export type CodecErrorCode =
   | "InvalidVersion"
@@ -170,7 +171,8 @@ export type CodecErrorCode =
   | "InvalidBlobVersion"
   | "InvalidBlobLength"
   | "InvalidFieldElement"
-  | "ExtraneousData";
+  | "ExtraneousData"
+  | "InvalidTransaction";
 
 /** Bytes are not, or values cannot become, what the wire format says. Always critical. */
 export class CodecError extends MontanaError {

@@ -47,6 +47,8 @@ export interface BatchSink {
   capacity(): Promise<number>;
   /** Resolves when the sink could take a batch now, rejects with the reason otherwise. */
   healthCheck(): Promise<void>;
+  /** Batches that it takes at the same time: calls of `submit()` begin in the batches' order. Or one. */
+  readonly maxInFlight?: number;
   /** Usable bytes of one blob, where the sink posts blobs: sizes are then rounded to whole blobs. */
   readonly blobBytes?: number;
 }

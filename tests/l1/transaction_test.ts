@@ -1,0 +1,248 @@
+import {
+  deepStrictEqual as deepEqual,
+  ok,
+  rejects,
+  strictEqual as equal,
+} from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import {
+  keccak256,
+  parseTransaction,
+  recoverTransactionAddress,
+  serializeTransaction,
+  type TransactionSerializable,
+} from "viem";
+import { privateKeyToAccount } from "viem/accounts";
+import type { UnsignedTransaction } from "../../src/ethereum.ts";
+import {
+  addressOf,
+  decodeSigned,
+  parseBlockTransaction,
+  signingPayload,
+  signWith,
+} from "../../src/l1/transaction.ts";
+import { fromHex, toHex } from "../../src/wire/hex.ts";
+import { hasShared, readShared } from "../shared.ts";
+import { ANVIL_ADDRESS, ANVIL_KEY, bytes, unsignedTransaction } from "./transactions.ts";
+
+type Hex = `0x${string}`;
+const hex = (data: Uint8Array) => toHex(data) as Hex;
+const account = privateKeyToAccount(hex(ANVIL_KEY));
+
+/** The same fields, as viem names them. */
+function forViem(tx: UnsignedTransaction): TransactionSerializable {
+  const { maxFeePerGas, maxPriorityFeePerGas, maxFeePerBlobGas } = tx.fees;
+  const common = {
+    chainId: Number(tx.chainId),
+    nonce: Number(tx.nonce),
+    to: hex(tx.to),
+    data: hex(tx.input),
+    gas: tx.gas,
+    maxFeePerGas,
+    maxPriorityFeePerGas,
+  };
+  if (tx.blobHashes.length === 0) return { ...common, type: "eip1559" };
+  const blobVersionedHashes = tx.blobHashes.map(hex);
+  return { ...common, type: "eip4844", maxFeePerBlobGas, blobVersionedHashes };
+}
+
+/** What a node says of a signed transaction: its fields as viem reads them, in JSON. */
+async function asNode(raw: Hex): Promise<Record<string, unknown>> {
+  const { type, v, gas, data, yParity, to, accessList, authorizationList, ...fields } =
+    parseTransaction(raw) as unknown as Record<string, unknown>;
+  const number = (value: unknown) => `0x${BigInt((value ?? 0) as bigint).toString(16)}`;
+  const types = ["legacy", "eip2930", "eip1559", "eip4844", "eip7702"];
+  const json: Record<string, unknown> = {
+    hash: keccak256(raw),
+    type: number(types.indexOf(type as string)),
+    from: await recoverTransactionAddress({ serializedTransaction: raw as never }),
+    to: to ?? null,
+    input: data ?? "0x",
+    value: "0x0",
+    nonce: "0x0",
+    gas: number(gas),
+    gasPrice: "0x1",
+    v: number(type === "legacy" ? v : yParity),
+  };
+  if (type !== "legacy") Object.assign(json, { accessList: accessList ?? [], yParity: json.v });
+  if (authorizationList) {
+    json.authorizationList = (authorizationList as Record<string, unknown>[]).map((each) => ({
+      address: each.address,
+      chainId: number(each.chainId),
+      nonce: number(each.nonce),
+      r: number(each.r),
+      s: number(each.s),
+      yParity: number(each.yParity),
+    }));
+  }
+  for (const [name, value] of Object.entries(fields)) {
+    const isNumber = typeof value === "bigint" || typeof value === "number" || /^[rs]$/.test(name);
+    json[name] = isNumber ? number(value) : value;
+  }
+  return json;
+}
+
+test("signWith() makes what viem makes of the same fields and key", async () => {
+  await fc.assert(
+    fc.asyncProperty(unsignedTransaction(6), bytes(32), async (tx, key) => {
+      key[0] = 1;
+      const { raw, hash } = await signWith(key, tx);
+      const theirs = await privateKeyToAccount(hex(key)).signTransaction(forViem(tx));
+      equal(hex(raw), theirs);
+      equal(hex(hash), keccak256(theirs));
+      equal(hex(await signingPayload(tx)), serializeTransaction(forViem(tx)));
+    }),
+    { numRuns: 60 },
+  );
+});
+
+test("decodeSigned() gives back the fields, the sender and the hash", async () => {
+  await fc.assert(
+    fc.asyncProperty(unsignedTransaction(6), async (tx) => {
+      const { raw, hash } = await signWith(ANVIL_KEY, tx);
+      deepEqual(await decodeSigned(raw), { tx, sender: ANVIL_ADDRESS, hash });
+    }),
+    { numRuns: 30 },
+  );
+  deepEqual(await addressOf(ANVIL_KEY), ANVIL_ADDRESS);
+});
+
+test("decodeSigned() refuses what this program never makes", async () => {
+  const [tx] = fc.sample(unsignedTransaction(0), { numRuns: 1, seed: 1 });
+  const fields = forViem(tx!);
+  const sign = async (change: object) =>
+    fromHex(await account.signTransaction({ ...fields, ...change } as never), "raw");
+  const refused = { name: "CodecError", code: "InvalidTransaction" };
+  await rejects(decodeSigned(await sign({ value: 5n })), { ...refused, message: /sends 5 wei/ });
+  const accessList = [{ address: hex(ANVIL_ADDRESS), storageKeys: [] }];
+  await rejects(decodeSigned(await sign({ accessList })), { ...refused, message: /access list/ });
+  const legacy = { type: "legacy", gasPrice: 1n, maxFeePerGas: undefined };
+  const priced = { ...legacy, maxPriorityFeePerGas: undefined };
+  await rejects(decodeSigned(await sign(priced)), { ...refused, message: /its type is legacy/ });
+  const { raw } = await signWith(ANVIL_KEY, tx!);
+  await rejects(decodeSigned(raw.subarray(0, raw.length - 1)), refused);
+  await rejects(decodeSigned(await signingPayload(tx!)), refused);
+});
+
+test("a transaction that no block takes is not made", async () => {
+  const [tx] = fc.sample(unsignedTransaction(0), { numRuns: 1, seed: 1 });
+  const refused = { name: "CodecError", code: "InvalidTransaction" };
+  const fees = { maxFeePerGas: 1n, maxPriorityFeePerGas: 2n, maxFeePerBlobGas: 0n };
+  await rejects(signingPayload({ ...tx!, fees }), { ...refused, message: /maxPriorityFeePerGas/ });
+  await rejects(signingPayload({ ...tx!, to: new Uint8Array(19) }), refused);
+  const blobHashes = [new Uint8Array(32)];
+  await rejects(signingPayload({ ...tx!, blobHashes }), { ...refused, message: /versioned hash/ });
+});
+
+test("what is no private key is refused, and not told", async () => {
+  const [tx] = fc.sample(unsignedTransaction(0), { numRuns: 1, seed: 1 });
+  for (const key of [new Uint8Array(32), new Uint8Array(32).fill(255), ANVIL_KEY.subarray(1)]) {
+    const refused = (error: Error & { code?: string }) => {
+      equal(error.code, "Invalid");
+      equal(error.cause, undefined);
+      ok(!error.message.includes(toHex(key).slice(2, 10)));
+      return true;
+    };
+    await rejects(signWith(key, tx!), refused);
+    await rejects(addressOf(key), refused);
+  }
+});
+
+const KINDS: Readonly<Record<string, object>> = {
+  "legacy, before EIP-155": { type: "legacy", gasPrice: 7n },
+  "legacy": { type: "legacy", gasPrice: 7n, chainId: 31337 },
+  "with an access list": {
+    type: "eip2930",
+    gasPrice: 7n,
+    chainId: 31337,
+    accessList: [{ address: hex(ANVIL_ADDRESS), storageKeys: [`0x${"ab".repeat(32)}`] }],
+  },
+  "EIP-1559": { type: "eip1559", maxFeePerGas: 9n, maxPriorityFeePerGas: 3n, chainId: 31337 },
+  "with blobs": {
+    type: "eip4844",
+    maxFeePerGas: 9n,
+    maxPriorityFeePerGas: 3n,
+    maxFeePerBlobGas: 5n,
+    chainId: 31337,
+    blobVersionedHashes: [`0x01${"cd".repeat(31)}`],
+  },
+  "with authorizations": {
+    type: "eip7702",
+    maxFeePerGas: 9n,
+    maxPriorityFeePerGas: 3n,
+    chainId: 31337,
+    authorizationList: [
+      await account.signAuthorization({ address: hex(ANVIL_ADDRESS), chainId: 0, nonce: 4 }),
+    ],
+  },
+};
+
+for (const [name, kind] of Object.entries(KINDS)) {
+  test(`the sender of a transaction ${name} is taken from its signature`, async () => {
+    const common = { to: hex(ANVIL_ADDRESS), data: "0x1234", nonce: 300, gas: 50_000n, value: 1n };
+    const json = await asNode(await account.signTransaction({ ...common, ...kind } as never));
+    const read = parseBlockTransaction(json);
+    deepEqual(await read.sender(), ANVIL_ADDRESS);
+    equal(toHex(read.hash), json.hash);
+    deepEqual(read.to, ANVIL_ADDRESS);
+    deepEqual(read.input, Uint8Array.of(0x12, 0x34));
+    const hashes = (kind as { blobVersionedHashes?: string[] }).blobVersionedHashes ?? [];
+    deepEqual(read.blobHashes.map(toHex), hashes);
+
+    // What the node says of the sender does not count, and nothing else may be changed.
+    const stranger = `0x${"11".repeat(20)}`;
+    deepEqual(await parseBlockTransaction({ ...json, from: stranger }).sender(), ANVIL_ADDRESS);
+    const hash = `0x${"22".repeat(32)}`;
+    const input = "0x1235";
+    const changes = { hash, input, to: stranger, nonce: "0x12d", value: "0x2", s: "0x1", r: "0x0" };
+    for (const [field, value] of Object.entries(changes)) {
+      const sender = await parseBlockTransaction({ ...json, [field]: value }).sender();
+      equal(sender, undefined, `${field} is not what was signed`);
+    }
+    for (const type of ["0x5", "0x7e", "nonsense"]) {
+      equal(await parseBlockTransaction({ ...json, type }).sender(), undefined);
+    }
+  });
+}
+
+test("a transaction that makes a contract goes to nobody", async () => {
+  const kind = { ...KINDS["EIP-1559"], data: "0x60", nonce: 1, gas: 1n };
+  const json = await asNode(await account.signTransaction(kind as never));
+  const read = parseBlockTransaction(json);
+  equal(read.to, undefined);
+  deepEqual(await read.sender(), ANVIL_ADDRESS);
+});
+
+test("parseBlockTransaction() names the field that is not what it must be", () => {
+  const json = { hash: `0x${"22".repeat(32)}`, to: null, input: "0x" };
+  const refused = (change: object, field: string) => {
+    try {
+      parseBlockTransaction({ ...json, ...change });
+    } catch (error) {
+      equal((error as { code: string }).code, "InvalidHeader");
+      ok((error as Error).message.includes(field));
+      return;
+    }
+    throw new Error(`${field} was taken`);
+  };
+  refused({ hash: "0x22" }, "hash");
+  refused({ to: "0x22" }, "to");
+  refused({ input: undefined }, "input");
+  refused({ blobVersionedHashes: "0x01" }, "blobVersionedHashes");
+  refused({ blobVersionedHashes: ["0x01"] }, "blobVersionedHashes");
+});
+
+for (const name of ["21", "26"]) {
+  const title = `a blob transaction of a public network is read whole: ${name}`;
+  const path = `vectors/real-blobs/${name}.json`;
+  test(title, { skip: !hasShared(path, title) }, async () => {
+    const vector = JSON.parse(new TextDecoder().decode(readShared(path)));
+    const { tx, sender, hash } = await decodeSigned(fromHex(vector.canonicalRawTx, "raw"));
+    equal(toHex(hash), vector.l1Tx);
+    equal(toHex(sender), vector.from);
+    equal(toHex(tx.to), vector.to);
+    const blobs = vector.blobs as { versionedHash: string }[];
+    deepEqual(tx.blobHashes.map(toHex), blobs.map((blob) => blob.versionedHash));
+  });
+}
