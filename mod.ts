@@ -100,6 +100,7 @@ export {
   DerivationPipeline,
   type DeriverParts,
   type DeriverPosition,
+  type Standing,
   type StepResult,
 } from "./src/pipeline/deriver.ts";
 export {
@@ -196,3 +197,15 @@ export { MemoryStorage, SECTOR_BYTES } from "./src/local/memory_storage.ts";
 export { CompressorPool } from "./src/local/compressor_pool.ts";
 export type { WorkerLoss, WorkerPoolOptions } from "./src/local/worker_pool.ts";
 export { systemClock, systemRandom } from "./src/runtime.ts";
+
+// Reading from Ethereum.
+export * from "./src/ethereum.ts";
+export {
+  L1Inbox,
+  type L1InboxOptions,
+  type L1InboxParts,
+  type ReadHead,
+  REMEMBERED_BLOCKS,
+} from "./src/l1/inbox.ts";
+export type { Batcher } from "./src/l1/inbox_block.ts";
+export type { BlockMark } from "./src/l1/block_marks.ts";

@@ -153,6 +153,15 @@ function describe(event: LogEvent): Described {
         },
       };
     }
+    case "derivation.reset": {
+      const { l1Block, nextBatchNumber, blocks } = event;
+      return {
+        level: "warn",
+        text: `L1 was reorganised above block ${l1Block}: took back ${countOf(blocks, "block")}, ` +
+          `going on with batch ${nextBatchNumber}`,
+        fields: { l1_block: `${l1Block}`, batch: `${nextBatchNumber}`, blocks },
+      };
+    }
     case "transaction.ignored": {
       const { l1Block, reason, txHash } = event;
       const why = reason === "sender" ? "its sender is no batcher" : "its calldata is no batch";

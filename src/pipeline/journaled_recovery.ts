@@ -19,8 +19,8 @@ export interface JournaledRecoveryParts extends RecoveryParts {
 
 /**
  * Derives what was posted behind the journal's position, holds it against what was taken, and writes down
- * what it found. The position comes with the blocks that are not on L1, and with the batch that was
- * sealed and is not there.
+ * what it found. The position comes with the blocks that are not on L1, and with the batches that were
+ * sealed and are not there.
  *
  * @throws what {@link recoverPosition} throws; {WalError} where the journal cannot be written
  */
@@ -28,7 +28,7 @@ export async function recoverFromJournal(
   parts: JournaledRecoveryParts,
 ): Promise<RecoveredPosition & BatcherPosition> {
   const { journal, start, signal } = parts;
-  const { position, taken, sealed } = journal.state;
+  const { position, taken } = journal.state;
   const source = new JournaledSource(parts.source, taken);
   const recovered = await recoverPosition({ ...parts, source }, position);
   if (signal?.aborted) return recovered;
@@ -46,8 +46,7 @@ export async function recoverFromJournal(
   }
   const pending = [...recovered.pending, ...source.rest];
   await journal.taken(pending.slice(journal.state.taken.length));
-  const isSealed = sealed?.batchNumber === nextBatchNumber;
-  return { ...recovered, pending, ...(isSealed ? { sealed } : {}) };
+  return { ...recovered, pending, sealed: journal.state.sealed };
 }
 
 /** A source that gives first what was taken from it before. */
