@@ -192,6 +192,15 @@ export class L1Inbox implements L1BatchSource {
     }
   }
 
+  /** Reads again from block `number` on. What was read stays known. */
+  rewind(number: bigint): void {
+    if (number > this.#next) return;
+    const start = this.#options.startBlock ?? 0n;
+    this.#next = number > start ? number : start;
+    this.#doneInNext = 0;
+    this.#current = undefined;
+  }
+
   /** Reads nothing more ahead until the next batch is asked for; resolves when the chain is left alone. */
   async stop(): Promise<void> {
     await this.#prefetch.stop();
@@ -240,6 +249,9 @@ export class L1Inbox implements L1BatchSource {
     }
     const parent = number > 0n ? this.#marks.hashOf(number - 1n) : undefined;
     if (parent && !equalBytes(parent, parentHash)) await this.#reorganise(header);
+    const { top } = this.#marks;
+    // It is read again, and too far down to be remembered.
+    if (top && number < top.number) return;
     // What stands below the first block tells how far down a reorganisation goes.
     if (!parent && number > 0n) this.#marks.push({ number: number - 1n, hash: parentHash });
     this.#marks.push({ number, hash });

@@ -372,6 +372,28 @@ test("L1Inbox knows after a restart what was read before it", async () => {
   });
 });
 
+test("L1Inbox reads again from where it is told, and sees a reorganisation below", async () => {
+  const chain = new FakeChain();
+  for (let number = 0; number < 30; number++) chain.mine(posted(batch(number)), posted(batch(90)));
+  for (const rememberedBlocks of [8192, 10]) {
+    const inbox = open(chain, { startBlock: 5n, rememberedBlocks });
+    const all = await readAll(inbox);
+    inbox.rewind(20n);
+    equal((await inbox.nextBatch())?.inclusion.blockNumber, 20n);
+    inbox.rewind(20n);
+    deepEqual(await readAll(inbox), all.slice(-22));
+    inbox.rewind(0n);
+    deepEqual(await readAll(inbox), all);
+    inbox.rewind(99n);
+    deepEqual(await readAll(inbox), []);
+    chain.drop(5);
+    for (let number = 0; number < 5; number++) chain.mine(posted(batch(number)), posted(batch(90)));
+    inbox.rewind(29n);
+    await rejects(inbox.nextBatch(), { code: "Reorganised", details: { block: 25n, depth: 5n } });
+    equal((await inbox.nextBatch())?.inclusion.blockNumber, 26n);
+  }
+});
+
 test("L1Inbox begins anew where all it ever read is gone, and ends where it may have read more", async () => {
   const chain = new FakeChain();
   for (let number = 0; number < 30; number++) chain.mine(posted(batch(number)));
