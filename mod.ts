@@ -196,3 +196,29 @@ export { MemoryStorage, SECTOR_BYTES } from "./src/local/memory_storage.ts";
 export { CompressorPool } from "./src/local/compressor_pool.ts";
 export type { WorkerLoss, WorkerPoolOptions } from "./src/local/worker_pool.ts";
 export { systemClock, systemRandom } from "./src/runtime.ts";
+
+// KZG, sidecars and transactions of L1.
+export {
+  chooseKzg,
+  findKzg,
+  KZG_ENGINES,
+  type KzgEngine,
+  type KzgPreference,
+} from "./src/l1/kzg.ts";
+export { KzgPool, openKzg } from "./src/l1/kzg_pool.ts";
+export { type KzgTimes, selfTestBlob, testKzg } from "./src/l1/kzg_self_test.ts";
+export {
+  CELLS_PER_BLOB,
+  commitTo,
+  makeSidecar,
+  networkForm,
+  versionedHash,
+} from "./src/l1/sidecar.ts";
+export {
+  addressOf,
+  type DecodedTransaction,
+  decodeSigned,
+  parseBlockTransaction,
+  signingPayload,
+  signWith,
+} from "./src/l1/transaction.ts";
