@@ -209,3 +209,4 @@ export { DEFAULT_KEY_VARIABLE } from "./src/l1/key_file.ts";
 export { type KeystoreOptions, makeKeystore, openKeystore } from "./src/l1/keystore.ts";
 export { RemoteSigner, type RemoteSignerOptions } from "./src/l1/remote_signer.ts";
 export type { TlsFiles } from "./src/l1/signer_request.ts";
+export { type SignerTrial, trySigner } from "./src/l1/signer_trial.ts";
