@@ -245,3 +245,4 @@ export {
   signingPayload,
   signWith,
 } from "./src/l1/transaction.ts";
+export { type SignerTrial, trySigner } from "./src/l1/signer_trial.ts";

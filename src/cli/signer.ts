@@ -5,12 +5,11 @@
  */
 import { randomBytes } from "node:crypto";
 import { ConfigError, describeError, SignerError, SinkError } from "../errors.ts";
-import type { Signer, UnsignedTransaction } from "../ethereum.ts";
 import { readPasswordFile, refuseKeyAsPath } from "../l1/key_file.ts";
 import { makeKeystore } from "../l1/keystore.ts";
 import { type KeySource, openSigner, readPrivateKey } from "../l1/signers.ts";
-import { versionedHash } from "../l1/sidecar.ts";
-import { addressOf, decodeSigned } from "../l1/transaction.ts";
+import { trySigner } from "../l1/signer_trial.ts";
+import { addressOf } from "../l1/transaction.ts";
 import { createFile, writeError } from "../local/disk.ts";
 import { writeStdout } from "../runtime.ts";
 import { equalBytes } from "../wire/bytes.ts";
@@ -174,6 +173,7 @@ async function checkWritten(
 /** What became of one kind of transaction. */
 interface Trial {
   readonly type: "EIP-1559" | "EIP-4844";
+  /** `undefined` where it was signed. */
   readonly error: unknown;
 }
 
@@ -183,13 +183,12 @@ async function runCheck(flags: FlagValues): Promise<number> {
   const inbox = textOf(flags, "inbox");
   const to = inbox === undefined ? undefined : parseAddress("--inbox", inbox);
   using signer = await signerFrom(flags);
-  const plain = harmless(BigInt(chainId), to ?? signer.address);
+  const trial = { chainId: BigInt(chainId), ...(to === undefined ? {} : { to }) };
+  const attempt = (hasBlobs: boolean): Promise<unknown> =>
+    trySigner(signer, { ...trial, hasBlobs }).then(() => undefined, (error) => error);
   const trials: Trial[] = [];
-  if (da !== "blobs") trials.push({ type: "EIP-1559", error: await tryToSign(signer, plain) });
-  if (da !== "calldata") {
-    const blobHashes = [versionedHash(new Uint8Array(48))];
-    trials.push({ type: "EIP-4844", error: await tryToSign(signer, { ...plain, blobHashes }) });
-  }
+  if (da !== "blobs") trials.push({ type: "EIP-1559", error: await attempt(false) });
+  if (da !== "calldata") trials.push({ type: "EIP-4844", error: await attempt(true) });
   const failed = trials.find(({ error }) => error !== undefined);
   // Where nothing else can be said, it is said as any other command does.
   if (failed && !flags.json && trials.length === 1) throw failed.error;
@@ -208,32 +207,4 @@ async function runCheck(flags: FlagValues): Promise<number> {
   if (!failed) return EXIT.done;
   const isPassing = failed.error instanceof SignerError && failed.error.isRetryable;
   return isPassing ? EXIT.tryLater : EXIT.failed;
-}
-
-/**
- * No chain ever takes it: at a thousand transactions a second an account comes to this nonce, the last one
- * that every signer can count to, after 285 thousand years; it offers nothing for its gas, and it moves
- * nothing. So it does no harm with whomever it ends up.
- */
-function harmless(chainId: bigint, to: Uint8Array): UnsignedTransaction {
-  return {
-    chainId,
-    nonce: 2n ** 53n - 1n,
-    to,
-    input: new Uint8Array(),
-    gas: 21_000n,
-    fees: { maxFeePerGas: 0n, maxPriorityFeePerGas: 0n, maxFeePerBlobGas: 0n },
-    blobHashes: [],
-  };
-}
-
-/** @returns what went wrong; whatever signs, its signature is looked at here once more */
-async function tryToSign(signer: Signer, transaction: UnsignedTransaction): Promise<unknown> {
-  try {
-    const { sender } = await decodeSigned((await signer.sign(transaction)).raw);
-    if (equalBytes(sender, signer.address)) return undefined;
-    return new SignerError("WrongAnswer", `Cannot use the signature: it is of ${toHex(sender)}`);
-  } catch (error) {
-    return error;
-  }
 }

@@ -10,10 +10,11 @@ import process from "node:process";
 import { test } from "node:test";
 import { inspect } from "node:util";
 import { SignerError } from "../../src/errors.ts";
-import type { UnsignedTransaction } from "../../src/ethereum.ts";
+import type { SignedTransaction, UnsignedTransaction } from "../../src/ethereum.ts";
 import { makeKeystore } from "../../src/l1/keystore.ts";
 import { RemoteSigner } from "../../src/l1/remote_signer.ts";
 import { LocalSigner, openSigner, type SignerSource } from "../../src/l1/signers.ts";
+import { trySigner } from "../../src/l1/signer_trial.ts";
 import { decodeSigned, signWith } from "../../src/l1/transaction.ts";
 import { toHex } from "../../src/wire/hex.ts";
 import { withDirectory } from "../helpers.ts";
@@ -111,4 +112,32 @@ test("LocalSigner shows its key in no way that a program has to look at it", asy
     ok(!shown.toLowerCase().includes(part), shown);
   }
   equal(inspect(signer), `LocalSigner ${toHex(ANVIL_ADDRESS)}`);
+});
+
+test("trySigner() asks for what no chain takes, and believes no signer", async () => {
+  using signer = await LocalSigner.open(ANVIL_KEY.slice());
+  const asked: UnsignedTransaction[] = [];
+  const watched = {
+    address: signer.address,
+    sign: (each: UnsignedTransaction): Promise<SignedTransaction> => {
+      asked.push(each);
+      return signer.sign(each);
+    },
+  };
+  const to = new Uint8Array(20).fill(0x42);
+  await trySigner(watched, { chainId: 1n, hasBlobs: false });
+  await trySigner(watched, { chainId: 5n, hasBlobs: true, to });
+  deepEqual(asked.map((each) => [each.chainId, each.to, each.blobHashes.length]), [
+    [1n, ANVIL_ADDRESS, 0],
+    [5n, to, 1],
+  ]);
+  for (const { nonce, fees, input } of asked) {
+    equal(nonce, 2n ** 53n - 1n);
+    deepEqual([...Object.values(fees), input.length], [0n, 0n, 0n, 0]);
+  }
+  const pretender = { address: to, sign: watched.sign };
+  await rejects(trySigner(pretender, { chainId: 1n, hasBlobs: true }), {
+    code: "WrongAnswer",
+    message: /for 0x4242.*: it is of 0xf39f/,
+  });
 });
