@@ -246,3 +246,21 @@ export {
   signWith,
 } from "./src/l1/transaction.ts";
 export { type SignerTrial, trySigner } from "./src/l1/signer_trial.ts";
+
+// Sending to Ethereum.
+export {
+  TxManager,
+  type TxManagerParts,
+  type TxManagerState,
+  type TxRequest,
+} from "./src/l1/tx_manager.ts";
+export { TX_DEFAULTS, type TxManagerConfig } from "./src/l1/tx_config.ts";
+export { FEE_DEFAULTS, type FeeLimits } from "./src/l1/fees.ts";
+export type { Market } from "./src/l1/gas.ts";
+export type { SidecarChoice } from "./src/l1/sidecar_form.ts";
+export type { Runway, SpendLimits } from "./src/l1/spend_guard.ts";
+export type { PostingOptions } from "./src/l1/inbox_posting.ts";
+export { BlobSink, type BlobSinkOptions } from "./src/l1/blob_sink.ts";
+export { CalldataSink } from "./src/l1/calldata_sink.ts";
+export { LogTxJournal, type TxJournalOwner } from "./src/wal/tx_journal.ts";
+export { MemoryTxJournal } from "./src/local/memory_tx_journal.ts";

@@ -67,12 +67,17 @@ export class Admission {
       return undefined;
     }
 
-    const last = slots.at(-1)?.nonce;
-    const { nextNonce } = moment.view;
-    const slot = new NonceSlot(last !== undefined && last >= nextNonce ? last + 1n : nextNonce);
+    const slot = new NonceSlot(this.#nextNonce(moment));
     const { batchNumber } = job;
     await publishing.sign(slot, { batchNumber, payload, fees: offer.caps, reason: "first" });
     return slot;
+  }
+
+  /** A node that is behind names one that was used already. */
+  #nextNonce({ view, spending }: Moment): bigint {
+    const { slots, landed } = spending();
+    const used = slots.at(-1)?.nonce ?? landed.at(-1)?.nonce ?? -1n;
+    return used >= view.nextNonce ? used + 1n : view.nextNonce;
   }
 
   /**

@@ -42,6 +42,10 @@ export class BlobSink implements BatchSink {
     }));
   }
 
+  get maxInFlight(): number {
+    return this.#posting.maxInFlight;
+  }
+
   capacity(): Promise<number> {
     return Promise.resolve(this.#capacity);
   }

@@ -28,6 +28,10 @@ export class CalldataSink implements BatchSink {
     }));
   }
 
+  get maxInFlight(): number {
+    return this.#posting.maxInFlight;
+  }
+
   capacity(): Promise<number> {
     return Promise.resolve(CALLDATA_CAPACITY);
   }

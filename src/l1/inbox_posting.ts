@@ -13,7 +13,7 @@ import type { TxManager } from "./tx_manager.ts";
 
 /** What batches are posted with. */
 export interface PostingOptions {
-  readonly manager: Pick<TxManager, "send" | "healthCheck">;
+  readonly manager: Pick<TxManager, "send" | "healthCheck" | "maxInFlight">;
   /** 20 bytes: where batches go. */
   readonly inbox: Uint8Array;
   /** What opens batches before they are posted; all there are otherwise. */
@@ -25,6 +25,8 @@ export class InboxPosting {
   readonly #manager: PostingOptions["manager"];
   readonly #inbox: Uint8Array;
   readonly #compressors: readonly Compressor[];
+  /** Resolves when the batch of the last call was handed on, or could not be. */
+  #handedOn: Promise<unknown> = Promise.resolve();
 
   constructor({ manager, inbox, compressors = allCompressors() }: PostingOptions) {
     this.#manager = manager;
@@ -48,10 +50,26 @@ export class InboxPosting {
         { details: { size: length, max: capacity } },
       );
     }
-    const data = encode();
-    const header = await preflight(batch, data, this.#compressors);
-    const deadlineL1Block = deadlineOf(header);
-    return await this.#manager.send({ batchNumber, to: this.#inbox, ...data, deadlineL1Block });
+    const before = this.#handedOn;
+    const turn = Promise.withResolvers<void>();
+    this.#handedOn = turn.promise;
+    try {
+      const data = encode();
+      const header = await preflight(batch, data, this.#compressors);
+      const deadlineL1Block = deadlineOf(header);
+      // Batches are looked at side by side, and get their nonces in the order of the calls.
+      await before;
+      const sent = this.#manager.send({ batchNumber, to: this.#inbox, ...data, deadlineL1Block });
+      turn.resolve();
+      return await sent;
+    } finally {
+      turn.resolve();
+    }
+  }
+
+  /** Batches that may be on their way at the same time. */
+  get maxInFlight(): number {
+    return this.#manager.maxInFlight;
   }
 
   async healthCheck(): Promise<void> {

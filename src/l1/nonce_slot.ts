@@ -111,6 +111,13 @@ export class NonceSlot {
     return this.inclusion === undefined && !this.isTaken;
   }
 
+  /** It will never carry its batch: another transaction has it, an empty one, or one that reverted. */
+  get isSpent(): boolean {
+    const { inclusion } = this;
+    if (!inclusion) return this.isTaken;
+    return inclusion.attempt.batchNumber === undefined || !inclusion.receipt.isSuccess;
+  }
+
   /** Wei that it cost, or can cost at the most. */
   get wei(): bigint {
     if (this.isTaken) return 0n;
@@ -135,7 +142,7 @@ export class NonceSlot {
   outcome(head: L1Header, confirmations: number): Outcome | undefined {
     if (this.isTaken) return { result: "taken" };
     const { inclusion } = this;
-    if (!inclusion) return undefined;
+    if (!inclusion || this.verifiedUnder === undefined) return undefined;
     const { attempt, receipt } = inclusion;
     if (head.number + 1n < receipt.blockNumber + BigInt(confirmations)) return undefined;
     if (attempt.batchNumber === undefined) return { result: "cancelled", inclusion };

@@ -41,7 +41,8 @@ export class SpendGuard {
 
   /** @throws {ConfigError} `Invalid` for limits of 0 or less */
   constructor(limits: SpendLimits) {
-    for (const [name, wei] of Object.entries(limits)) {
+    for (const name of ["maxSpendPerHourWei", "maxSpendPerBatchWei"] as const) {
+      const wei = limits[name];
       if (wei === undefined || wei > 0n) continue;
       throw new ConfigError("Invalid", `Cannot spend at most ${wei} wei (${name}): need 1 or more`);
     }

@@ -7,6 +7,7 @@
  * | ----------------- | -------------------------------------------------------------------- |
  * | `send_job.ts`     | one call of `send()`                                                 |
  * | `nonce_slot.ts`   | one nonce, and all that was signed for it                            |
+ * | `send_jobs.ts`    | who waits for what                                                   |
  * | `admission.ts`    | how a batch gets its nonce                                           |
  * | `watch.ts`        | where the nonces stand in the chain                                  |
  * | `upkeep.ts`       | what is done for those that are in no block                          |
@@ -23,7 +24,7 @@ import {
   SignerError,
   SinkError,
 } from "../errors.ts";
-import type { BlobStore, Chain, Kzg, Signer, TxAttempt, TxJournal } from "../ethereum.ts";
+import type { BlobStore, Chain, Kzg, Signer, TxJournal } from "../ethereum.ts";
 import type { Clock, Log, Random } from "../ports.ts";
 import type { SubmissionReceipt } from "../types.ts";
 import { toHex } from "../wire/hex.ts";
@@ -33,7 +34,8 @@ import { gasFor, type Market } from "./gas.ts";
 import { NonceSlot } from "./nonce_slot.ts";
 import { Payload, readTransaction } from "./payload.ts";
 import { Publishing } from "./publishing.ts";
-import { isSameLanded, receiptOf, receiptOfLanded, SendJob, type TxRequest } from "./send_job.ts";
+import { SendJob, type TxRequest } from "./send_job.ts";
+import { SendJobs } from "./send_jobs.ts";
 import { SidecarForms } from "./sidecar_form.ts";
 import { type Runway, runway, SpendGuard, type Spending } from "./spend_guard.ts";
 import { txConfig, type TxManagerConfig } from "./tx_config.ts";
@@ -66,6 +68,8 @@ export interface TxManagerState {
   readonly watched: number;
 }
 
+/** So many transactions of an account go into one block, as a guess. */
+const TX_PER_BLOCK = 2;
 /** Waiting gets up to this share shorter, so that a fleet does not ask in step. */
 const JITTER = 0.1;
 
@@ -86,10 +90,7 @@ export class TxManager {
   readonly #bell = new Bell();
   /** By nonce: those that are not final. */
   #slots: NonceSlot[] = [];
-  /** Those without a nonce, in the order of the calls. */
-  #queue: SendJob[] = [];
-  /** Those with a nonce. */
-  #jobs: SendJob[] = [];
+  readonly #jobs: SendJobs;
   #isClosed = false;
   #failure: unknown;
   /** Why nothing could be seen or done at the last moment. */
@@ -103,6 +104,7 @@ export class TxManager {
     this.#log = log;
     this.#forms = new SidecarForms(config.sidecar, parts.ethConfig);
     this.#watch = new Watch({ ...config, chain, address, log });
+    this.#jobs = new SendJobs({ ...config, journal: parts.journal, watch: this.#watch });
     this.#publishing = new Publishing({ ...parts, log, chainId, forms: this.#forms });
     const guard = new SpendGuard(config);
     this.#upkeep = new Upkeep({
@@ -147,18 +149,22 @@ export class TxManager {
     return this.#parts.signer.address;
   }
 
+  /** Calls of `send()` that make sense at the same time: most of them wait for confirmations. */
+  get maxInFlight(): number {
+    const { maxPendingTx, confirmations } = this.#config;
+    return maxPendingTx + TX_PER_BLOCK * confirmations;
+  }
+
   get state(): TxManagerState {
     const pending = this.#slots.filter((slot) => slot.isPending).length;
-    return { queued: this.#queue.length, pending, watched: this.#slots.length - pending };
+    return { queued: this.#jobs.queued, pending, watched: this.#slots.length - pending };
   }
 
   /** How a batch that is under way travels; `undefined` for one that is not. */
   kindOf(batchNumber: bigint): "blobs" | "calldata" | undefined {
     const attempt = this.#slots.findLast((slot) => slot.batchNumber === batchNumber)?.batchAttempt;
-    const hasBlobs = attempt
-      ? attempt.blobHashes.length > 0
-      : this.#queue.find((job) => job.batchNumber === batchNumber)?.hasBlobs;
-    return hasBlobs === undefined ? undefined : hasBlobs ? "blobs" : "calldata";
+    if (!attempt) return this.#jobs.kindOf(batchNumber);
+    return attempt.blobHashes.length > 0 ? "blobs" : "calldata";
   }
 
   /** How long the account lasts. */
@@ -200,10 +206,10 @@ export class TxManager {
    */
   send(request: TxRequest): Promise<SubmissionReceipt> {
     this.#refuseAfterEnd();
-    const under = [...this.#queue, ...this.#jobs].find((job) => isSameRequest(job, request));
-    if (under) return under.promise;
+    const same = this.#jobs.find(request);
+    if (same) return same.promise;
     const job = new SendJob(request, this.#parts.clock.now());
-    this.#queue.push(job);
+    this.#jobs.add(job);
     void this.#prepare(job);
     return job.promise;
   }
@@ -214,7 +220,7 @@ export class TxManager {
     this.#bell.ring();
     await this.#running;
     const what = "its program ends; it goes on with the next start";
-    this.#rejectAll((job) =>
+    this.#jobs.rejectAll((job) =>
       new SinkError("Timeout", `Cannot tell what becomes of batch ${job.batchNumber}: ${what}`)
     );
   }
@@ -227,8 +233,7 @@ export class TxManager {
       await payload.prepare(await this.#forms.first());
       job.payload = payload;
     } catch (error) {
-      this.#queue = this.#queue.filter((each) => each !== job);
-      job.reject(error);
+      this.#jobs.reject(job, error);
     }
     this.#bell.ring();
   }
@@ -252,99 +257,28 @@ export class TxManager {
         if (!isPassing(error)) return this.#fail(error);
         this.#tellProblem(error);
       }
-      this.#endLate();
+      this.#jobs.endLate(clock.now());
       const pollMs = this.#config.blockTimeMs * (1 - JITTER * random.next());
-      const isIdle = this.#slots.length + this.#queue.length === 0;
-      if (!this.#isClosed) await this.#bell.sleep(clock, isIdle ? Infinity : pollMs);
+      if (!this.#isClosed) await this.#bell.sleep(clock, this.#isIdle ? Infinity : pollMs);
     }
   }
 
+  get #isIdle(): boolean {
+    return this.#slots.length + this.#jobs.queued === 0;
+  }
+
   async #step(): Promise<void> {
-    if (this.#slots.length + this.#queue.length === 0) return;
+    if (this.#isIdle) return;
     const view = await this.#watch.look(this.#slots);
     const moment = this.#moment(view);
-    this.#join();
-    for (const job of this.#jobs) this.#settle(job, view);
-    this.#jobs = this.#jobs.filter((job) => !job.isSettled && job.slot !== undefined);
+    this.#jobs.join(this.#slots);
+    await this.#jobs.settle(view);
     await this.#forget(view);
     for (const slot of this.#slots) {
       if (this.#isClosed) return;
       if (slot.isPending) await this.#tend(slot, moment);
     }
     while (!this.#isClosed && await this.#admitNext(moment));
-  }
-
-  /** Gives jobs whose batch is under way, or landed for good, what is known of it. */
-  #join(): void {
-    const queue: SendJob[] = [];
-    for (const job of this.#queue) {
-      const { payload, batchNumber } = job;
-      const landed = this.#parts.journal.landed.findLast((each) =>
-        each.batchNumber === batchNumber && each.isSuccess
-      );
-      const slot = this.#slots.findLast((each) =>
-        each.batchNumber === batchNumber && !this.#isSpent(each)
-      );
-      if (!payload || (!landed && !slot)) {
-        queue.push(job);
-      } else if (slot) {
-        this.#joinSlot(job, slot, payload);
-      } else if (isSameLanded(payload, landed!)) {
-        job.land(receiptOfLanded(batchNumber, landed!));
-      } else {
-        job.reject(job.changed(landed!.nonce));
-      }
-    }
-    this.#queue = queue;
-  }
-
-  #joinSlot(job: SendJob, slot: NonceSlot, payload: Payload): void {
-    const attempt = slot.batchAttempt!;
-    const hasBlobs = payload.blobHashes.length > 0;
-    if (hasBlobs !== attempt.blobHashes.length > 0) {
-      // The first may still land: they share the nonce, so one of them will.
-      if (slot.isPending && !slot.isCancelled) {
-        slot.owes = "fallback";
-        slot.fallback = payload;
-      }
-    } else if (!isSameAttempt(payload, attempt)) {
-      return job.reject(job.changed(slot.nonce));
-    }
-    job.slot = slot;
-    job.hasJoined = true;
-    slot.verdict = undefined;
-    slot.refusals = 0;
-    this.#jobs.push(job);
-  }
-
-  /** Whether a nonce will never carry its batch. */
-  #isSpent(slot: NonceSlot): boolean {
-    if (slot.isTaken) return true;
-    const { inclusion } = slot;
-    return inclusion !== undefined &&
-      (inclusion.attempt.batchNumber === undefined || !inclusion.receipt.isSuccess);
-  }
-
-  #settle(job: SendJob, { head }: L1View): void {
-    const slot = job.slot!;
-    const outcome = slot.outcome(head, this.#config.confirmations);
-    if (outcome === undefined) {
-      if (!slot.isPending || !job.isTooLate(head)) return;
-      if (!slot.isCancelled) slot.owes = "cancel";
-      return job.reject(job.expired(head.number));
-    }
-    if (outcome.result === "success") {
-      return job.land(receiptOf(job.batchNumber, outcome.inclusion));
-    }
-    if (outcome.result === "reverted" && !job.hasJoined) {
-      return job.reject(job.reverted(receiptOf(job.batchNumber, outcome.inclusion)));
-    }
-    if (outcome.result === "taken" && !job.hasJoined && slot.isOffered) {
-      return job.reject(job.taken(slot.nonce));
-    }
-    // This nonce can carry it no more: it takes the next.
-    job.slot = undefined;
-    this.#queue.unshift(job);
   }
 
   async #forget(view: L1View): Promise<void> {
@@ -355,6 +289,8 @@ export class TxManager {
       if (!slot.outcome(view.head, confirmations)) break;
       finalNumber ??= await this.#watch.finalNumber(view.head);
       if (!await this.#watch.isFinal(slot, finalNumber)) break;
+      await this.#watch.verify(slot);
+      if (!slot.outcome(view.head, confirmations)) break;
       done.push(slot);
     }
     const last = done.at(-1);
@@ -370,13 +306,12 @@ export class TxManager {
   }
 
   async #tend(slot: NonceSlot, moment: Moment): Promise<void> {
-    const job = this.#jobs.find((each) => each.slot === slot);
+    const job = this.#jobs.of(slot);
     try {
       await this.#upkeep.tend(slot, moment);
     } catch (error) {
       if (error instanceof SignerError) {
         this.#upkeep.tell(slot, "signer", error);
-        if (job && !isRetryable(error)) slot.verdict = undefined;
       } else if (error instanceof SinkError) {
         this.#upkeep.tell(slot, "archive", error);
         slot.verdict = error;
@@ -386,34 +321,30 @@ export class TxManager {
     }
     if (!slot.verdict || !job) return;
     // The nonce stays the batch's: whoever posts it again joins it.
-    job.reject(slot.verdict);
-    this.#jobs = this.#jobs.filter((each) => each !== job);
+    this.#jobs.reject(job, slot.verdict);
   }
 
   /** @returns whether the one after it may be looked at */
   async #admitNext(moment: Moment): Promise<boolean> {
-    const job = this.#queue[0];
+    const job = this.#jobs.next;
     if (!job?.payload) return false;
+    let slot: NonceSlot | undefined;
     try {
       if (job.isTooLate(moment.view.head)) throw job.expired(moment.view.head.number);
-      const slot = await this.#admission.admit(job, job.payload, moment);
+      slot = await this.#admission.admit(job, job.payload, moment);
       if (!slot) return false;
       this.#slots.push(slot);
-      job.slot = slot;
-      job.hasJoined = false;
-      this.#jobs.push(job);
     } catch (error) {
-      const isOfBatch = error instanceof SinkError || error instanceof SignerError;
-      if (!isOfBatch) throw error;
       if (error instanceof SignerError && isRetryable(error)) {
         job.problem = error;
         this.#upkeep.tell(job, "signer", error);
         return false;
       }
+      if (!(error instanceof SinkError) && !(error instanceof SignerError)) throw error;
       job.reject(error);
     }
-    this.#queue.shift();
-    if (job.slot) await this.#tend(job.slot, moment);
+    this.#jobs.admitted(slot);
+    if (slot) await this.#tend(slot, moment);
     return true;
   }
 
@@ -446,30 +377,14 @@ export class TxManager {
   #tellProblem(error: unknown): void {
     const isNew = describeError(error) !== describeError(this.#problem);
     this.#problem = error;
-    for (const job of this.#queue) job.problem = error;
+    this.#jobs.blame(error);
     if (isNew) this.#log({ event: "tx.waits", batchNumber: undefined, reason: "node", error });
-  }
-
-  /** Whoever waited long enough is told; what has a nonce goes on. */
-  #endLate(): void {
-    const { sendTimeoutMs } = this.#config;
-    const nowMs = this.#parts.clock.now();
-    const isLate = (job: SendJob) => nowMs - job.startedMs >= sendTimeoutMs;
-    for (const job of [...this.#queue, ...this.#jobs].filter(isLate)) job.reject(job.late());
-    this.#queue = this.#queue.filter((job) => !job.isSettled);
-    this.#jobs = this.#jobs.filter((job) => !job.isSettled);
   }
 
   #fail(error: unknown): void {
     this.#failure = error;
     this.#isClosed = true;
-    this.#rejectAll(() => error);
-  }
-
-  #rejectAll(reason: (job: SendJob) => unknown): void {
-    for (const job of [...this.#queue, ...this.#jobs]) job.reject(reason(job));
-    this.#queue = [];
-    this.#jobs = [];
+    this.#jobs.rejectAll(() => error);
   }
 
   #refuseAfterEnd(): void {
@@ -478,18 +393,6 @@ export class TxManager {
       throw new SinkError("Connection", "Cannot send: the manager is closed", { kind: "critical" });
     }
   }
-}
-
-function isSameRequest(job: SendJob, { batchNumber, blobs }: TxRequest): boolean {
-  return job.batchNumber === batchNumber && job.hasBlobs === blobs.length > 0;
-}
-
-function isSameAttempt(payload: Payload, { blobHashes, signed }: TxAttempt): boolean {
-  if (payload.blobHashes.length > 0) {
-    return payload.blobHashes.map(toHex).join() === blobHashes.map(toHex).join();
-  }
-  // The raw bytes hold the input as it is.
-  return toHex(signed.raw).includes(toHex(payload.input).slice(2));
 }
 
 /** What the next moment may mend by itself. */

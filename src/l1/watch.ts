@@ -57,11 +57,11 @@ export class Watch {
     if (known.length > 0 && !await this.#isContinued(head)) {
       for (const slot of known) slot.verifiedUnder = undefined;
     }
-    for (const slot of known) {
-      if (slot.verifiedUnder === undefined) await this.#verify(slot);
-      slot.verifiedUnder = name;
-    }
     this.#head = head;
+    for (const slot of known) {
+      if (slot.verifiedUnder === undefined) await this.verify(slot);
+      else slot.verifiedUnder = name;
+    }
 
     const nextNonce = await chain.nonce(address, "latest");
     for (const slot of slots) {
@@ -71,6 +71,28 @@ export class Watch {
       slot.isTaken = slot.missingUnder.size >= HEADS_UNTIL_TAKEN;
     }
     return { head, nextNonce };
+  }
+
+  /**
+   * Asks whether the block that includes a slot is in the chain. Nodes that are asked in turn do not always
+   * stand at the same block, so this is asked anew before anything is said to be confirmed or final.
+   */
+  async verify(slot: NonceSlot): Promise<void> {
+    const { inclusion } = slot;
+    if (!inclusion) return;
+    slot.verifiedUnder = undefined;
+    const { attempt, receipt } = inclusion;
+    const block = await this.#parts.chain.header(receipt.blockNumber);
+    // A node that is behind: the next look tells.
+    if (!block) return;
+    if (equalBytes(block.hash, receipt.blockHash)) {
+      slot.verifiedUnder = this.#head && toHex(this.#head.hash);
+      return;
+    }
+    slot.inclusion = undefined;
+    slot.offeredAtMs = -Infinity;
+    slot.waitsFor = undefined;
+    this.#parts.log({ event: "tx.reorganised", attempt, l1Block: receipt.blockNumber });
   }
 
   /** Number of the last block that no reorganisation can take out. */
@@ -101,17 +123,6 @@ export class Watch {
     if (head.number < last.number) return false;
     const same = await this.#parts.chain.header(last.number);
     return same !== undefined && equalBytes(same.hash, last.hash);
-  }
-
-  async #verify(slot: NonceSlot): Promise<void> {
-    const { attempt, receipt } = slot.inclusion!;
-    const block = await this.#parts.chain.header(receipt.blockNumber);
-    if (block && equalBytes(block.hash, receipt.blockHash)) return;
-    slot.inclusion = undefined;
-    slot.offeredAtMs = -Infinity;
-    slot.waitsFor = undefined;
-    const l1Block = receipt.blockNumber;
-    this.#parts.log({ event: "tx.reorganised", attempt, l1Block });
   }
 
   /** The nonce is in the chain: which transaction has it? */

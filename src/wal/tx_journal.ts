@@ -251,12 +251,12 @@ function attemptOf(value: unknown): TxAttempt {
     signedAtMs: "number",
   });
   whole<TxAttempt["signed"]>(attempt.signed, { raw: "bytes", hash: "bytes" });
-  return attempt;
+  return { ...attempt, batchNumber: batchNumberOf(attempt) };
 }
 
 function landedOf(value: Record<string, unknown>): LandedTx[] {
-  return (value.landed as unknown[]).map((each) =>
-    whole<LandedTx>(each, {
+  return (value.landed as unknown[]).map((each) => {
+    const landed = whole<LandedTx>(each, {
       nonce: "bigint",
       isSuccess: "boolean",
       txHash: "bytes",
@@ -265,6 +265,13 @@ function landedOf(value: Record<string, unknown>): LandedTx[] {
       blobHashes: "list",
       cost: "object",
       landedAtMs: "number",
-    })
-  );
+    });
+    return { ...landed, batchNumber: batchNumberOf(landed) };
+  });
+}
+
+/** JSON leaves out what is undefined. */
+function batchNumberOf({ batchNumber }: { readonly batchNumber?: unknown }): bigint | undefined {
+  if (batchNumber === undefined || typeof batchNumber === "bigint") return batchNumber;
+  throw new TypeError("its batch number is no number");
 }
