@@ -8,7 +8,7 @@ import type { L2BlockSink } from "../ports.ts";
 import { writeStdout } from "../runtime.ts";
 import type { DerivedBlock } from "../types.ts";
 import { shown } from "../wire/hex.ts";
-import { formatBlockLine } from "./block_line.ts";
+import { formatBlockLine, isDerivedLine } from "./block_line.ts";
 import { type BlockFile, openBlockFile } from "./block_file.ts";
 import { writeError } from "./disk.ts";
 import { type Line, splitLines } from "./lines.ts";
@@ -28,7 +28,8 @@ export interface FilePosition {
  * Appends blocks to a file. Lines that the file holds already are compared with what is derived instead of
  * being written again, so deriving anew, or going on after a crash, is safe: a torn last line is cut, and
  * a line that differs is an error. What a power loss left of lines that were not synced is cut as well: zeros
- * in a line of text, and behind a position at which the file ended once whatever nobody else wrote.
+ * in a line of text, and behind a position at which the file ended once whatever nobody else wrote. There
+ * may stand blocks of an L1 that was reorganised since: they are cut, too.
  *
  * @example
  * ```ts
@@ -300,12 +301,14 @@ function hasHoles(text: string): boolean {
   return /^[\0\x20-\x7e]*$/.test(text) && text.includes("\0");
 }
 
-/** Whole, and no damaged `line`: a power loss leaves nothing of that kind, so somebody else wrote it. */
+/**
+ * Whole, no damaged `line`, and no derived block: a power loss leaves nothing of that kind, so somebody
+ * else wrote it. Another derived block is what L1 gave before it was reorganised.
+ */
 function isForeign(text: string, line: string): boolean {
   if (text.length === line.length || !/^[\x20-\x7e]*$/.test(text)) return false;
   try {
-    JSON.parse(text);
-    return true;
+    return !isDerivedLine(text);
   } catch {
     return false;
   }

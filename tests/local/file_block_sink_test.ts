@@ -178,6 +178,28 @@ test("FileBlockSink cuts what a power loss left behind a position, and nothing e
   }
 });
 
+test("FileBlockSink cuts blocks of its own that L1 gives no more, and no line of somebody else", async () => {
+  const [before, after] = [derived(2), derived(6).slice(2)];
+  // As they were before L1 was reorganised: in other L1 blocks, and with other transactions.
+  const gone = after.map((block, index) => ({
+    ...block,
+    l1Block: block.l1Block + 100_000n,
+    transactions: block.transactions.slice(index % 2),
+  }));
+  const foreign = ['{"timestamp":1}', '{"note":"by hand"}', "null", "[]"];
+  for (const left of [linesOf(gone), ...foreign.map((line) => `${line}\n`)]) {
+    const isCut = left.includes("batchNumber");
+    await inFile(async (path) => {
+      const { position } = await write(path, before);
+      await writeFile(path, linesOf(before) + left);
+      const again = write(path, after, position);
+      if (isCut) await again;
+      else await rejects(again, { name: "SinkError", code: "Changed" });
+      equal(await readFile(path, "utf8"), linesOf(before) + (isCut ? linesOf(after) : left));
+    });
+  }
+});
+
 test("FileBlockSink writes a line of its own anew in which bytes rotted, JSON or not", async () => {
   for (const rotten of ["\xff", "x", "\u00e9"]) {
     await inFile(async (path) => {
