@@ -227,7 +227,7 @@ const skip = skipWithoutAnvil("what anvil says of transactions");
 
 test("what anvil says of transactions is told apart", { skip }, async () => {
   await using anvil = await startAnvil({ noMining: true, args: ["--no-request-size-limit"] });
-  const node = new HttpJsonRpc({ url: anvil.url, clock: systemClock });
+  const node = new HttpJsonRpc({ url: anvil.url, clock: systemClock, timeoutMs: 60_000 });
   const sendRaw = (raw: Uint8Array) =>
     node.request("eth_sendRawTransaction", [toHex(raw)]).then(() => "taken", classify);
   const send = async (options: Sending) => await sendRaw((await sending(options)).raw);
