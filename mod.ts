@@ -201,6 +201,7 @@ export { systemClock, systemRandom } from "./src/runtime.ts";
 export {
   type KeySource,
   LocalSigner,
+  type OpenSigner,
   openSigner,
   readPrivateKey,
   type SignerSource,

@@ -144,7 +144,11 @@ test("the npm package names nothing that is not in it", options, async () => {
       /(?:^(?:im|ex)port\b(?:[^"'`;=()]*?\bfrom)?\s+|\bimport\(|\bnew URL\()"([^"]+)"/gm,
     );
     for (const [, name = ""] of imported) {
-      match(name, /^(\.{1,2}\/[\w./]+\.js|node:[\w/]+|commander|micro-eth-signer)$/, file);
+      match(
+        name,
+        /^(\.{1,2}\/[\w./]+\.js|node:[\w/]+|commander|micro-eth-signer(\/[\w./]+\.js)?)$/,
+        file,
+      );
       if (name.startsWith(".")) ok(existsSync(join(top, dirname(file), name)), `${file}: ${name}`);
     }
   }
