@@ -211,3 +211,29 @@ export { type KeystoreOptions, makeKeystore, openKeystore } from "./src/l1/keyst
 export { RemoteSigner, type RemoteSignerOptions } from "./src/l1/remote_signer.ts";
 export type { TlsFiles } from "./src/l1/signer_request.ts";
 export { type SignerTrial, trySigner } from "./src/l1/signer_trial.ts";
+
+// KZG, sidecars and transactions of L1.
+export {
+  chooseKzg,
+  findKzg,
+  KZG_ENGINES,
+  type KzgEngine,
+  type KzgPreference,
+} from "./src/l1/kzg.ts";
+export { KzgPool, openKzg } from "./src/l1/kzg_pool.ts";
+export { type KzgTimes, selfTestBlob, testKzg } from "./src/l1/kzg_self_test.ts";
+export {
+  CELLS_PER_BLOB,
+  commitTo,
+  makeSidecar,
+  networkForm,
+  versionedHash,
+} from "./src/l1/sidecar.ts";
+export {
+  addressOf,
+  type DecodedTransaction,
+  decodeSigned,
+  parseBlockTransaction,
+  signingPayload,
+  signWith,
+} from "./src/l1/transaction.ts";

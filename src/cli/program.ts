@@ -14,6 +14,7 @@ import { ctl } from "./ctl.ts";
 import { demo } from "./demo.ts";
 import { type Command, commander } from "./deps.ts";
 import { deriver } from "./deriver.ts";
+import { doctor } from "./doctor.ts";
 import { inspect } from "./inspect.ts";
 import { processor } from "./processor.ts";
 import { report } from "./report.ts";
@@ -34,6 +35,7 @@ const COMMANDS: readonly (CommandSpec | CommandGroup)[] = [
   report,
   wal,
   signer,
+  doctor,
   version,
 ];
 

@@ -49,10 +49,7 @@ export async function openKeystore(
   const { privFromLegacyKeystore } = await keystores();
   let privateKey: Uint8Array;
   try {
-    privateKey = await privFromLegacyKeystore(
-      { version: 3, id: "", crypto } as Parameters<typeof privFromLegacyKeystore>[0],
-      password,
-    );
+    privateKey = await privFromLegacyKeystore({ version: 3, id: "", crypto }, password);
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
     if (!/passphrase/.test(reason)) throw refuse(reason);
@@ -81,7 +78,7 @@ export async function makeKeystore(
   options: KeystoreOptions = {},
 ): Promise<string> {
   const { privToLegacyKeystore } = await keystores();
-  return JSON.stringify(await privToLegacyKeystore(privateKey, password, { ...options }));
+  return JSON.stringify(await privToLegacyKeystore(privateKey, password, options));
 }
 
 /** What it says, with the form checked: what is wrong afterwards is the password. */
