@@ -206,11 +206,11 @@ export { RpcChain } from "./src/l1/chain.ts";
 export { type EndpointStatus, RpcEndpoints, type RpcEndpointsOptions } from "./src/l1/endpoints.ts";
 export { HttpJsonRpc, type HttpJsonRpcOptions } from "./src/l1/json_rpc.ts";
 export { classify, NODE_TEXTS, type NodeAnswer, type NodeText } from "./src/l1/node_errors.ts";
-
 // Who signs.
 export {
   type KeySource,
   LocalSigner,
+  type OpenSigner,
   openSigner,
   readPrivateKey,
   type SignerSource,

@@ -22,7 +22,7 @@ import { shown } from "../wire/hex.ts";
 /** How long an answer may take. */
 export const RPC_TIMEOUT_MS = 10_000;
 /** More than any block has: gas bounds calldata to some 10 MB, twice that as text, and anvil adds blobs. */
-export const MAX_ANSWER_BYTES = 64 * 2 ** 20;
+export const MAX_ANSWER_BYTES: number = 64 * 2 ** 20;
 
 /** What of a node's text stands in an error. */
 const MAX_SAID_CHARACTERS = 500;
