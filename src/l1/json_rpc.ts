@@ -11,6 +11,9 @@
  * | any other status but 200                        | `Refused`     |
  * | an `error` of JSON-RPC                          | `Answered`    |
  *
+ * A runtime may ask twice by itself, where a connection that it kept open turns out to be closed: what is
+ * sent may be `already known` at the first try.
+ *
  * @module
  */
 import { Buffer } from "node:buffer";
