@@ -196,3 +196,40 @@ export { MemoryStorage, SECTOR_BYTES } from "./src/local/memory_storage.ts";
 export { CompressorPool } from "./src/local/compressor_pool.ts";
 export type { WorkerLoss, WorkerPoolOptions } from "./src/local/worker_pool.ts";
 export { systemClock, systemRandom } from "./src/runtime.ts";
+
+// KZG, sidecars and transactions of L1.
+export {
+  chooseKzg,
+  findKzg,
+  KZG_ENGINES,
+  type KzgEngine,
+  type KzgPreference,
+} from "./src/l1/kzg.ts";
+export { KzgPool, openKzg } from "./src/l1/kzg_pool.ts";
+export { type KzgTimes, selfTestBlob, testKzg } from "./src/l1/kzg_self_test.ts";
+export {
+  CELLS_PER_BLOB,
+  commitTo,
+  makeSidecar,
+  networkForm,
+  versionedHash,
+} from "./src/l1/sidecar.ts";
+export {
+  addressOf,
+  type DecodedTransaction,
+  decodeSigned,
+  parseBlockTransaction,
+  signingPayload,
+  signWith,
+} from "./src/l1/transaction.ts";
+
+// Nodes of L1, and what they say.
+export { blobBaseFeeOf, RpcChain } from "./src/l1/chain.ts";
+export { type EndpointStatus, RpcEndpoints, type RpcEndpointsOptions } from "./src/l1/endpoints.ts";
+export {
+  HttpJsonRpc,
+  type HttpJsonRpcOptions,
+  MAX_ANSWER_BYTES,
+  RPC_TIMEOUT_MS,
+} from "./src/l1/json_rpc.ts";
+export { classify, NODE_TEXTS, type NodeAnswer, type NodeText } from "./src/l1/node_errors.ts";

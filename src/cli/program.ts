@@ -14,6 +14,7 @@ import { ctl } from "./ctl.ts";
 import { demo } from "./demo.ts";
 import { type Command, commander } from "./deps.ts";
 import { deriver } from "./deriver.ts";
+import { doctor } from "./doctor.ts";
 import { inspect } from "./inspect.ts";
 import { processor } from "./processor.ts";
 import { report } from "./report.ts";
@@ -31,6 +32,7 @@ const COMMANDS: readonly (CommandSpec | CommandGroup)[] = [
   inspect,
   report,
   wal,
+  doctor,
   version,
 ];
 
