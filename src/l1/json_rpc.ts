@@ -114,6 +114,7 @@ export class HttpJsonRpc implements JsonRpc {
   }
 
   async #post(method: string, request: object): Promise<{ response: Response; body: string }> {
+    const body = JSON.stringify(request);
     const call = new AbortController();
     const done = new AbortController();
     let isLate = false;
@@ -126,7 +127,7 @@ export class HttpJsonRpc implements JsonRpc {
       const response = await fetch(this.#url, {
         method: "POST",
         headers: this.#headers,
-        body: JSON.stringify(request),
+        body,
         // A redirected POST would be sent as a GET, and what is in the URL to another host.
         redirect: "manual",
         signal: call.signal,
