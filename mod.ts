@@ -198,9 +198,20 @@ export { CompressorPool } from "./src/local/compressor_pool.ts";
 export type { WorkerLoss, WorkerPoolOptions } from "./src/local/worker_pool.ts";
 export { systemClock, systemRandom } from "./src/runtime.ts";
 
+// Who signs.
 // Reading from Ethereum.
 export * from "./src/ethereum.ts";
 export {
+  type KeySource,
+  LocalSigner,
+  openSigner,
+  readPrivateKey,
+  type SignerSource,
+} from "./src/l1/signers.ts";
+export { DEFAULT_KEY_VARIABLE } from "./src/l1/key_file.ts";
+export { type KeystoreOptions, makeKeystore, openKeystore } from "./src/l1/keystore.ts";
+export { RemoteSigner, type RemoteSignerOptions } from "./src/l1/remote_signer.ts";
+export type { TlsFiles } from "./src/l1/signer_request.ts";
   L1Inbox,
   type L1InboxOptions,
   type L1InboxParts,
@@ -209,3 +220,47 @@ export {
 } from "./src/l1/inbox.ts";
 export type { Batcher } from "./src/l1/inbox_block.ts";
 export type { BlockMark } from "./src/l1/block_marks.ts";
+// KZG, sidecars and transactions of L1.
+export {
+  chooseKzg,
+  findKzg,
+  KZG_ENGINES,
+  type KzgEngine,
+  type KzgPreference,
+} from "./src/l1/kzg.ts";
+export { KzgPool, openKzg } from "./src/l1/kzg_pool.ts";
+export { type KzgTimes, selfTestBlob, testKzg } from "./src/l1/kzg_self_test.ts";
+export {
+  CELLS_PER_BLOB,
+  commitTo,
+  makeSidecar,
+  networkForm,
+  versionedHash,
+} from "./src/l1/sidecar.ts";
+export {
+  addressOf,
+  type DecodedTransaction,
+  decodeSigned,
+  parseBlockTransaction,
+  signingPayload,
+  signWith,
+} from "./src/l1/transaction.ts";
+export { type SignerTrial, trySigner } from "./src/l1/signer_trial.ts";
+
+// Sending to Ethereum.
+export {
+  TxManager,
+  type TxManagerParts,
+  type TxManagerState,
+  type TxRequest,
+} from "./src/l1/tx_manager.ts";
+export { TX_DEFAULTS, type TxManagerConfig } from "./src/l1/tx_config.ts";
+export { FEE_DEFAULTS, type FeeLimits } from "./src/l1/fees.ts";
+export type { Market } from "./src/l1/gas.ts";
+export type { SidecarChoice } from "./src/l1/sidecar_form.ts";
+export type { Runway, SpendLimits } from "./src/l1/spend_guard.ts";
+export type { PostingOptions } from "./src/l1/inbox_posting.ts";
+export { BlobSink, type BlobSinkOptions } from "./src/l1/blob_sink.ts";
+export { CalldataSink } from "./src/l1/calldata_sink.ts";
+export { LogTxJournal, type TxJournalOwner } from "./src/wal/tx_journal.ts";
+export { MemoryTxJournal } from "./src/local/memory_tx_journal.ts";

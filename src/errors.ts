@@ -154,8 +154,10 @@ export class SinkError extends MontanaError {
  * | `InvalidBlobSize`       | not 131072 bytes                                               |
  * | `InvalidBlobVersion`    | blob encoding other than 0                                     |
  * | `InvalidBlobLength`     | a length no blob holds, or a blob before the last not full     |
- * | `InvalidFieldElement`   | the two top bits of a field element are set                    |
+ * | `InvalidFieldElement`   | a field element is not below the BLS modulus                   |
+ * | `InvalidCommitment`     | no KZG commitment: not 48 bytes, or no point of the curve      |
  * | `ExtraneousData`        | bytes beyond the length that are not 0                         |
+ * | `KzgFailed`             | no commitment or proof was made, through no fault of the blob  |
  * | `InvalidTransaction`    | no transaction of Ethereum that this program makes             |
  */
 export type CodecErrorCode =
@@ -171,7 +173,9 @@ export type CodecErrorCode =
   | "InvalidBlobVersion"
   | "InvalidBlobLength"
   | "InvalidFieldElement"
+  | "InvalidCommitment"
   | "ExtraneousData"
+  | "KzgFailed"
   | "InvalidTransaction";
 
 /** Bytes are not, or values cannot become, what the wire format says. Always critical. */

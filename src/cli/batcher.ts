@@ -40,6 +40,7 @@ import {
   textOf,
 } from "./command.ts";
 import { COMPRESSION_FLAGS, compressionInWorkers, LEAST_LEVEL_FLAG } from "./compression.ts";
+import { DirectoryL1 } from "./directory_l1.ts";
 import {
   addressesOf,
   BATCHER_FLAG,
@@ -48,7 +49,7 @@ import {
   l1Path,
   ONCE_FLAG,
   retryPolicy,
-} from "./local_l1.ts";
+} from "./l1_flags.ts";
 import { LOG_FLAGS, logFrom } from "./log.ts";
 import { parseChoice, parseCount, parseDuration, parseSize } from "./options.ts";
 import { countOf, formatBytes, toJson } from "./text.ts";
@@ -119,7 +120,7 @@ async function runBatcher(flags: FlagValues): Promise<number> {
     await access(l2).catch((cause) => Promise.reject(readError("blocks from", l2, cause)));
   }
   const now = BigInt(Math.floor(systemClock.now() / 1000));
-  const l1 = await L1Directory.openOrCreate(settings.l1, now);
+  const l1 = new DirectoryL1(await L1Directory.openOrCreate(settings.l1, now));
   const journal = dataDir
     ? await BatcherJournal.open({
       storage: new DiskStorage(),
@@ -135,6 +136,7 @@ async function runBatcher(flags: FlagValues): Promise<number> {
 }
 
 interface BatcherRun extends BatcherPlace {
+  readonly l1: DirectoryL1;
   readonly settings: ReturnType<typeof settingsFrom>;
 }
 
@@ -163,7 +165,7 @@ async function runWith(
     {
       source,
       ...settings.compression,
-      sink: new InboxSink(l1, sinkOptions),
+      sink: new InboxSink(l1.directory, sinkOptions),
       clock: systemClock,
       random: systemRandom,
       log: settings.log,

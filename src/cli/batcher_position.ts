@@ -5,19 +5,18 @@
  */
 import { allCompressors } from "../compress/formats.ts";
 import type { FileBlockSource, ResumePoint } from "../local/file_block_source.ts";
-import { InboxSource } from "../local/inbox.ts";
-import type { L1Directory } from "../local/l1_directory.ts";
 import type { BatcherJournal } from "../pipeline/batcher_journal.ts";
 import { recoverFromJournal } from "../pipeline/journaled_recovery.ts";
 import { type RecoveredPosition, recoverPosition } from "../pipeline/recovery.ts";
 import { systemClock, writeStderr } from "../runtime.ts";
 import type { DerivedBlock } from "../types.ts";
-import { type Addresses, mustBeSameL1 } from "./local_l1.ts";
+import { mustBeSameL1, type RoleL1 } from "./l1.ts";
+import type { Addresses } from "./l1_flags.ts";
 import { countOf } from "./text.ts";
 
 /** Where a batcher works. */
 export interface BatcherPlace {
-  readonly l1: L1Directory;
+  readonly l1: RoleL1;
   /** Without `--data-dir` there is none. */
   readonly journal: BatcherJournal | undefined;
   readonly signal: AbortSignal;
@@ -38,16 +37,15 @@ export async function mustBelong(
 /** What was posted, by the journal and by L1, whatever happened to the run before. */
 export async function findPosition(
   { l1, journal, signal }: BatcherPlace,
-  { inbox, batcher }: Addresses,
+  addresses: Addresses,
   source: FileBlockSource,
   head: bigint,
 ): Promise<RecoveredPosition> {
   const known = journal?.state.position;
   const parts = {
-    l1: new InboxSource(l1, {
-      inbox,
-      batchers: [batcher],
-      head: "latest" as const,
+    l1: l1.reader({
+      addresses,
+      head: "latest",
       startBlock: known ? known.l1Block + 1n : 0n,
     }),
     compressors: allCompressors(),
@@ -61,8 +59,8 @@ export async function findPosition(
       ),
   };
   if (!journal) return await recoverPosition(parts);
-  const { number, hash } = await l1.block(head);
-  const start = { inbox, batcher, l1Block: number, l1BlockHash: hash };
+  const { hash } = await l1.block(head);
+  const start = { ...addresses, l1Block: head, l1BlockHash: hash };
   return await recoverFromJournal({ ...parts, journal, start });
 }
 

@@ -5,8 +5,6 @@
  */
 import { DERIVER_DEFAULTS } from "../config.ts";
 import { FileBlockSink, StdoutBlockSink } from "../local/file_block_sink.ts";
-import { InboxSource } from "../local/inbox.ts";
-import type { L1Directory } from "../local/l1_directory.ts";
 import { DerivationRunner } from "../pipeline/derivation_runner.ts";
 import {
   onShutdownSignal,
@@ -19,6 +17,8 @@ import type { StateJournal } from "../wal/state_journal.ts";
 import { type CommandSpec, EXIT, type FlagValues, JSON_FLAG, textOf } from "./command.ts";
 import { decompressionInWorker } from "./compression.ts";
 import { type DeriverState, latestState, openStates, outName } from "./deriver_state.ts";
+import { openDirectoryL1 } from "./directory_l1.ts";
+import type { RoleL1 } from "./l1.ts";
 import {
   addressesOf,
   BATCHER_FLAG,
@@ -26,9 +26,8 @@ import {
   INBOX_FLAG,
   l1Path,
   ONCE_FLAG,
-  openL1,
   retryPolicy,
-} from "./local_l1.ts";
+} from "./l1_flags.ts";
 import { LOG_FLAGS, logFrom } from "./log.ts";
 import { parseChoice, parseDuration, parseSize } from "./options.ts";
 import { countOf, formatBytes, toJson } from "./text.ts";
@@ -66,7 +65,7 @@ async function runDeriver(flags: FlagValues): Promise<number> {
   const { dataDir, log } = settings;
   const signal = onShutdownSignal((name) => writeStderr(`${name}: ending after this batch`));
 
-  const l1 = await openL1(settings.l1, settings.once ? undefined : signal);
+  const l1 = await openDirectoryL1(settings.l1, settings.once ? undefined : signal);
   if (!l1) return EXIT.done;
   const states = dataDir === undefined ? undefined : await openStates(dataDir, log);
   try {
@@ -92,7 +91,7 @@ function settingsFrom(flags: FlagValues) {
 }
 
 interface DeriverPlace {
-  readonly l1: L1Directory;
+  readonly l1: RoleL1;
   /** Without `--data-dir` there are none. */
   readonly states: StateJournal<DeriverState> | undefined;
   readonly signal: AbortSignal;
@@ -105,13 +104,14 @@ async function runWith(
 ): Promise<number> {
   const { once, out, dataDir = "", log, addresses, head, pollIntervalMs, maxAheadBytes } = settings;
   const task = { ...addresses, out, dataDir };
-  const state = states && await latestState(states, l1, task);
+  const found = states && await latestState(states, l1, task);
+  const state = found?.state;
   const sink = out === "-" ? new StdoutBlockSink() : await FileBlockSink.open(out, state?.written);
-  const source = new InboxSource(l1, {
-    inbox: addresses.inbox,
-    batchers: [addresses.batcher],
+  const source = l1.reader({
+    addresses,
     head,
     startBlock: state?.l1.number ?? 0n,
+    ...(state?.known ? { known: state.known } : {}),
     log: (event) => runner.recordEvent(event),
   });
   const decompression = decompressionInWorker();
@@ -126,18 +126,24 @@ async function runWith(
     },
     { pollIntervalMs, maxAheadBytes, retry: retryPolicy(once) },
     state?.position,
+    found?.history,
   );
   const save = async () => {
-    const number = runner.pipeline.l1Position ?? 0n;
     if (!states) return;
+    const { position, l1Block, readFrom, blocks } = runner.pipeline.standing;
+    const hash = await source.l1BlockHash(readFrom);
+    if (!hash) return;
     await states.save({
-      position: runner.pipeline.position,
+      position,
       out: outName(out),
       written: sink instanceof FileBlockSink ? sink.position : { blocks: 0, bytes: 0 },
-      l1: { number, hash: (await l1.block(number)).hash, ...addresses },
+      l1: { number: readFrom, hash, ...addresses },
+      known: source.knownUpTo?.(l1Block) ?? [],
+      blocks,
     });
   };
   try {
+    if (found && found.gone > 0) await takeBack(sink, found.gone);
     // From then on, what a power loss leaves behind an empty file is known to be our own.
     if (!state) await save();
     await runner.run({ signal, once, onProgress: save });
@@ -146,6 +152,13 @@ async function runWith(
     if (sink instanceof FileBlockSink) await sink.close();
   }
   return await tellEnd(runner, { isJson, once, isStdoutTaken: out === "-" });
+}
+
+/** What L1 lost while nobody looked. */
+async function takeBack(sink: FileBlockSink | StdoutBlockSink, blocks: number): Promise<void> {
+  writeStderr(`L1 was reorganised meanwhile: taking back ${countOf(blocks, "block")}`);
+  // A file was opened at what is still there: all behind it goes.
+  await sink.retract(sink instanceof FileBlockSink ? 0 : blocks);
 }
 
 async function tellEnd(

@@ -14,9 +14,12 @@ import { ctl } from "./ctl.ts";
 import { demo } from "./demo.ts";
 import { type Command, commander } from "./deps.ts";
 import { deriver } from "./deriver.ts";
+import { doctor } from "./doctor.ts";
 import { inspect } from "./inspect.ts";
 import { processor } from "./processor.ts";
 import { report } from "./report.ts";
+import { signer } from "./signer.ts";
+import { withoutKeys } from "./text.ts";
 import { version } from "./version.ts";
 import { wal } from "./wal.ts";
 
@@ -31,6 +34,8 @@ const COMMANDS: readonly (CommandSpec | CommandGroup)[] = [
   inspect,
   report,
   wal,
+  doctor,
+  signer,
   version,
 ];
 
@@ -63,7 +68,7 @@ export async function main(args: readonly string[]): Promise<number> {
   for (const command of withCommands(program)) {
     command.exitOverride().configureOutput({
       writeOut: (text) => help += text,
-      writeErr: (text) => writeStderr(text.trimEnd()),
+      writeErr: (text) => writeStderr(withoutKeys(text.trimEnd())),
     }).showHelpAfterError("(--help tells what there is)");
   }
   try {
@@ -119,7 +124,8 @@ function addCommand(program: Command, spec: CommandSpec, run: Run): void {
 /** Says in one line what could not be done, and gives the exit code for it. */
 function explain(error: unknown): number {
   if (isBrokenPipe(error)) return EXIT.done;
-  writeStderr(`error: ${describeError(error)}`);
+  const text = `error: ${describeError(error)}`;
+  writeStderr(error instanceof ConfigError ? withoutKeys(text) : text);
   if (!(error instanceof MontanaError)) {
     // Nobody foresaw this one: whoever mends it needs to know where it came from.
     if (process.env.MONTANA_TRACE && error instanceof Error) writeStderr(error.stack ?? "");

@@ -11,7 +11,7 @@ import type { LogEvent } from "../ports.ts";
 import { writeStdout } from "../runtime.ts";
 import { BLOB_CAPACITY } from "../wire/blob.ts";
 import { type CommandSpec, EXIT, type FlagValues, JSON_FLAG } from "./command.ts";
-import { addressesOf, BATCHER_FLAG, INBOX_FLAG, l1Path } from "./local_l1.ts";
+import { addressesOf, BATCHER_FLAG, INBOX_FLAG, l1Path } from "./l1_flags.ts";
 import { formatBytes, formatRatio, formatShare, formatTable, toJson } from "./text.ts";
 
 /** The report. */

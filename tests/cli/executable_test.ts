@@ -100,6 +100,10 @@ test(VERSION_NAME, { skip: skip(VERSION_NAME) }, async () => {
     const outcome = await run("version --json", { alone: executable(), cwd });
     const answer = JSON.parse(succeeded(outcome));
     match(answer.runtime, /^(bun|deno) \d+\.\d+\.\d+$/);
+    // The addon is in it.
+    if (answer.runtime.startsWith("bun") && answer.platform === "linux-x64") {
+      equal(answer.kzg, "native");
+    }
     deepEqual(answer, {
       version: VERSION,
       commit: commitOfCheckout(),
@@ -107,6 +111,7 @@ test(VERSION_NAME, { skip: skip(VERSION_NAME) }, async () => {
       platform: `${process.platform}-${process.arch}`,
       libraries: LIBRARIES,
       wire: { batch: 0, blob: 0 },
+      kzg: answer.kzg,
       formats: { brotli: 0, zstd: 1, none: 2 },
     });
   });

@@ -1,0 +1,72 @@
+/**
+ * Whether KZG works here, with which engine, and how fast.
+ *
+ * @module
+ */
+import { ConfigError } from "../errors.ts";
+import { findKzg, KZG_ENGINES, type KzgEngine, type KzgPreference } from "../l1/kzg.ts";
+import { openKzg } from "../l1/kzg_pool.ts";
+import { testKzg } from "../l1/kzg_self_test.ts";
+import { systemClock } from "../runtime.ts";
+import type { Check, Finding } from "./checks.ts";
+import { type Flag, type FlagValues, textOf } from "./command.ts";
+
+/** Which engine is wanted. */
+export const KZG_FLAG: Flag = {
+  flags: "--kzg <engine>",
+  help: `engine for blob commitments and proofs: auto, ${KZG_ENGINES.join(", ")}`,
+  value: "auto",
+};
+
+const PREFERENCES: readonly string[] = ["auto", ...KZG_ENGINES];
+
+/** @throws {ConfigError} `Usage` for an engine that there is not */
+export function kzgPreference(flags: FlagValues): KzgPreference {
+  const text = textOf(flags, "kzg") ?? "auto";
+  if (PREFERENCES.includes(text)) return text as KzgPreference;
+  const expected = PREFERENCES.join(", ");
+  throw new ConfigError("Usage", `Cannot use --kzg ${text}: expected one of ${expected}`);
+}
+
+const NAMES: Readonly<Record<KzgEngine, string>> = {
+  native: "native (node-eth-kzg)",
+  "c-kzg": "c-kzg",
+  portable: "portable (micro-eth-signer)",
+};
+
+/** The engine, and one blob with it in a thread of its own, as a batcher does it. */
+export const kzgCheck: Check = {
+  name: "kzg",
+  fix: "take another engine with --kzg; where none works, install montana again",
+  flags: [KZG_FLAG],
+  async run(flags) {
+    const preference = kzgPreference(flags);
+    const engine = await findKzg(preference);
+    const kzg = await openKzg(engine);
+    try {
+      const { firstMs, commitmentMs, cellProofsMs } = await testKzg(kzg, systemClock);
+      return [found(engine, preference), {
+        check: "kzg self-test",
+        status: "ok",
+        found: `a known blob has the known commitment and cell proofs: ` +
+          `commitment ${commitmentMs} ms, cell proofs ${cellProofsMs} ms, first answer ${firstMs} ms`,
+        details: { engine, firstMs, commitmentMs, cellProofsMs },
+      }];
+    } finally {
+      await kzg.close();
+    }
+  },
+};
+
+function found(engine: KzgEngine, preference: KzgPreference): Finding {
+  const details = { engine };
+  const line = { check: "kzg engine", found: NAMES[engine], details };
+  if (engine !== "portable" || preference === "portable") return { ...line, status: "ok" };
+  return {
+    ...line,
+    status: "warn",
+    found: `${NAMES[engine]}: cell proofs take ten times as long as with a native engine`,
+    fix: "on Linux x64 use the executable or `deno install`; elsewhere `npm install c-kzg` where " +
+      "montana is installed; or leave it, where a batch of 6 blobs in half a minute is enough",
+  };
+}
