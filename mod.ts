@@ -199,8 +199,6 @@ export type { WorkerLoss, WorkerPoolOptions } from "./src/local/worker_pool.ts";
 export { systemClock, systemRandom } from "./src/runtime.ts";
 
 // Who signs.
-// Reading from Ethereum.
-export * from "./src/ethereum.ts";
 export {
   type KeySource,
   LocalSigner,
@@ -212,6 +210,10 @@ export { DEFAULT_KEY_VARIABLE } from "./src/l1/key_file.ts";
 export { type KeystoreOptions, makeKeystore, openKeystore } from "./src/l1/keystore.ts";
 export { RemoteSigner, type RemoteSignerOptions } from "./src/l1/remote_signer.ts";
 export type { TlsFiles } from "./src/l1/signer_request.ts";
+
+// Reading from Ethereum.
+export * from "./src/ethereum.ts";
+export {
   L1Inbox,
   type L1InboxOptions,
   type L1InboxParts,
