@@ -131,7 +131,8 @@ test("L1Inbox knows after a restart what was read before it", async () => {
   const before = openInbox(chain);
   await readAll(before);
   const known = before.knownUpTo(90n);
-  deepEqual(known.map(({ number }) => Number(number)), [26, 58, 74, 82, 86, 88, 89, 90]);
+  deepEqual(known.map(({ number }) => Number(number)), [0, 26, 58, 74, 82, 86, 88, 89, 90]);
+  deepEqual(openInbox(chain, { startBlock: 91n, known }).knownUpTo(90n), known);
   chain.mine(posted(batch(100)));
   equal((await readAll(openInbox(chain, { startBlock: 91n, known })))[0], "90@91");
 
@@ -170,6 +171,54 @@ test("L1Inbox reads again from where it is told, and sees a reorganisation below
     await rejects(inbox.nextBatch(), { code: "Reorganised", details: { block: 25n, depth: 5n } });
     equal((await inbox.nextBatch())?.inclusion.blockNumber, 26n);
   }
+});
+
+test("L1Inbox goes back below where it went on after a restart, never below its start", async () => {
+  const chain = new FakeChain();
+  for (let number = 0; number < 100; number++) chain.mine(posted(batch(number)));
+  const before = openInbox(chain);
+  await readAll(before);
+  const known = before.knownUpTo(95n);
+  const inbox = openInbox(chain, { startBlock: 30n, resumeBlock: 90n, known });
+  equal((await inbox.nextBatch())?.inclusion.blockNumber, 90n);
+  for (const [number, first] of [[40n, 40n], [2n, 30n]] as const) {
+    inbox.rewind(number);
+    equal((await inbox.nextBatch())?.inclusion.blockNumber, first);
+  }
+});
+
+test("L1Inbox sees that a block is gone which it goes on with after a restart", async () => {
+  const chain = new FakeChain();
+  for (let number = 0; number < 100; number++) chain.mine(posted(batch(number)));
+  const before = openInbox(chain);
+  await readAll(before);
+  const known = before.knownUpTo(95n);
+  const inbox = openInbox(chain, { resumeBlock: 93n, known, prefetchBlocks: 0 });
+  // It is there when the restart looks, and then no more.
+  equal((await inbox.nextBatch())?.inclusion.blockNumber, 93n);
+  chain.drop(7);
+  chain.mineEmpty(20);
+  await rejects(inbox.nextBatch(), { code: "Reorganised", details: { block: 93n, depth: 2n } });
+});
+
+test("L1Inbox takes a node that changes its mind while blocks are read again for what it is", async () => {
+  const chain = new FakeChain();
+  for (let number = 0; number < 30; number++) chain.mine(posted(batch(number)));
+  const inbox = openInbox(chain, { prefetchBlocks: 0 });
+  await readAll(inbox);
+  const { blocks } = chain;
+  const known = inbox.knownUpTo(30n);
+  const again = openInbox(chain, { resumeBlock: 17n, known, prefetchBlocks: 0 });
+  equal((await again.nextBatch())?.inclusion.blockNumber, 17n);
+  // Block 18 alone is another one, which is not remembered, before one that is.
+  chain.blocks = blocks.slice(0, 18);
+  chain.mine(posted(batch(500)));
+  chain.blocks.push(...blocks.slice(19));
+  equal((await again.nextBatch())?.batchNumber, 500n);
+  chain.blocks = blocks;
+  await rejects(again.nextBatch(), { code: "Reorganised" });
+  again.rewind(17n);
+  deepEqual((await readAll(again)).slice(0, 3), ["16@17", "17@18", "18@19"]);
 });
 
 test("L1Inbox begins anew where all it ever read is gone, and ends where it may have read more", async () => {
