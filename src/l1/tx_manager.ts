@@ -326,6 +326,8 @@ export class TxManager {
 
   /** @returns whether the one after it may be looked at */
   async #admitNext(moment: Moment): Promise<boolean> {
+    // A call that came meanwhile may be for a batch that is under way.
+    this.#jobs.join(this.#slots);
     const job = this.#jobs.next;
     if (!job?.payload) return false;
     let slot: NonceSlot | undefined;
