@@ -202,9 +202,14 @@ export { systemClock, systemRandom } from "./src/runtime.ts";
 export * from "./src/ethereum.ts";
 
 // Nodes.
-export { RpcChain } from "./src/l1/chain.ts";
+export { blobBaseFeeOf, RpcChain } from "./src/l1/chain.ts";
 export { type EndpointStatus, RpcEndpoints, type RpcEndpointsOptions } from "./src/l1/endpoints.ts";
-export { HttpJsonRpc, type HttpJsonRpcOptions } from "./src/l1/json_rpc.ts";
+export {
+  HttpJsonRpc,
+  type HttpJsonRpcOptions,
+  MAX_ANSWER_BYTES,
+  RPC_TIMEOUT_MS,
+} from "./src/l1/json_rpc.ts";
 export { classify, NODE_TEXTS, type NodeAnswer, type NodeText } from "./src/l1/node_errors.ts";
 // Who signs.
 export {
@@ -282,12 +287,3 @@ export { type ArchivedBlock, BlobArchive, type BlobArchiveParts } from "./src/l1
 export { BlobSources, type BlobSourcesParts } from "./src/l1/blob_sources.ts";
 export type { BlobBlock, BlobFinder, FoundBlobs, MissingReason } from "./src/l1/found_blobs.ts";
 // Nodes of L1, and what they say.
-export { blobBaseFeeOf, RpcChain } from "./src/l1/chain.ts";
-export { type EndpointStatus, RpcEndpoints, type RpcEndpointsOptions } from "./src/l1/endpoints.ts";
-export {
-  HttpJsonRpc,
-  type HttpJsonRpcOptions,
-  MAX_ANSWER_BYTES,
-  RPC_TIMEOUT_MS,
-} from "./src/l1/json_rpc.ts";
-export { classify, NODE_TEXTS, type NodeAnswer, type NodeText } from "./src/l1/node_errors.ts";
