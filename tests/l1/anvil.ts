@@ -30,7 +30,7 @@
  * |                    | genesis with `excessBlobGas` it rises with full blocks while the base fee is |
  * |                    | high (EIP-7918), and falls with empty ones once that is low                 |
  * | `eth_blobBaseFee`  | of the next block; at block 0 by another update fraction than later         |
- * | first blobs        | take seconds of its processor: it loads the trusted setup                   |
+ * | first blobs        | take seconds, as it loads the trusted setup: see `loadTrustedSetup()`         |
  * | receipts           | tell `blobGasPrice` without blobs too, by the update fraction of Cancun      |
  * | paths              | JSON-RPC at `/` only                                                        |
  *
