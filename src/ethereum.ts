@@ -4,6 +4,7 @@
  *
  * @module
  */
+import type { TxCost } from "./types.ts";
 
 /** A transaction before it is signed: EIP-1559, or EIP-4844 where it has blobs. */
 export interface UnsignedTransaction {
@@ -183,16 +184,35 @@ export interface TxAttempt {
   readonly blobHashes: readonly Uint8Array[];
   /** Milliseconds since 1970. */
   readonly signedAtMs: number;
+  /** The last L1 block that may include the batch, where that is known. */
+  readonly deadlineL1Block?: bigint;
 }
 
-/** What an account signed and is not final yet, kept over crashes. */
+/** What came of a nonce for good. */
+export interface LandedTx {
+  readonly nonce: bigint;
+  /** `undefined` for one that only took the nonce from another. */
+  readonly batchNumber: bigint | undefined;
+  readonly isSuccess: boolean;
+  readonly txHash: Uint8Array;
+  readonly l1Block: bigint;
+  readonly l1BlockHash: Uint8Array;
+  readonly blobHashes: readonly Uint8Array[];
+  readonly cost: TxCost;
+  /** Milliseconds since 1970: of the block. */
+  readonly landedAtMs: number;
+}
+
+/** What an account signed, kept over crashes: attempts until they are final, then what came of them. */
 export interface TxJournal {
-  /** What is kept, in the order in which it was signed. */
+  /** What is not final, in the order in which it was signed. */
   readonly attempts: readonly TxAttempt[];
+  /** What is final, oldest first: of the last 24 hours at least, and the newest 64 however old. */
+  readonly landed: readonly LandedTx[];
   /** Resolves when the attempt would survive a crash: only then is it sent. */
   signed(attempt: TxAttempt): Promise<void>;
-  /** Forgets the attempts of nonces below `nonce`: what came of them is final. */
-  forget(nonce: bigint): Promise<void>;
+  /** Forgets the attempts of nonces below `nonce`, and keeps what came of them instead. */
+  forget(nonce: bigint, landed: readonly LandedTx[]): Promise<void>;
 }
 
 /** What the Ethereum edge tells. */
@@ -222,7 +242,16 @@ export type EthereumEvent =
     /** It waits, and nothing is lost meanwhile. */
     readonly event: "tx.waits";
     readonly batchNumber: bigint | undefined;
-    readonly reason: "blob fee" | "base fee" | "spend" | "funds" | "nonce";
+    readonly reason:
+      | "blob fee"
+      | "base fee"
+      | "spend"
+      | "funds"
+      | "nonce"
+      | "signer"
+      | "node"
+      | "archive"
+      | "window";
     readonly error: unknown;
   }
   | {

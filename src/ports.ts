@@ -47,6 +47,8 @@ export interface BatchSink {
   capacity(): Promise<number>;
   /** Resolves when the sink could take a batch now, rejects with the reason otherwise. */
   healthCheck(): Promise<void>;
+  /** Batches that it takes at the same time: calls of `submit()` begin in the batches' order. Or one. */
+  readonly maxInFlight?: number;
   /** Usable bytes of one blob, where the sink posts blobs: sizes are then rounded to whole blobs. */
   readonly blobBytes?: number;
 }
@@ -79,8 +81,18 @@ export interface BatchCodec {
  * which itself is never asked twice at once.
  */
 export interface L1BatchSource {
-  /** The next batch to the inbox in L1 order, or `undefined` when caught up. */
+  /**
+   * The next batch to the inbox in L1 order, or `undefined` when caught up.
+   *
+   * @throws {SourceError} `Reorganised` where L1 went another way than was read: `details.block` is the
+   * last block that both ways share. Whoever reads steps back, and calls {@link L1BatchSource.rewind}
+   */
   nextBatch(): Promise<L1Batch | undefined>;
+  /**
+   * Reads again from L1 block `number` on, or from where it began to read if that is higher. What was
+   * read stays known: a block that is another one when it is read again is a reorganisation.
+   */
+  rewind?(number: bigint): void;
   /** Number of the last L1 block that `nextBatch()` reads up to. */
   l1Head(): Promise<bigint>;
   /** 32-byte hash of the canonical L1 block `number`, or `undefined` when there is none yet. */
@@ -95,6 +107,8 @@ export interface L2BlockSink {
   flush?(): Promise<void>;
   /** Hash of the last block taken, where the sink knows it: `parent_check` is then verified. */
   parentHash?(): Promise<Uint8Array | undefined>;
+  /** Takes back the last `blocks` blocks that were ingested: L1 no longer has them. */
+  retract?(blocks: number): Promise<void>;
 }
 
 /**
@@ -335,6 +349,13 @@ export type LogEvent =
     readonly batch: L1Batch;
     readonly reason: DropReason;
     readonly error: unknown;
+  }
+  | {
+    /** L1 was reorganised above `l1Block`: so many blocks were taken back. */
+    readonly event: "derivation.reset";
+    readonly l1Block: bigint;
+    readonly nextBatchNumber: bigint;
+    readonly blocks: number;
   }
   | {
     readonly event: "transaction.ignored";

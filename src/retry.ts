@@ -97,7 +97,7 @@ export function retrying(
       }),
     capacity: () => sink.capacity(),
     healthCheck: () => sink.healthCheck(),
-    ...(sink.blobBytes === undefined ? {} : { blobBytes: sink.blobBytes }),
+    ...sizesOf(sink),
   };
 }
 
@@ -125,6 +125,13 @@ export function withFallback(primary: BatchSink, secondary: BatchSink, log?: Log
       await primary.healthCheck();
       await secondary.healthCheck();
     },
-    ...(primary.blobBytes === undefined ? {} : { blobBytes: primary.blobBytes }),
+    ...sizesOf(primary),
+  };
+}
+
+function sizesOf({ blobBytes, maxInFlight }: BatchSink): Partial<BatchSink> {
+  return {
+    ...(blobBytes === undefined ? {} : { blobBytes }),
+    ...(maxInFlight === undefined ? {} : { maxInFlight }),
   };
 }

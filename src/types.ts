@@ -60,6 +60,21 @@ export interface SubmissionReceipt {
   readonly l1BlockHash: Uint8Array;
   /** One 32-byte hash a blob, in order; empty when the batch went into calldata. */
   readonly blobHashes: readonly Uint8Array[];
+  /** What it cost, on an L1 that is paid. */
+  readonly cost?: TxCost;
+  /** A block below `l1Block` that no reorganisation takes: a restart reads again above it. */
+  readonly finalBlock?: { readonly number: bigint; readonly hash: Uint8Array };
+}
+
+/** What a transaction used, and what was paid for it. */
+export interface TxCost {
+  readonly gasUsed: bigint;
+  /** Wei for one gas. */
+  readonly gasPrice: bigint;
+  /** 0 without blobs. */
+  readonly blobGasUsed: bigint;
+  /** Wei for one gas of blobs. */
+  readonly blobGasPrice: bigint;
 }
 
 /** A batch read back from L1, and the block that included it. */

@@ -180,6 +180,7 @@ export async function stepAll(deriver: DerivationPipeline): Promise<string[]> {
   for (;;) {
     const result = await deriver.step();
     if (!result) return verdicts;
+    if (result.verdict === "reset") throw new Error("this L1 was not to be reorganised");
     const reason = result.verdict === "drop" ? ` ${result.reason}` : "";
     verdicts.push(`${result.verdict} ${result.batch.batchNumber}${reason}`);
   }

@@ -39,7 +39,8 @@ export function logFrom(flags: FlagValues): Log {
   };
 }
 
-function describe(event: LogEvent): Described {
+/** What happened. */
+export function describe(event: LogEvent): Described {
   switch (event.event) {
     case "blocks.taken": {
       const { length: blocks } = event.blocks;
@@ -151,6 +152,15 @@ function describe(event: LogEvent): Described {
           reason,
           error: describeError(error),
         },
+      };
+    }
+    case "derivation.reset": {
+      const { l1Block, nextBatchNumber, blocks } = event;
+      return {
+        level: "warn",
+        text: `L1 was reorganised above block ${l1Block}: took back ${countOf(blocks, "block")}, ` +
+          `going on with batch ${nextBatchNumber}`,
+        fields: { l1_block: `${l1Block}`, batch: `${nextBatchNumber}`, blocks },
       };
     }
     case "transaction.ignored": {

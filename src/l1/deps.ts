@@ -63,6 +63,18 @@ export function rlp(): Promise<Rlp> {
   return byUrl ? import(String(pinned)) : import("micro-eth-signer/core/rlp.js");
 }
 
+/** Keystores, as far as they are used here. */
+export interface Keystores {
+  privFromLegacyKeystore(keystore: object, password: string): Promise<Uint8Array>;
+  privToLegacyKeystore(privateKey: Uint8Array, password: string, options: object): Promise<object>;
+}
+
+/** Keystores V3. */
+export function keystores(): Promise<Keystores> {
+  const pinned = "npm:micro-eth-signer@0.20.1/keystore.js";
+  return byUrl ? import(String(pinned)) : import("micro-eth-signer/keystore.js");
+}
+
 /** A trusted setup: points in hexadecimal. */
 export interface TrustedSetup {
   readonly g1_lagrange: string[];
@@ -161,4 +173,18 @@ export interface CKzg {
 export function cKzg(): CKzg {
   if (byUrl) throw new Error("a program by URL has nothing installed beside it");
   return createRequire(import.meta.url)(String("c-kzg"));
+}
+
+/** Keystores. */
+export function keystores(): Promise<Keystores> {
+  const pinned = "npm:micro-eth-signer@0.20.1/keystore.js";
+  return byUrl ? import(String(pinned)) : import("micro-eth-signer/keystore.js");
+/** Keystores of micro-eth-signer, as far as they are used here. */
+export interface Keystores {
+  privFromLegacyKeystore(keystore: object, password: string): Promise<Uint8Array>;
+  privToLegacyKeystore(
+    privateKey: Uint8Array,
+    password: string,
+    options: { readonly kdf?: string; readonly n?: number; readonly c?: number },
+  ): Promise<object>;
 }

@@ -70,6 +70,18 @@ export function formatBlockLine(block: DerivedBlock): string {
 }
 
 /**
+ * Whether a line is such as {@link formatBlockLine} writes.
+ *
+ * @throws {SyntaxError} where it is no JSON
+ */
+export function isDerivedLine(text: string): boolean {
+  const { timestamp, transactions, batchNumber, l1Origin, l1Block } = JSON.parse(text) ?? {};
+  const isNumber = (value: unknown) => typeof value === "number" || typeof value === "string";
+  return Array.isArray(transactions) &&
+    [timestamp, batchNumber, l1Origin, l1Block].every(isNumber);
+}
+
+/**
  * Makes sure that a block follows the one before it, as far as the two tell.
  *
  * @throws {SourceError} `Gap`, `WrongParent` or `InvalidBlock`, naming both

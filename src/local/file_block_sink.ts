@@ -8,12 +8,13 @@ import type { L2BlockSink } from "../ports.ts";
 import { writeStdout } from "../runtime.ts";
 import type { DerivedBlock } from "../types.ts";
 import { shown } from "../wire/hex.ts";
-import { formatBlockLine } from "./block_line.ts";
+import { formatBlockLine, isDerivedLine } from "./block_line.ts";
 import { type BlockFile, openBlockFile } from "./block_file.ts";
 import { writeError } from "./disk.ts";
 import { type Line, splitLines } from "./lines.ts";
 
 const BUFFER_CHARS = 1024 * 1024;
+const NEWLINE = 0x0a;
 
 /** How much a file holds. */
 export interface FilePosition {
@@ -27,7 +28,8 @@ export interface FilePosition {
  * Appends blocks to a file. Lines that the file holds already are compared with what is derived instead of
  * being written again, so deriving anew, or going on after a crash, is safe: a torn last line is cut, and
  * a line that differs is an error. What a power loss left of lines that were not synced is cut as well: zeros
- * in a line of text, and behind a position at which the file ended once whatever nobody else wrote.
+ * in a line of text, and behind a position at which the file ended once whatever nobody else wrote. There
+ * may stand blocks of an L1 that was reorganised since: they are cut, too.
  *
  * @example
  * ```ts
@@ -153,6 +155,47 @@ export class FileBlockSink implements L2BlockSink {
     this.#isNameSynced = true;
   }
 
+  /**
+   * Takes back the last blocks: cuts the file off behind those before them.
+   *
+   * @throws {SinkError} `Changed` where the file does not hold so many; otherwise the same call may be
+   * made again
+   */
+  async retract(blocks: number): Promise<void> {
+    await this.flush();
+    const left = this.#blocks - blocks;
+    try {
+      const bytes = await this.#bytesOf(left);
+      await this.#existing?.return();
+      this.#existing = undefined;
+      await this.#file.truncate(bytes);
+      this.#blocks = left;
+      this.#bytes = bytes;
+      this.#isSynced = false;
+    } catch (cause) {
+      throw this.#error(cause);
+    }
+    await this.flush();
+  }
+
+  /** Bytes of the first `blocks` lines. */
+  async #bytesOf(blocks: number): Promise<number> {
+    let bytes = 0;
+    if (blocks === 0) return bytes;
+    for await (const chunk of await this.#file.read(0)) {
+      for (let at = chunk?.indexOf(NEWLINE) ?? -1; at >= 0; at = chunk!.indexOf(NEWLINE, at + 1)) {
+        blocks -= 1;
+        if (blocks === 0) return bytes + at + 1;
+      }
+      bytes += chunk?.length ?? 0;
+    }
+    throw new SinkError(
+      "Changed",
+      `Cannot take back blocks from ${this.path}: it has ${blocks} blocks fewer than were to stay`,
+      { details: { blocks } },
+    );
+  }
+
   /** Closes the file, whether or not what is buffered could still be written. */
   async close(): Promise<void> {
     try {
@@ -258,12 +301,14 @@ function hasHoles(text: string): boolean {
   return /^[\0\x20-\x7e]*$/.test(text) && text.includes("\0");
 }
 
-/** Whole, and no damaged `line`: a power loss leaves nothing of that kind, so somebody else wrote it. */
+/**
+ * Whole, no damaged `line`, and no derived block: a power loss leaves nothing of that kind, so somebody
+ * else wrote it. Another derived block is what L1 gave before it was reorganised.
+ */
 function isForeign(text: string, line: string): boolean {
   if (text.length === line.length || !/^[\x20-\x7e]*$/.test(text)) return false;
   try {
-    JSON.parse(text);
-    return true;
+    return !isDerivedLine(text);
   } catch {
     return false;
   }
@@ -271,6 +316,11 @@ function isForeign(text: string, line: string): boolean {
 
 /** Writes blocks to standard output, and waits for whoever reads it. */
 export class StdoutBlockSink implements L2BlockSink {
+  /** Writes `{"retracted_blocks":N}`: the last N blocks that are not retracted already count no more. */
+  async retract(blocks: number): Promise<void> {
+    await writeStdout(`{"retracted_blocks":${blocks}}\n`);
+  }
+
   /** @throws {SinkError} always critical: half a line may be out, so it cannot be written again */
   async ingest(block: DerivedBlock): Promise<void> {
     try {

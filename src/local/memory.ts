@@ -157,4 +157,9 @@ export class MemoryBlockSink implements L2BlockSink {
     this.blocks.push(block);
     return Promise.resolve();
   }
+
+  retract(blocks: number): Promise<void> {
+    this.blocks.splice(this.blocks.length - blocks);
+    return Promise.resolve();
+  }
 }

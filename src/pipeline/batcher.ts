@@ -62,8 +62,8 @@ export interface BatcherPosition {
   readonly lastBlock?: L2Block;
   /** Blocks taken from the source already, that no batch holds yet. */
   readonly pending?: readonly L2Block[];
-  /** The batch of the first of them, where its bytes are decided. */
-  readonly sealed?: SealedBatch;
+  /** The batches of the first of them, in order, where their bytes are decided. */
+  readonly sealed?: readonly SealedBatch[];
 }
 
 /**
@@ -105,7 +105,7 @@ export class BatcherPipeline {
   readonly #intake: Intake;
   readonly #posting: Posting;
 
-  /** Of the first in line, or of the batch that begins with the first waiting block. */
+  /** Of the first in line to be sealed, or of the batch that begins with the first waiting block. */
   #nextBatchNumber: bigint;
   #lastBlock: L2Block | undefined;
   /** The first in line was compressed, and its size is right: it stays as it is. */
@@ -143,12 +143,9 @@ export class BatcherPipeline {
     this.#nextBatchNumber = position.nextBatchNumber;
     this.#lastBlock = position.lastBlock;
     this.#intake = new Intake(parts.source, parts.journal);
-    this.#posting = new Posting(
-      { ...parts, clock: this.#clock, log: this.#log },
-      position.sealed?.batchNumber,
-    );
+    this.#posting = new Posting({ ...parts, clock: this.#clock, log: this.#log });
     this.#take(position.pending ?? []);
-    if (position.sealed) this.#restore(position.sealed);
+    for (const sealed of position.sealed ?? []) this.#restore(sealed);
   }
 
   /** The number that the next batch to be sealed will have. */
@@ -158,13 +155,14 @@ export class BatcherPipeline {
 
   /** Blocks taken and not yet in a submitted batch. */
   get pendingBlocks(): number {
-    return this.#intake.held + this.#waiting.length + this.#line.blocks;
+    return this.#intake.held + this.#waiting.length + this.#line.blocks + this.#posting.blocks;
   }
 
   /**
-   * One iteration: take what is new, begin to seal the batches that are due, submit the first.
+   * One iteration: take what is new, begin to seal the batches that are due, submit the first. Where the
+   * sink takes several at a time, it is waited for only when it takes no more.
    *
-   * @returns the receipt of the batch submitted, or `undefined` when none was due
+   * @returns the receipt of a batch that is on L1 now, or `undefined` when there was nothing to wait for
    * @throws what source, compressor or sink threw; every block is still held, and the next call goes on
    */
   tick(): Promise<SubmissionReceipt | undefined> {
@@ -174,27 +172,34 @@ export class BatcherPipeline {
       const asks = { left: this.#config.maxBatchesAtOnce };
       for (;;) {
         const failure = await this.#fillLine(asks);
+        if (this.#posting.isFull || this.#posting.isOldestOver) return await this.#posting.next();
         if (!this.#line.first && failure) throw failure.error;
         if (!this.#line.first) return undefined;
-        const receipt = await this.#submitFirst();
-        if (receipt) return receipt;
+        await this.#postFirst();
       }
     });
   }
 
-  /** Submits a batch of what is waiting, however small; `undefined` when nothing waits. */
+  /**
+   * Submits a batch of what is waiting, however small, and waits until it is on L1; `undefined` when
+   * nothing waits.
+   */
   forceSubmit(reason: CutReason = "manual"): Promise<SubmissionReceipt | undefined> {
     return this.#serially(async () => {
       this.#refuseIfClosed();
       await this.#posting.settle();
-      return await this.#force(reason);
+      const batchNumber = this.#nextBatchNumber;
+      for (;;) {
+        const receipt = await this.#force(reason);
+        if (!receipt || receipt.batchNumber >= batchNumber) return receipt;
+      }
     });
   }
 
   /**
    * Submits everything taken, and takes no more. Where it throws, it can be called again.
    *
-   * @returns the receipts of what it submitted
+   * @returns the receipts of what came to be on L1
    */
   shutdown(): Promise<readonly SubmissionReceipt[]> {
     return this.#serially(async () => {
@@ -215,17 +220,18 @@ export class BatcherPipeline {
     });
   }
 
+  /** Seals and submits all that waits; the receipt is that of the oldest on its way. */
   async #force(reason: CutReason, atOnce = 1): Promise<SubmissionReceipt | undefined> {
-    for (;;) {
+    while (!this.#posting.isFull) {
       while (this.#waiting.length > 0 && this.#line.length < atOnce) {
         const failure = await this.#start(reason).then(() => undefined, (error) => ({ error }));
         if (failure && !this.#line.first) throw failure.error;
         if (failure) break;
       }
-      if (!this.#line.first) return undefined;
-      const receipt = await this.#submitFirst();
-      if (receipt) return receipt;
+      if (!this.#line.first) break;
+      await this.#postFirst();
     }
+    return await this.#posting.next();
   }
 
   /**
@@ -240,7 +246,9 @@ export class BatcherPipeline {
         asks.left -= 1;
         failure = await this.#collect();
       }
-      if (this.#line.length >= this.#atOnce) return failure;
+      // While the sink takes no more, the batch that waits for it holds the place of one.
+      const places = this.#atOnce - (this.#posting.isFull ? 1 : 0);
+      if (this.#line.length >= places) return failure;
       try {
         const reason = await this.#dueReason();
         if (!reason) return failure;
@@ -291,7 +299,7 @@ export class BatcherPipeline {
     const time = {
       nowMs: this.#clock.now(),
       lastSubmissionMs: this.#posting.lastMs,
-      isBusy: this.#line.first !== undefined,
+      isBusy: this.#line.first !== undefined || this.#posting.isFull,
     };
     return this.#reachedReason() ??
       timeReached(this.#waiting, this.#sizeNow, time, this.#config);
@@ -334,7 +342,7 @@ export class BatcherPipeline {
     this.#line.add(batch, raw);
   }
 
-  /** The batch that an earlier run sealed goes out as it was. */
+  /** A batch that an earlier run sealed goes out as it was. */
   #restore({ batchNumber, blocks: count, reason, data }: SealedBatch): void {
     const blocks = this.#waiting.take(count);
     const batch = {
@@ -347,20 +355,20 @@ export class BatcherPipeline {
       estimated: data.length,
       attempt: firstAttempt(blocks[0]!),
     };
-    this.#line.restore(batch, data);
-    this.#isFirstFitting = true;
+    this.#posting.restore(batch, data);
+    this.#nextBatchNumber += 1n;
+    this.#lastBlock = blocks.at(-1)!.block;
   }
 
-  async #submitFirst(): Promise<SubmissionReceipt | undefined> {
+  /** Begins to submit the first in line, unless its size is wrong. */
+  async #postFirst(): Promise<void> {
     const batch = this.#line.first;
-    if (!batch || !(await this.#isFitting(batch))) return undefined;
-    const receipt = await this.#posting.post(batch, await this.#line.sealed());
+    if (!batch || !(await this.#isFitting(batch))) return;
+    await this.#posting.begin(batch, await this.#line.sealed());
     this.#line.shift();
     this.#isFirstFitting = false;
     this.#nextBatchNumber += 1n;
     this.#lastBlock = batch.blocks.at(-1)!.block;
-    await this.#posting.trySettle();
-    return receipt;
   }
 
   /** Waits for the first in line; where its size is wrong, the whole line goes back to be planned again. */

@@ -29,8 +29,8 @@ export interface JournalState {
   readonly position: JournalPosition | undefined;
   /** Blocks taken and not known to be on L1, in order. */
   readonly taken: readonly L2Block[];
-  /** The batch of the first of them, where its bytes are decided. It may be on L1 by now. */
-  readonly sealed: SealedBatch | undefined;
+  /** The batches of the first of them, in order, where their bytes are decided: they may be on L1 by now. */
+  readonly sealed: readonly SealedBatch[];
 }
 
 /** One taken block, and where it stands. */
@@ -94,7 +94,8 @@ export class BatcherJournal {
   readonly #directory: string;
   #position: JournalPosition | undefined;
   #entries: Entry[] = [];
-  #sealed: (SealedBatch & { readonly index: number }) | undefined;
+  /** Consecutive, from the position on. */
+  #sealed: (SealedBatch & { readonly index: number })[] = [];
 
   private constructor(wal: Wal, directory: string) {
     this.#wal = wal;
@@ -168,11 +169,12 @@ export class BatcherJournal {
     }
   }
 
-  /** Resolves when the batch of the first blocks would survive a crash, byte for byte. */
+  /** Resolves when the batch of the next blocks would survive a crash, byte for byte. */
   async sealed(batch: SealedBatch): Promise<void> {
-    const index = this.#position?.blocks ?? 0;
+    const last = this.#sealed.at(-1);
+    const index = last ? last.index + last.blocks : this.#position?.blocks ?? 0;
     await this.#wal.append(RECORD.sealed, encodeSealed(batch, index));
-    this.#sealed = { ...batch, index };
+    this.#sealed.push({ ...batch, index });
   }
 
   /** Resolves when the batch of the first `blocks` blocks, which is on L1, would not be posted again. */
@@ -180,13 +182,15 @@ export class BatcherJournal {
     const { position } = this;
     // Written down by a call that failed behind that.
     if (receipt.batchNumber < position.nextBatchNumber) return;
+    const { number, hash } = receipt.finalBlock ??
+      { number: receipt.l1Block, hash: receipt.l1BlockHash };
     await this.moveTo({
       ...position,
       nextBatchNumber: receipt.batchNumber + 1n,
       blocks: position.blocks + blocks,
       lastBlock: this.#entries[blocks - 1]!.block,
-      l1Block: receipt.l1Block,
-      l1BlockHash: receipt.l1BlockHash,
+      l1Block: number,
+      l1BlockHash: hash,
     });
   }
 
@@ -220,11 +224,11 @@ export class BatcherJournal {
       }
       case RECORD.sealed: {
         const sealed = decodeSealed(payload);
-        const other = this.#sealed?.batchNumber === sealed.batchNumber && this.#sealed;
+        const other = this.#sealed.find((each) => each.batchNumber === sealed.batchNumber);
         if (other && !equalBytes(other.data, sealed.data)) {
           throw new TypeError(`batch ${sealed.batchNumber} was sealed twice`);
         }
-        this.#sealed = sealed;
+        if (!other) this.#sealed.push(sealed);
         return;
       }
       default:
@@ -235,8 +239,14 @@ export class BatcherJournal {
   #forgetConfirmed(): void {
     const { nextBatchNumber, blocks } = this.#position ?? { nextBatchNumber: 0n, blocks: 0 };
     this.#entries = this.#entries.filter(({ index }) => index >= blocks);
-    const { batchNumber, index } = this.#sealed ?? {};
-    if (batchNumber !== nextBatchNumber || index !== blocks) this.#sealed = undefined;
+    const rest = this.#sealed.filter(({ batchNumber }) => batchNumber >= nextBatchNumber);
+    this.#sealed = [];
+    let next = { batchNumber: nextBatchNumber, index: blocks };
+    for (const each of rest) {
+      if (each.batchNumber !== next.batchNumber || each.index !== next.index) return;
+      this.#sealed.push(each);
+      next = { batchNumber: each.batchNumber + 1n, index: each.index + each.blocks };
+    }
   }
 
   #corrupted(sequence: bigint, cause: unknown): WalError {

@@ -10,6 +10,7 @@ import { RETRY_DEFAULTS, type RetryPolicy } from "../retry.ts";
 import { DerivationPipeline, type DeriverParts, type DeriverPosition } from "./deriver.ts";
 import { DerivationCounter, type DerivationMetrics } from "./metrics.ts";
 import { poll } from "./poll.ts";
+import type { Standing } from "./undo.ts";
 
 /** Settings of a runner; the other settings are the pipeline's. */
 export interface DerivationConfig extends DeriverConfig {
@@ -69,6 +70,7 @@ export class DerivationRunner {
     parts: DeriverParts & { readonly clock: Clock; readonly random: Random },
     config: Partial<DerivationConfig> = {},
     position?: DeriverPosition,
+    history?: readonly Standing[],
   ) {
     this.#clock = parts.clock;
     this.#random = parts.random;
@@ -79,6 +81,7 @@ export class DerivationRunner {
       { ...parts, log: (event) => this.recordEvent(event) },
       config,
       position,
+      history,
     );
   }
 

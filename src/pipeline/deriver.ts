@@ -5,7 +5,7 @@
  * @module
  */
 import { type DeriverConfig, SEQUENCING_WINDOW } from "../config.ts";
-import { PipelineError, SourceError } from "../errors.ts";
+import { MontanaError, PipelineError, SourceError } from "../errors.ts";
 import type {
   BatchCodec,
   Compressor,
@@ -19,7 +19,10 @@ import { standardCodec } from "../wire/batch.ts";
 import { type Opener, ReadBatch } from "./opening.ts";
 import { ReadAhead } from "./read_ahead.ts";
 import { deriverConfig } from "./settings.ts";
+import { type DeriverPosition, type Standing, Undo } from "./undo.ts";
 import { checkHeader, type Drop } from "./verdict.ts";
+
+export type { DeriverPosition, Standing };
 
 /** What a deriver is made of. */
 export interface DeriverParts {
@@ -31,14 +34,6 @@ export interface DeriverParts {
   readonly log?: Log;
 }
 
-/** Where a deriver goes on. */
-export interface DeriverPosition {
-  /** The batch number it waits for. */
-  readonly nextBatchNumber: bigint;
-  /** Timestamp of the last block it emitted, where there is one. */
-  readonly lastTimestamp?: bigint;
-}
-
 /** What one step did. */
 export type StepResult =
   | {
@@ -48,7 +43,14 @@ export type StepResult =
     readonly rawBytes: number;
   }
   | { readonly verdict: "duplicate" | "future"; readonly batch: L1Batch }
-  | { readonly verdict: "drop"; readonly batch: L1Batch; readonly reason: DropReason };
+  | { readonly verdict: "drop"; readonly batch: L1Batch; readonly reason: DropReason }
+  | {
+    /** L1 was reorganised above `l1Block`, and what came from there was taken back. */
+    readonly verdict: "reset";
+    readonly l1Block: bigint;
+    readonly nextBatchNumber: bigint;
+    readonly blocks: number;
+  };
 
 interface Emission {
   readonly batch: L1Batch;
@@ -96,12 +98,20 @@ export class DerivationPipeline {
   #waiting: L1Batch[] = [];
   /** The number that is expected when all that was read ahead is accepted. */
   #expectedAhead: bigint;
+  readonly #undo: Undo;
+  /** The L1 block to step back to, until that is done. */
+  #ancestor: bigint | undefined;
 
-  /** @throws {ConfigError} `Invalid` naming key and value */
+  /**
+   * @param history where earlier runs stood, the last at `position`: as far back a reorganisation of L1
+   * can be followed
+   * @throws {ConfigError} `Invalid` naming key and value
+   */
   constructor(
     parts: DeriverParts,
     config: Partial<DeriverConfig> = {},
     position: DeriverPosition = { nextBatchNumber: 0n },
+    history: readonly Standing[] = [],
   ) {
     this.#source = parts.source;
     this.#opener = { compressors: parts.compressors, codec: parts.codec ?? standardCodec };
@@ -117,6 +127,7 @@ export class DerivationPipeline {
     this.#expected = position.nextBatchNumber;
     this.#expectedAhead = position.nextBatchNumber;
     this.#lastTimestamp = position.lastTimestamp;
+    this.#undo = new Undo(position, history);
   }
 
   /** Where it stands: give it to a new deriver to go on from here. */
@@ -136,6 +147,16 @@ export class DerivationPipeline {
       .filter((batch) => batch !== undefined)
       .map((batch) => batch.inclusion.blockNumber);
     return needed.length > 0 ? needed.reduce(min) : this.#lastReadL1Block;
+  }
+
+  /** All of it, as it is to be kept for a later run's history. */
+  get standing(): Standing {
+    return this.#undo.highest({
+      position: this.position,
+      l1Block: this.#lastReadL1Block ?? -1n,
+      readFrom: this.l1Position ?? 0n,
+      blocks: this.#undo.blocks,
+    });
   }
 
   /** Numbers of the batches that are here before their turn. */
@@ -158,13 +179,25 @@ export class DerivationPipeline {
   }
 
   /**
-   * Works off the next batch. Those behind it are read ahead meanwhile, and after it.
+   * Works off the next batch. Those behind it are read ahead meanwhile, and after it. Where L1 was
+   * reorganised, steps back instead, and takes back the blocks that came from what is no longer there.
    *
    * @returns what became of it, or `undefined` when caught up with L1
    * @throws what source or sink threw: the next call goes on where this one failed
-   * @throws {PipelineError} `SequenceGap` when a missing batch can no longer come
+   * @throws {PipelineError} `SequenceGap` when a missing batch can no longer come; `WrongL1` where L1
+   * was reorganised and there is no way back
    */
   async step(): Promise<StepResult | undefined> {
+    try {
+      if (this.#ancestor === undefined) return await this.#workOff();
+    } catch (error) {
+      if (!(error instanceof MontanaError) || error.kind !== "reset") throw error;
+      this.#ancestor = BigInt(error.details.block!);
+    }
+    return await this.#stepBack(this.#ancestor);
+  }
+
+  async #workOff(): Promise<StepResult | undefined> {
     if (this.#emission) return await this.#emit(this.#emission);
 
     // Before the source is asked: what lands between the two is not missing.
@@ -228,8 +261,36 @@ export class DerivationPipeline {
     this.#expected += 1n;
     this.#lastTimestamp = blocks.at(-1)!.timestamp;
     const transactions = blocks.reduce((sum, block) => sum + block.transactions.length, 0);
+    this.#undo.note({ ...this.standing, blocks: this.#undo.blocks + blocks.length });
     this.#log({ event: "batch.accepted", batch, blocks: blocks.length, transactions, rawBytes });
     return { verdict: "accept", batch, blocks: blocks.length, rawBytes };
+  }
+
+  /** Nothing is forgotten before the sink has taken back what it must: the call can be made again. */
+  async #stepBack(ancestor: bigint): Promise<StepResult> {
+    const to = this.#undo.find(ancestor);
+    if (!to) throw noWayBack(ancestor, "it began to read above that block");
+    const blocks = this.#undo.blocks - to.blocks;
+    if (!this.#source.rewind) throw noWayBack(ancestor, "its source cannot be read again");
+    if (blocks > 0) {
+      if (!this.#sink.retract) {
+        throw noWayBack(ancestor, `${blocks} blocks were handed over that cannot be taken back`);
+      }
+      await this.#sink.retract(blocks);
+    }
+    const { position: { nextBatchNumber, lastTimestamp }, l1Block, readFrom } = to;
+    this.#undo.backTo(to);
+    this.#expected = nextBatchNumber;
+    this.#expectedAhead = nextBatchNumber;
+    this.#lastTimestamp = lastTimestamp;
+    this.#lastReadL1Block = l1Block < 0n ? undefined : l1Block;
+    this.#waiting = [];
+    this.#current = undefined;
+    this.#ahead.clear();
+    this.#source.rewind(readFrom);
+    this.#ancestor = undefined;
+    this.#log({ event: "derivation.reset", l1Block: ancestor, nextBatchNumber, blocks });
+    return { verdict: "reset", l1Block: ancestor, nextBatchNumber, blocks };
   }
 
   #skip(verdict: "duplicate", batch: L1Batch): StepResult {
@@ -293,6 +354,15 @@ export class DerivationPipeline {
       `the sequencing window of ${SEQUENCING_WINDOW} L1 blocks is over`,
     );
   }
+}
+
+function noWayBack(l1Block: bigint, why: string): PipelineError {
+  return new PipelineError(
+    "WrongL1",
+    `Cannot go on: L1 was reorganised above block ${l1Block}, and ${why}; derive from the start, into ` +
+      `another output`,
+    { details: { l1Block } },
+  );
 }
 
 function gap(expected: bigint, got: bigint, why: string): PipelineError {

@@ -15,12 +15,14 @@ export interface JournaledRecoveryParts extends RecoveryParts {
   readonly journal: BatcherJournal;
   /** What a new journal is begun with: whose batches, where to, and the head of L1. */
   readonly start: Pick<JournalPosition, "inbox" | "batcher" | "l1Block" | "l1BlockHash">;
+  /** What is found above this block may still go: the journal stays at it. */
+  readonly finalBlock?: { readonly number: bigint; readonly hash: Uint8Array };
 }
 
 /**
  * Derives what was posted behind the journal's position, holds it against what was taken, and writes down
- * what it found. The position comes with the blocks that are not on L1, and with the batch that was
- * sealed and is not there.
+ * what it found. The position comes with the blocks that are not on L1, and with the batches that were
+ * sealed and are not there.
  *
  * @throws what {@link recoverPosition} throws; {WalError} where the journal cannot be written
  */
@@ -28,12 +30,15 @@ export async function recoverFromJournal(
   parts: JournaledRecoveryParts,
 ): Promise<RecoveredPosition & BatcherPosition> {
   const { journal, start, signal } = parts;
-  const { position, taken, sealed } = journal.state;
+  const { position, taken } = journal.state;
   const source = new JournaledSource(parts.source, taken);
   const recovered = await recoverPosition({ ...parts, source }, position);
   if (signal?.aborted) return recovered;
 
-  const { nextBatchNumber, blocks, lastBlock, lastL1Block } = recovered;
+  const { nextBatchNumber, blocks, lastBlock } = recovered;
+  const found = recovered.lastL1Block;
+  const { finalBlock } = parts;
+  const lastL1Block = found && finalBlock && finalBlock.number < found.number ? finalBlock : found;
   const isNews = position === undefined || nextBatchNumber !== position.nextBatchNumber;
   if (isNews) {
     await journal.moveTo({
@@ -46,8 +51,7 @@ export async function recoverFromJournal(
   }
   const pending = [...recovered.pending, ...source.rest];
   await journal.taken(pending.slice(journal.state.taken.length));
-  const isSealed = sealed?.batchNumber === nextBatchNumber;
-  return { ...recovered, pending, ...(isSealed ? { sealed } : {}) };
+  return { ...recovered, pending, sealed: journal.state.sealed };
 }
 
 /** A source that gives first what was taken from it before. */

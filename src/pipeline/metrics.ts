@@ -52,6 +52,10 @@ export interface DerivationMetrics {
   readonly batches_dropped: Readonly<Partial<Record<DropReason, number>>>;
   /** Inbox transactions that are no batch or not from an authorised sender. */
   readonly transactions_ignored: number;
+  /** Times that L1 was reorganised below what had been read. */
+  readonly resets: number;
+  /** Blocks taken back for that. */
+  readonly blocks_retracted: number;
 }
 
 /** A metrics object while it is being counted. */
@@ -121,6 +125,8 @@ export class DerivationCounter {
     batches_future: 0,
     batches_dropped: {},
     transactions_ignored: 0,
+    resets: 0,
+    blocks_retracted: 0,
   };
   #latencyMs = 0;
 
@@ -151,6 +157,10 @@ export class DerivationCounter {
       }
       case "transaction.ignored":
         counts.transactions_ignored += 1;
+        break;
+      case "derivation.reset":
+        counts.resets += 1;
+        counts.blocks_retracted += event.blocks;
         break;
     }
   }

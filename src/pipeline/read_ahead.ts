@@ -93,6 +93,16 @@ export class ReadAhead {
     await Promise.all([this.#reading, ...this.#openings]);
   }
 
+  /** Lets go of all that was read. The source must be left alone: as it is when it has just failed. */
+  clear(): void {
+    for (const place of this.#line) {
+      this.#count(place, 0);
+      place.isTaken = true;
+    }
+    this.#line.length = 0;
+    this.#failure = undefined;
+  }
+
   get #isEmpty(): boolean {
     return this.#line.length === 0 && !this.#failure;
   }

@@ -121,11 +121,6 @@ export class SealingLine {
     this.#line.push({ batch, data });
   }
 
-  /** Puts in a batch that was sealed before. */
-  restore(batch: BatchInLine, data: Uint8Array): void {
-    this.#line.push({ batch, data: Promise.resolve(data) });
-  }
-
   /** The bytes of the first, the same at each call; throws what the compressor threw. */
   async sealed(): Promise<Uint8Array> {
     return await this.#line[0]!.data;

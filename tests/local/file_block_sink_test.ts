@@ -49,6 +49,34 @@ async function inFile(action: (path: string) => Promise<void>): Promise<void> {
   await withDirectory((directory) => action(join(directory, "out.jsonl")));
 }
 
+test("FileBlockSink takes the last blocks back, from this run and from those before", async () => {
+  await inFile(async (path) => {
+    const blocks = derived(7);
+    const before = await write(path, blocks.slice(0, 4));
+    const sink = await FileBlockSink.open(path, before.position);
+    for (const block of blocks.slice(4)) await sink.ingest(block);
+    await sink.retract(2);
+    equal(await readFile(path, "utf8"), linesOf(blocks.slice(0, 5)));
+    await sink.ingest(blocks[6]!);
+    await sink.retract(4);
+    deepEqual(sink.position, {
+      blocks: 2,
+      bytes: linesOf(blocks.slice(0, 2)).length,
+      isOwn: true,
+    });
+    await sink.ingest(blocks[3]!);
+    await sink.close();
+    equal(await readFile(path, "utf8"), linesOf([...blocks.slice(0, 2), blocks[3]!]));
+
+    // Deriving anew, it has compared one block of three when it takes that one back.
+    const anew = await FileBlockSink.open(path);
+    await anew.ingest(blocks[0]!);
+    await anew.retract(1);
+    equal(await readFile(path, "utf8"), "");
+    await anew.close();
+  });
+});
+
 test("FileBlockSink writes each block as a line, and tells where it stands", async () => {
   await inFile(async (path) => {
     const sink = await FileBlockSink.open(path);
@@ -146,6 +174,28 @@ test("FileBlockSink cuts what a power loss left behind a position, and nothing e
       if (isCut) await again;
       else await rejects(again, { name: "SinkError", code: "Changed" });
       equal(await readFile(path, "utf8"), isCut ? whole : left);
+    });
+  }
+});
+
+test("FileBlockSink cuts blocks of its own that L1 gives no more, and no line of somebody else", async () => {
+  const [before, after] = [derived(2), derived(6).slice(2)];
+  // As they were before L1 was reorganised: in other L1 blocks, and with other transactions.
+  const gone = after.map((block, index) => ({
+    ...block,
+    l1Block: block.l1Block + 100_000n,
+    transactions: block.transactions.slice(index % 2),
+  }));
+  const foreign = ['{"timestamp":1}', '{"note":"by hand"}', "null", "[]"];
+  for (const left of [linesOf(gone), ...foreign.map((line) => `${line}\n`)]) {
+    const isCut = left.includes("batchNumber");
+    await inFile(async (path) => {
+      const { position } = await write(path, before);
+      await writeFile(path, linesOf(before) + left);
+      const again = write(path, after, position);
+      if (isCut) await again;
+      else await rejects(again, { name: "SinkError", code: "Changed" });
+      equal(await readFile(path, "utf8"), linesOf(before) + (isCut ? linesOf(after) : left));
     });
   }
 });

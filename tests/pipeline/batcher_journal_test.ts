@@ -130,7 +130,7 @@ test("BatcherJournal finds a batch on L1 that it does not know to be there", asy
 
   const second = await startIn(world, []);
   equal(second.position.nextBatchNumber, 1n);
-  equal(second.position.sealed, undefined);
+  deepEqual(second.position.sealed, []);
   equal(second.journal.state.position?.l1Block, 1n);
   await second.batcher.shutdown();
   const batches = await posted(world.l1);

@@ -106,6 +106,8 @@ test("DerivationRunner counts every verdict and ignored transaction", async () =
     batches_future: 1,
     batches_dropped: { undecodable: 1, origin_check: 1 },
     transactions_ignored: 2,
+    resets: 0,
+    blocks_retracted: 0,
   });
 });
 

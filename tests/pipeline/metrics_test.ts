@@ -87,6 +87,8 @@ test("DerivationCounter counts by the seed's names, and each verdict", () => {
     batches_future: 0,
     batches_dropped: {},
     transactions_ignored: 0,
+    resets: 0,
+    blocks_retracted: 0,
   });
   const record = (event: LogEvent, submittedAtMs = 0) => counter.record(event, submittedAtMs, 100);
   const dropped = { event: "batch.dropped", batch } as const;
@@ -118,6 +120,8 @@ test("DerivationCounter counts by the seed's names, and each verdict", () => {
     batches_future: 1,
     batches_dropped: { origin_check: 1, undecodable: 2 },
     transactions_ignored: 2,
+    resets: 0,
+    blocks_retracted: 0,
   });
   deepEqual(zero.batches_dropped, {});
 });

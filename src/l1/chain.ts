@@ -1,0 +1,304 @@
+/**
+ * Ethereum as a node tells it: each answer is checked for its form, so that what is wrong has the name
+ * of a field, and nothing that is `undefined` gets further.
+ *
+ * @module
+ */
+import { CodecError, RpcError } from "../errors.ts";
+import type {
+  BlockTag,
+  Chain,
+  JsonRpc,
+  L1BlockTransaction,
+  L1Header,
+  SidecarForm,
+  TxReceipt,
+} from "../ethereum.ts";
+import { equalBytes } from "../wire/bytes.ts";
+import { fromHex, shown, toHex } from "../wire/hex.ts";
+import { parseBlockTransaction } from "./transaction.ts";
+
+/** How blob gas is priced: EIP-4844, and what EIP-7691 made of it in Prague. */
+const CANCUN = { updateFraction: 3_338_477n, targetBlobGas: 3n * 131_072n };
+const PRAGUE = { updateFraction: 5_007_716n, targetBlobGas: 6n * 131_072n };
+
+const METHOD_NOT_FOUND = -32601;
+const INVALID_PARAMS = -32602;
+/** EIP-1474 and the execution APIs. */
+const NO_SUCH_BLOCK_CODES: readonly unknown[] = [-32001, -39001];
+const NO_SUCH_BLOCK = /not found|unknown|not (?:yet )?available|unsupported|not supported/i;
+
+/**
+ * A chain behind JSON-RPC.
+ *
+ * @example
+ * ```ts
+ * import { RpcChain } from "https://example.com/montana/v0.1.0/mod.ts";
+ *
+ * const chain = new RpcChain({ name: "a node", request: () => Promise.resolve("0x1") });
+ * if (await chain.chainId() !== 1n) throw new Error("it is Ethereum");
+ * const error = await chain.header("latest").catch((error) => error);
+ * if (error.code !== "Invalid") throw new Error("0x1 is no header");
+ * ```
+ */
+export class RpcChain implements Chain {
+  readonly name: string;
+  readonly #rpc: JsonRpc;
+  #hasBlobBaseFee = true;
+
+  constructor(rpc: JsonRpc) {
+    this.name = rpc.name;
+    this.#rpc = rpc;
+  }
+
+  async chainId(): Promise<bigint> {
+    return await this.#number("eth_chainId", []);
+  }
+
+  /** A head that the node has no name for is `undefined`; the hash of `pending` may be 32 zeros. */
+  header(tag: BlockTag): Promise<L1Header | undefined> {
+    return this.#parsed("eth_getBlockByNumber", [asTag(tag), false], (fields) => {
+      const header = headerOf(fields, tag === "pending");
+      if (typeof tag === "bigint") sameNumber(header.number, tag);
+      return header;
+    }, (error) => isNoSuchBlock(error) || (typeof tag === "string" && isNoSuchTag(error)));
+  }
+
+  block(
+    number: bigint,
+  ): Promise<
+    | { readonly header: L1Header; readonly transactions: readonly L1BlockTransaction[] }
+    | undefined
+  > {
+    return this.#parsed("eth_getBlockByNumber", [asTag(number), true], (fields) => {
+      const header = headerOf(fields);
+      sameNumber(header.number, number);
+      const { transactions } = fields;
+      if (!Array.isArray(transactions)) throw wrong("transactions", "a list", transactions);
+      return { header, transactions: transactions.map(transactionOf) };
+    }, isNoSuchBlock);
+  }
+
+  receipt(txHash: Uint8Array): Promise<TxReceipt | undefined> {
+    return this.#parsed("eth_getTransactionReceipt", [toHex(txHash)], (fields) => {
+      // Of a transaction in the pool, as some nodes have it.
+      if (fields["blockHash"] === null) return undefined;
+      sameHash(fields, "transactionHash", txHash);
+      return receiptOf(fields, txHash);
+    }, (error) => {
+      // Geth, while it starts: whether there is one cannot be told.
+      if (!/indexing is in progress/i.test(error.message)) return false;
+      const message = `Cannot ask ${this.name} for a receipt: ${error.message}`;
+      throw new RpcError("Busy", message, { details: error.details });
+    });
+  }
+
+  async knows(txHash: Uint8Array): Promise<boolean> {
+    const known = await this.#parsed("eth_getTransactionByHash", [toHex(txHash)], (fields) => {
+      sameHash(fields, "hash", txHash);
+      return true;
+    });
+    return known ?? false;
+  }
+
+  async nonce(address: Uint8Array, tag: BlockTag): Promise<bigint> {
+    return await this.#number("eth_getTransactionCount", [toHex(address), asTag(tag)]);
+  }
+
+  async balance(address: Uint8Array): Promise<bigint> {
+    return await this.#number("eth_getBalance", [toHex(address), "latest"]);
+  }
+
+  async tip(): Promise<bigint> {
+    return await this.#number("eth_maxPriorityFeePerGas", []);
+  }
+
+  /** Of the next block, by the newest header where the node has no `eth_blobBaseFee`. */
+  async blobBaseFee(): Promise<bigint> {
+    if (this.#hasBlobBaseFee) {
+      try {
+        return await this.#number("eth_blobBaseFee", []);
+      } catch (error) {
+        if (!isMissingMethod(error)) throw error;
+        this.#hasBlobBaseFee = false;
+      }
+    }
+    const fee = await this.#parsed("eth_getBlockByNumber", ["latest", false], (fields) => {
+      const { excessBlobGas, blobGasUsed } = headerOf(fields);
+      // Prague has requests. Later forks let it rise more slowly still: it is not taken for too little.
+      const { targetBlobGas, updateFraction } = fields["requestsHash"] ? PRAGUE : CANCUN;
+      const excess = excessBlobGas + blobGasUsed - targetBlobGas;
+      return blobBaseFeeOf(excess > 0n ? excess : 0n, updateFraction);
+    });
+    if (fee !== undefined) return fee;
+    throw this.#invalid("eth_getBlockByNumber", "there is no latest block");
+  }
+
+  async send(raw: Uint8Array): Promise<Uint8Array> {
+    const method = "eth_sendRawTransaction";
+    const answer = await this.#rpc.request(method, [toHex(raw)]);
+    return this.#checked(method, () => fromHex(answer, "the hash", 32));
+  }
+
+  /**
+   * How blobs must travel by the fork that the node is in, as `eth_config` tells (EIP-7910): Osaka, which
+   * asks for cells, has the precompile P256VERIFY (EIP-7951). `undefined` where the node cannot tell.
+   */
+  async sidecarForm(): Promise<SidecarForm | undefined> {
+    let answer: unknown;
+    try {
+      answer = await this.#rpc.request("eth_config", []);
+    } catch (error) {
+      if (error instanceof RpcError && error.code === "Answered") return undefined;
+      throw error;
+    }
+    const precompiles = (answer as { current?: { precompiles?: unknown } } | null)
+      ?.current?.precompiles;
+    if (typeof precompiles !== "object" || precompiles === null) return undefined;
+    // By name, and in the first drafts by address.
+    const names = [...Object.keys(precompiles), ...Object.values(precompiles)];
+    return names.includes("P256VERIFY") ? "cells" : "legacy";
+  }
+
+  async #number(method: string, params: readonly unknown[]): Promise<bigint> {
+    const answer = await this.#rpc.request(method, params);
+    return this.#checked(method, () => quantity(answer, "the answer"));
+  }
+
+  /** @param isMissing whether an error says that there is no such thing */
+  async #parsed<T>(
+    method: string,
+    params: readonly unknown[],
+    parse: (fields: Fields) => T,
+    isMissing: (error: RpcError) => boolean = () => false,
+  ): Promise<T | undefined> {
+    let answer: unknown;
+    try {
+      answer = await this.#rpc.request(method, params);
+    } catch (error) {
+      const isAnswer = error instanceof RpcError && error.code === "Answered";
+      if (isAnswer && isMissing(error)) return undefined;
+      throw error;
+    }
+    if (answer === null) return undefined;
+    return this.#checked(method, () => {
+      if (typeof answer !== "object" || Array.isArray(answer)) {
+        throw wrong("the answer", "an object", answer);
+      }
+      return parse(answer as Fields);
+    });
+  }
+
+  #checked<T>(method: string, parse: () => T): T {
+    try {
+      return parse();
+    } catch (error) {
+      if (!(error instanceof CodecError)) throw error;
+      throw this.#invalid(method, error.message);
+    }
+  }
+
+  #invalid(method: string, why: string): RpcError {
+    const message = `Cannot use what ${this.name} answered to ${method}: ${why}`;
+    return new RpcError("Invalid", message, { details: { endpoint: this.name, method } });
+  }
+}
+
+/** What blob gas costs by the excess before a block (EIP-4844, `fake_exponential`). */
+export function blobBaseFeeOf(excessBlobGas: bigint, updateFraction: bigint): bigint {
+  let sum = 0n;
+  let term = updateFraction;
+  for (let n = 1n; term > 0n; n++) {
+    sum += term;
+    term = (term * excessBlobGas) / (updateFraction * n);
+  }
+  return sum / updateFraction;
+}
+
+/** A JSON object of a node. */
+type Fields = Readonly<Record<string, unknown>>;
+
+function asTag(tag: BlockTag): string {
+  return typeof tag === "bigint" ? `0x${tag.toString(16)}` : tag;
+}
+
+/** For a head that a node does not have the error stands where others say null. */
+function isNoSuchBlock(error: RpcError): boolean {
+  // It had the block once.
+  if (/pruned|history/i.test(error.message)) return false;
+  return NO_SUCH_BLOCK_CODES.includes(error.details["rpcCode"]) ||
+    NO_SUCH_BLOCK.test(error.message);
+}
+
+/** Older nodes take `safe` for a number that is written wrong. */
+function isNoSuchTag(error: RpcError): boolean {
+  return error.details["rpcCode"] === INVALID_PARAMS;
+}
+
+function isMissingMethod(error: unknown): boolean {
+  if (!(error instanceof RpcError) || error.code !== "Answered") return false;
+  return error.details["rpcCode"] === METHOD_NOT_FOUND ||
+    /method.*(?:not found|not available|does not exist|not supported)/i.test(error.message);
+}
+
+function headerOf(fields: Fields, isPending = false): L1Header {
+  const hash = isPending && fields["hash"] === null
+    ? new Uint8Array(32)
+    : fromHex(fields["hash"], "hash", 32);
+  return {
+    number: quantity(fields["number"], "number"),
+    hash,
+    parentHash: fromHex(fields["parentHash"], "parentHash", 32),
+    timestamp: quantity(fields["timestamp"], "timestamp"),
+    baseFeePerGas: quantity(fields["baseFeePerGas"], "baseFeePerGas"),
+    // Since Cancun.
+    blobGasUsed: quantity(fields["blobGasUsed"] ?? "0x0", "blobGasUsed"),
+    excessBlobGas: quantity(fields["excessBlobGas"] ?? "0x0", "excessBlobGas"),
+  };
+}
+
+function transactionOf(json: unknown, index: number): L1BlockTransaction {
+  try {
+    return parseBlockTransaction(json);
+  } catch (error) {
+    if (!(error instanceof CodecError)) throw error;
+    throw new CodecError("InvalidHeader", `transaction ${index}: ${error.message}`);
+  }
+}
+
+function receiptOf(fields: Fields, txHash: Uint8Array): TxReceipt {
+  const status = quantity(fields["status"], "status");
+  if (status > 1n) throw wrong("status", "0x0 or 0x1", fields["status"]);
+  const blobGasUsed = quantity(fields["blobGasUsed"] ?? "0x0", "blobGasUsed");
+  const blobGasPrice = quantity(fields["blobGasPrice"] ?? "0x0", "blobGasPrice");
+  return {
+    txHash,
+    blockNumber: quantity(fields["blockNumber"], "blockNumber"),
+    blockHash: fromHex(fields["blockHash"], "blockHash", 32),
+    isSuccess: status === 1n,
+    gasUsed: quantity(fields["gasUsed"], "gasUsed"),
+    effectiveGasPrice: quantity(fields["effectiveGasPrice"], "effectiveGasPrice"),
+    blobGasUsed,
+    // Some nodes tell the price of the block beside each transaction.
+    blobGasPrice: blobGasUsed === 0n ? 0n : blobGasPrice,
+  };
+}
+
+function sameNumber(number: bigint, asked: bigint): void {
+  if (number !== asked) throw wrong("number", `${asked}`, `${number}`);
+}
+
+function sameHash(fields: Fields, field: string, asked: Uint8Array): void {
+  const hash = fromHex(fields[field], field, 32);
+  if (!equalBytes(hash, asked)) throw wrong(field, toHex(asked), fields[field]);
+}
+
+/** Leading zeros are let pass: some nodes write them. */
+function quantity(value: unknown, field: string): bigint {
+  if (typeof value === "string" && /^0x[\da-f]{1,64}$/i.test(value)) return BigInt(value);
+  throw wrong(field, "a number as 0x and digits", value);
+}
+
+function wrong(field: string, need: string, have: unknown): CodecError {
+  return new CodecError("InvalidHeader", `${field}: need ${need}, have ${shown(have)}`);
+}

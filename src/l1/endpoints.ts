@@ -1,0 +1,271 @@
+/**
+ * Several nodes behind one JSON-RPC: what one cannot do now, another does.
+ *
+ * - A node whose chain is another is never asked for anything but its chain id. That is asked before its
+ *   first use, and again after it has failed: another node may stand behind the name by then.
+ * - Reads go to the healthiest node; of equals, to the first named. A failure halves its health, which
+ *   comes back with time, so the first named is gone back to. A node that failed is left alone for a
+ *   while, which doubles each time.
+ * - What concerns the pool of a node (sends, nonces, transactions by hash) goes to one node, until that
+ *   fails: another may not have heard of what was just sent. Sends and nonces wait for each other, so
+ *   an account's transactions arrive in the order of their nonces.
+ *
+ * @module
+ */
+import { describeError, RpcError } from "../errors.ts";
+import type { JsonRpc } from "../ethereum.ts";
+import type { Clock, Log, Random } from "../ports.ts";
+import { backoffMs, type RetryPolicy } from "../retry.ts";
+import { shown } from "../wire/hex.ts";
+
+/** How long a node that failed is left alone: 1 s, 2 s, … 60 s. */
+const PAUSE: RetryPolicy = { maxAttempts: 0, baseDelayMs: 1000, maxDelayMs: 60_000, jitter: 0.2 };
+/** In which half of the lost health comes back. */
+const HEALING_MS = 60_000;
+
+/** One after the other, at one node. */
+const ORDERED = ["eth_sendRawTransaction", "eth_getTransactionCount"];
+/** At the node that was sent to. */
+const OF_THE_POOL = [...ORDERED, "eth_getTransactionByHash"];
+
+/** Which nodes, and who is told. */
+export interface RpcEndpointsOptions {
+  /** The preferred one first. */
+  readonly endpoints: readonly JsonRpc[];
+  /** Which chain it must be; that of the first node which answers, unless told. */
+  readonly chainId?: bigint;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log?: Log;
+}
+
+/** How one of the nodes does. */
+export interface EndpointStatus {
+  /** Host. */
+  readonly name: string;
+  /** From 0 to 1, which it has in the beginning. */
+  readonly health: number;
+  readonly state: "unused" | "up" | "down" | "wrong chain";
+  /** How long it is still left alone, in milliseconds. */
+  readonly pausedMs: number;
+}
+
+/**
+ * Nodes of one chain.
+ *
+ * @example
+ * ```ts
+ * import { HttpJsonRpc, RpcEndpoints, systemClock, systemRandom } from "https://example.com/montana/v0.1.0/mod.ts";
+ *
+ * const urls = ["http://127.0.0.1:1/", "http://127.0.0.1:2/"];
+ * const node = new RpcEndpoints({
+ *   endpoints: urls.map((url) => new HttpJsonRpc({ url, clock: systemClock })),
+ *   chainId: 1n,
+ *   clock: systemClock,
+ *   random: systemRandom,
+ * });
+ * const error = await node.request("eth_blockNumber", []).catch((error) => error);
+ * if (!error.isRetryable) throw new Error("nobody answers there, which may change");
+ * if (node.status().some(({ state }) => state !== "down")) throw new Error("both were asked");
+ * ```
+ */
+export class RpcEndpoints implements JsonRpc {
+  readonly name: string;
+  readonly #endpoints: readonly Endpoint[];
+  readonly #clock: Clock;
+  readonly #random: Random;
+  readonly #log: Log;
+  #chainId: bigint | undefined;
+  /** The node that is sent to. */
+  #poolNode: Endpoint | undefined;
+  #lastOrdered: Promise<unknown> = Promise.resolve();
+
+  constructor({ endpoints, chainId, clock, random, log = () => {} }: RpcEndpointsOptions) {
+    if (endpoints.length === 0) throw new RangeError("Cannot ask a node: none is named");
+    this.#endpoints = endpoints.map((rpc) => ({
+      rpc,
+      health: 1,
+      healthAtMs: clock.now(),
+      failures: 0,
+      pausedUntilMs: 0,
+      state: "unused",
+      isChecked: false,
+      checking: undefined,
+    }));
+    this.name = endpoints.map(({ name }) => name).join(", ");
+    this.#chainId = chainId;
+    this.#clock = clock;
+    this.#random = random;
+    this.#log = log;
+  }
+
+  /** @throws {RpcError} of the last node asked, preferably one that may pass */
+  request(method: string, params: readonly unknown[]): Promise<unknown> {
+    const ask = () => this.#askInTurn(method, params, OF_THE_POOL.includes(method));
+    if (!ORDERED.includes(method)) return ask();
+    const answer = this.#lastOrdered.then(ask);
+    this.#lastOrdered = answer.catch(() => {});
+    return answer;
+  }
+
+  status(): EndpointStatus[] {
+    return this.#endpoints.map((endpoint) => ({
+      name: endpoint.rpc.name,
+      health: this.#healthOf(endpoint),
+      state: endpoint.state,
+      pausedMs: Math.max(0, endpoint.pausedUntilMs - this.#clock.now()),
+    }));
+  }
+
+  async #askInTurn(
+    method: string,
+    params: readonly unknown[],
+    isOfThePool: boolean,
+  ): Promise<unknown> {
+    const turns = this.#turns(isOfThePool);
+    let failure: unknown;
+    for (const [index, endpoint] of turns.entries()) {
+      try {
+        await this.#checkChain(endpoint);
+        const result = await endpoint.rpc.request(method, params);
+        this.#succeeded(endpoint);
+        if (isOfThePool) this.#poolNode = endpoint;
+        return result;
+      } catch (error) {
+        if (!isFailure(error)) {
+          // It is there, and says no.
+          this.#succeeded(endpoint);
+          if (isOfThePool) this.#poolNode = endpoint;
+          throw error;
+        }
+        if (!(error instanceof WrongChain)) {
+          this.#failed(endpoint, error, turns[index + 1]?.rpc.name);
+        }
+        if (!isTemporary(failure)) failure = error;
+      }
+    }
+    throw failure;
+  }
+
+  /** Those to ask, the best first. Where all are paused, the one whose pause ends first is asked anyway. */
+  #turns(isOfThePool: boolean): Endpoint[] {
+    const usable = this.#endpoints.filter(({ state }) => state !== "wrong chain");
+    if (usable.length === 0) throw new WrongChain(this.name, "each is of another chain");
+    const nowMs = this.#clock.now();
+    const ready = usable.filter(({ pausedUntilMs }) => pausedUntilMs <= nowMs);
+    if (ready.length === 0) {
+      return [usable.reduce((a, b) => b.pausedUntilMs < a.pausedUntilMs ? b : a)];
+    }
+    // In tenths, since a difference that small is chance.
+    const rank = (endpoint: Endpoint) =>
+      isOfThePool && endpoint === this.#poolNode ? 11 : Math.round(10 * this.#healthOf(endpoint));
+    return ready.toSorted((a, b) => rank(b) - rank(a));
+  }
+
+  /** Asks a node that is new, or was down, which chain it is of: once, whoever waits for it. */
+  async #checkChain(endpoint: Endpoint): Promise<void> {
+    if (endpoint.isChecked) return;
+    endpoint.checking ??= this.#askChain(endpoint).finally(() => endpoint.checking = undefined);
+    await endpoint.checking;
+  }
+
+  async #askChain(endpoint: Endpoint): Promise<void> {
+    const { rpc } = endpoint;
+    const chainId = await chainIdOf(rpc);
+    this.#chainId ??= chainId;
+    if (chainId !== this.#chainId) {
+      endpoint.state = "wrong chain";
+      const why = `its chain id is ${chainId}, need ${this.#chainId}`;
+      const error = new WrongChain(rpc.name, why);
+      this.#tellFailed(endpoint, error, this.#turnsLeft(endpoint));
+      throw error;
+    }
+    endpoint.isChecked = true;
+  }
+
+  #turnsLeft(but: Endpoint): string | undefined {
+    return this.#endpoints.find((each) => each !== but && each.state !== "wrong chain")?.rpc.name;
+  }
+
+  #succeeded(endpoint: Endpoint): void {
+    const wasDown = endpoint.state === "down";
+    endpoint.state = "up";
+    endpoint.failures = 0;
+    endpoint.pausedUntilMs = 0;
+    if (wasDown) this.#log({ event: "endpoint.recovered", endpoint: endpoint.rpc.name });
+  }
+
+  #failed(endpoint: Endpoint, error: unknown, next: string | undefined): void {
+    const wasDown = endpoint.state === "down";
+    const nowMs = this.#clock.now();
+    // One outage, however many requests it meets.
+    if (wasDown && nowMs < endpoint.pausedUntilMs) return;
+    endpoint.health = this.#healthOf(endpoint) / 2;
+    endpoint.healthAtMs = nowMs;
+    endpoint.failures += 1;
+    endpoint.isChecked = false;
+    endpoint.state = "down";
+    const pauseMs = backoffMs(endpoint.failures, PAUSE, this.#random);
+    endpoint.pausedUntilMs = nowMs + Math.max(pauseMs, retryAfterMs(error));
+    if (!wasDown) this.#tellFailed(endpoint, error, next);
+  }
+
+  #tellFailed({ rpc }: Endpoint, error: unknown, next: string | undefined): void {
+    this.#log({ event: "endpoint.failed", endpoint: rpc.name, error, next });
+  }
+
+  #healthOf({ health, healthAtMs }: Endpoint): number {
+    const halves = Math.max(0, this.#clock.now() - healthAtMs) / HEALING_MS;
+    return 1 - (1 - health) * 2 ** -halves;
+  }
+}
+
+interface Endpoint {
+  readonly rpc: JsonRpc;
+  /** At `healthAtMs`. */
+  health: number;
+  healthAtMs: number;
+  /** Since it last answered. */
+  failures: number;
+  pausedUntilMs: number;
+  state: EndpointStatus["state"];
+  /** It is of the chain, and has not failed since that was asked. */
+  isChecked: boolean;
+  checking: Promise<void> | undefined;
+}
+
+/** A node that does not tell its chain is not asked anything else. */
+async function chainIdOf(rpc: JsonRpc): Promise<bigint> {
+  const refuse = (why: string) => {
+    const message = `Cannot tell the chain of ${rpc.name}: ${why}`;
+    return new RpcError("Invalid", message, { details: { endpoint: rpc.name } });
+  };
+  const answer = await rpc.request("eth_chainId", []).catch((error) => {
+    throw isFailure(error) ? error : refuse(describeError(error));
+  });
+  if (typeof answer === "string" && /^0x[\da-f]{1,64}$/i.test(answer)) return BigInt(answer);
+  throw refuse(`it answered ${shown(answer)}`);
+}
+
+/** A node of another chain. */
+class WrongChain extends RpcError {
+  constructor(name: string, why: string) {
+    super("Refused", `Cannot use ${name}: ${why}`, { details: { endpoint: name } });
+    this.name = "RpcError";
+  }
+}
+
+/** Whether another node may do better: what a node answered stands. */
+function isFailure(error: unknown): boolean {
+  return error instanceof RpcError && error.code !== "Answered";
+}
+
+function isTemporary(error: unknown): boolean {
+  return error instanceof RpcError && error.isRetryable;
+}
+
+/** What the node asked for, within reason. */
+function retryAfterMs(error: unknown): number {
+  const ms = error instanceof RpcError ? error.details["retryAfterMs"] : undefined;
+  return typeof ms === "number" ? Math.min(ms, PAUSE.maxDelayMs) : 0;
+}

@@ -1,0 +1,43 @@
+/**
+ * How much gas a batch takes on L1, in calldata and in blobs, and what that costs.
+ *
+ * @module
+ */
+import type { FeeCaps } from "../ethereum.ts";
+
+/** Of a blob (EIP-4844). */
+export const GAS_PER_BLOB = 131_072n;
+/** Of every transaction. */
+const BASE_GAS = 21_000n;
+/** Of a token of calldata: a zero byte is one, another byte four (EIP-7623). */
+const FLOOR_GAS_PER_TOKEN = 10n;
+const TOKENS_PER_BYTE = 4n;
+
+/** What gas costs at a block, in wei for one gas. */
+export interface Market {
+  readonly baseFee: bigint;
+  /** What whoever makes blocks wants besides. */
+  readonly tip: bigint;
+  readonly blobBaseFee: bigint;
+}
+
+/**
+ * Gas of a transaction that carries `input` to an account without code: since Prague the floor of
+ * EIP-7623, which is never below what was asked before.
+ */
+export function gasFor(input: Uint8Array): bigint {
+  let zeros = 0;
+  for (const byte of input) if (byte === 0) zeros += 1;
+  const tokens = BigInt(zeros) + TOKENS_PER_BYTE * BigInt(input.length - zeros);
+  return BASE_GAS + FLOOR_GAS_PER_TOKEN * tokens;
+}
+
+/** Wei that a transaction can cost at the most. */
+export function worstCostWei(gas: bigint, blobs: number, fees: FeeCaps): bigint {
+  return gas * fees.maxFeePerGas + BigInt(blobs) * GAS_PER_BLOB * fees.maxFeePerBlobGas;
+}
+
+/** Wei that a transaction costs in the next block, as things stand. */
+export function expectedCostWei(gas: bigint, blobs: number, market: Market): bigint {
+  return gas * (market.baseFee + market.tip) + BigInt(blobs) * GAS_PER_BLOB * market.blobBaseFee;
+}

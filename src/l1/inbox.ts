@@ -1,0 +1,412 @@
+/**
+ * Reads batches back from Ethereum (design `ethereum.md`, "Reading"): walks L1 by number, checks that
+ * each block follows the one before, keeps to what authorised batchers posted to the inbox, and gathers
+ * their blobs.
+ *
+ * | what L1 may do                                | what happens                                        |
+ * | --------------------------------------------- | --------------------------------------------------- |
+ * | it is reorganised below what was read         | `Reorganised`, once; then goes on above the ancestor |
+ * | its head goes back, as with a node that lags  | waits: a block that is not there yet is no other one |
+ * | a node names a parent that it does not have   | `Connection`: asked again                           |
+ * | a block up to its head is not there           | `Connection`: asked again                           |
+ * | a blob is nowhere now                         | `BlobMissing`: the block is read anew, as it may be  |
+ * |                                               | another one by then                                 |
+ * | another chain than before, or a reorganisation | `Changed`, which ends it                           |
+ * | deeper than what is remembered                |                                                     |
+ *
+ * @module
+ */
+import { SAFE_CONFIRMATIONS } from "../config.ts";
+import { RpcError, SourceError } from "../errors.ts";
+import type { BlobSource, Chain, L1Header } from "../ethereum.ts";
+import type { L1BatchSource, Log } from "../ports.ts";
+import type { L1Batch } from "../types.ts";
+import { equalBytes } from "../wire/bytes.ts";
+import { toHex } from "../wire/hex.ts";
+import { type BlockMark, BlockMarks } from "./block_marks.ts";
+import { BlockPrefetch, type PrefetchedBlock } from "./block_prefetch.ts";
+import { type Batcher, batchOfBlobs, inboxBlock } from "./inbox_block.ts";
+
+/** How far L1 is read: to one of its heads, or so many blocks below the latest. */
+export type ReadHead = "latest" | "safe" | "finalized" | { readonly confirmations: number };
+
+/** How many hashes of L1 blocks are remembered: a day of them, and a bit. */
+export const REMEMBERED_BLOCKS = 8192;
+
+/** What an inbox is read through. */
+export interface L1InboxParts {
+  readonly chain: Chain;
+  readonly blobs: BlobSource;
+  readonly log?: Log;
+}
+
+/** What is read. */
+export interface L1InboxOptions {
+  /** 20 bytes. */
+  readonly inbox: Uint8Array;
+  /** Whose transactions count. */
+  readonly batchers: readonly Batcher[];
+  /** The first L1 block that is ever read; 0 otherwise. */
+  readonly startBlock?: bigint;
+  /** Where to go on after an earlier run; `startBlock` otherwise. */
+  readonly resumeBlock?: bigint;
+  /** Blocks that an earlier run read, so that it is seen where they are gone. */
+  readonly known?: readonly BlockMark[];
+  /** 12 confirmations otherwise. */
+  readonly head?: ReadHead;
+  /** How deep a reorganisation may be; {@link REMEMBERED_BLOCKS} otherwise. */
+  readonly rememberedBlocks?: number;
+  /** Blocks read ahead at most; 8 otherwise. */
+  readonly prefetchBlocks?: number;
+  /** Bytes of blobs and calldata read ahead at most; 32 MiB otherwise. */
+  readonly prefetchBytes?: number;
+}
+
+/** The block that is being read. */
+interface Current extends PrefetchedBlock {
+  nextTransaction: number;
+  /** Where in the block's blobs those of the next transaction begin. */
+  nextBlob: number;
+}
+
+/** How many hashes of blocks that were not read here are kept, so that they are asked for once. */
+const CACHED_HASHES = 1024;
+
+/**
+ * The batches of an inbox on Ethereum.
+ *
+ * @example
+ * ```ts
+ * import { type BlobSource, type Chain, L1Inbox } from "https://example.com/montana/v0.1.0/mod.ts";
+ *
+ * function inbox(chain: Chain, blobs: BlobSource): L1Inbox {
+ *   return new L1Inbox({ chain, blobs }, {
+ *     inbox: new Uint8Array(20).fill(0x42),
+ *     // A key that was changed with L1 block 21000000.
+ *     batchers: [
+ *       { address: new Uint8Array(20).fill(1), toBlock: 20_999_999n },
+ *       { address: new Uint8Array(20).fill(2), fromBlock: 21_000_000n },
+ *     ],
+ *     head: "finalized",
+ *     startBlock: 20_500_000n,
+ *   });
+ * }
+ * ```
+ */
+export class L1Inbox implements L1BatchSource {
+  readonly #chain: Chain;
+  readonly #blobs: BlobSource;
+  readonly #log: Log;
+  readonly #options: L1InboxOptions;
+  readonly #readHead: ReadHead;
+  readonly #prefetch: BlockPrefetch;
+  readonly #marks: BlockMarks;
+  readonly #cachedHashes = new Map<bigint, Uint8Array>();
+
+  #next: bigint;
+  /** Transactions of block `#next` that were done with, where it is begun and must be read again. */
+  #doneInNext = 0;
+  #current: Current | undefined;
+  #isStartChecked = false;
+  /** Up to here there was something to read when it was last looked at. */
+  #knownHead = -1n;
+  /** The latest block whose chain is known to hold all that was read. */
+  #checkedTip: Uint8Array | undefined;
+
+  constructor({ chain, blobs, log = () => {} }: L1InboxParts, options: L1InboxOptions) {
+    this.#chain = chain;
+    this.#blobs = blobs;
+    this.#log = log;
+    this.#options = options;
+    this.#readHead = options.head ?? { confirmations: SAFE_CONFIRMATIONS };
+    this.#next = options.resumeBlock ?? options.startBlock ?? 0n;
+    const { rememberedBlocks = REMEMBERED_BLOCKS, known } = options;
+    this.#marks = new BlockMarks(rememberedBlocks, known);
+    this.#prefetch = new BlockPrefetch({
+      readBlock: async (number) => await inboxBlock(await this.#block(number), options),
+      readBlobs: ({ header, blobHashes }) => this.#readBlobs(header, blobHashes),
+      maxBlocks: options.prefetchBlocks ?? 8,
+      maxBytes: options.prefetchBytes ?? 32 * 1024 * 1024,
+    });
+  }
+
+  /** Bytes that are read ahead. */
+  get prefetchedBytes(): number {
+    return this.#prefetch.heldBytes;
+  }
+
+  /**
+   * Some of the blocks read up to `number`, ever farther apart: what to give as `known` to an inbox that
+   * goes on above it after a restart.
+   */
+  knownUpTo(number: bigint): readonly BlockMark[] {
+    return this.#marks.sparse(number);
+  }
+
+  /**
+   * Number of the last L1 block that is read up to, as the node tells it now: it may go back.
+   *
+   * @throws {SourceError | RpcError} `Connection`, or as the chain
+   */
+  async l1Head(): Promise<bigint> {
+    return (await this.#head()).number;
+  }
+
+  /**
+   * Hash of an L1 block, however old. For a block that was read it is the hash of that very block, as
+   * long as no reorganisation was reported.
+   */
+  async l1BlockHash(number: bigint): Promise<Uint8Array | undefined> {
+    const known = this.#marks.hashOf(number) ?? this.#cachedHashes.get(number);
+    if (known) return known;
+    const hash = (await asking(() => this.#chain.header(number)))?.hash;
+    const { bottom } = this.#marks;
+    if (hash && bottom && number < bottom.number) {
+      this.#cachedHashes.set(number, hash);
+      const [oldest] = this.#cachedHashes.keys();
+      if (this.#cachedHashes.size > CACHED_HASHES) this.#cachedHashes.delete(oldest!);
+    }
+    return hash;
+  }
+
+  /**
+   * The next batch in L1 order.
+   *
+   * @throws {SourceError} `Reorganised`: the source stands above `details.block` already, and all that
+   * was read above it is void; `BlobMissing`, `Connection`: the next call tries the same again; `Changed`
+   */
+  async nextBatch(): Promise<L1Batch | undefined> {
+    for (;;) {
+      const current = this.#current ??= await this.#advance();
+      if (!current) return undefined;
+      const transaction = current.block.transactions[current.nextTransaction];
+      if (!transaction) {
+        this.#current = undefined;
+        this.#next += 1n;
+        this.#doneInNext = 0;
+        continue;
+      }
+      const batch = await this.#read(current);
+      current.nextTransaction += 1;
+      if (batch) return batch;
+    }
+  }
+
+  /** Reads again from block `number` on. What was read stays known. */
+  rewind(number: bigint): void {
+    if (number > this.#next) return;
+    const start = this.#options.startBlock ?? 0n;
+    this.#next = number > start ? number : start;
+    this.#doneInNext = 0;
+    this.#current = undefined;
+  }
+
+  /** Reads nothing more ahead until the next batch is asked for; resolves when the chain is left alone. */
+  async stop(): Promise<void> {
+    await this.#prefetch.stop();
+  }
+
+  /** The next block, once it is there and known to follow the last. */
+  async #advance(): Promise<Current | undefined> {
+    if (!this.#isStartChecked) await this.#checkStart();
+    if (this.#next > this.#knownHead) {
+      const head = await this.#head();
+      this.#knownHead = head.number;
+      if (this.#next > head.number) {
+        await this.#checkTip(head.tip);
+        return undefined;
+      }
+    }
+    let taken: PrefetchedBlock;
+    try {
+      taken = await this.#prefetch.take(this.#next, this.#knownHead);
+    } catch (error) {
+      // The head may have gone back meanwhile.
+      this.#knownHead = -1n;
+      throw error;
+    }
+    await this.#link(taken.block.header);
+    const current: Current = { ...taken, nextTransaction: 0, nextBlob: 0 };
+    while (current.nextTransaction < this.#doneInNext) skip(current);
+    return current;
+  }
+
+  /** What was read before a restart may be gone since, and need not be the parent of the next block. */
+  async #checkStart(): Promise<void> {
+    const { top } = this.#marks;
+    const now = top && await this.#header(top.number);
+    if (now && !equalBytes(now.hash, top.hash)) await this.#reorganise(now);
+    this.#isStartChecked = true;
+  }
+
+  /** Adds a block to those read, where it follows them, or is one of them. */
+  async #link(header: L1Header): Promise<void> {
+    const { number, hash, parentHash } = header;
+    const parent = number > 0n ? this.#marks.hashOf(number - 1n) : undefined;
+    // Also where the block itself was read before: what was read again since need not be below it.
+    if (parent && !equalBytes(parent, parentHash)) await this.#reorganise(header, number - 1n);
+    const read = this.#marks.hashOf(number);
+    if (read && !equalBytes(read, hash)) await this.#reorganise(header);
+    // What stands below the first block tells how far down a reorganisation goes.
+    if (!parent && number > 0n) this.#marks.add({ number: number - 1n, hash: parentHash });
+    if (!read) this.#marks.add({ number, hash });
+  }
+
+  async #read(current: Current): Promise<L1Batch | undefined> {
+    const { header, transactions } = current.block;
+    const transaction = transactions[current.nextTransaction]!;
+    const { hash: txHash } = transaction;
+    if (transaction.ignored !== undefined) {
+      const { ignored: reason } = transaction;
+      this.#log({ event: "transaction.ignored", l1Block: header.number, txHash, reason });
+      return undefined;
+    }
+    const { batchNumber, data, blobHashes } = transaction;
+    const content = blobHashes.length === 0
+      ? { data }
+      : batchOfBlobs(await this.#blobsOf(current, blobHashes.length));
+    current.nextBlob += blobHashes.length;
+    return {
+      batchNumber,
+      ...content,
+      inclusion: {
+        blockNumber: header.number,
+        blockHash: header.hash,
+        timestamp: header.timestamp,
+        txHash,
+        blobs: blobHashes.length,
+      },
+    };
+  }
+
+  /** Where they are not to be had, the block is read anew: it may have been orphaned. */
+  async #blobsOf(current: Current, count: number): Promise<readonly Uint8Array[]> {
+    try {
+      const blobs = await current.blobs();
+      return blobs.slice(current.nextBlob, current.nextBlob + count);
+    } catch (error) {
+      this.#doneInNext = current.nextTransaction;
+      this.#current = undefined;
+      this.#knownHead = -1n;
+      throw error;
+    }
+  }
+
+  #readBlobs(header: L1Header, hashes: readonly Uint8Array[]): Promise<readonly Uint8Array[]> {
+    return hashes.length === 0 ? Promise.resolve([]) : this.#blobs.blobs(header, hashes);
+  }
+
+  async #block(number: bigint) {
+    const block = await asking(() => this.#chain.block(number));
+    if (block?.header.number === number) return block;
+    const what = block ? `it answered with block ${block.header.number}` : "it is not there";
+    throw this.#contradiction(`Cannot read L1 block ${number}: ${what}, though the head is above`);
+  }
+
+  async #head(): Promise<{ readonly number: bigint; readonly tip: L1Header | undefined }> {
+    const head = this.#readHead;
+    const tag = typeof head === "string" ? head : "latest";
+    const tip = await asking(() => this.#chain.header(tag));
+    // A young chain has no safe and no finalised block: nothing above its first is then.
+    if (!tip && tag !== "latest") return { number: 0n, tip };
+    if (!tip) throw this.#contradiction(`Cannot read L1: there is no latest block`);
+    const depth = typeof head === "string" ? 0n : BigInt(head.confirmations);
+    return { number: tip.number > depth ? tip.number - depth : 0n, tip };
+  }
+
+  /**
+   * Looks whether what was read last is still there, when nothing follows it: a chain that stands still
+   * may have become another one.
+   */
+  async #checkTip(tip: L1Header | undefined): Promise<void> {
+    const { top } = this.#marks;
+    // A head below what was read says nothing: a node may lag.
+    if (!tip || !top || tip.number < top.number) return;
+    if (this.#checkedTip && equalBytes(this.#checkedTip, tip.hash)) return;
+    const now = tip.number === top.number ? tip : await this.#header(top.number);
+    if (!equalBytes(now.hash, top.hash)) await this.#reorganise(now);
+    this.#checkedTip = tip.hash;
+  }
+
+  /**
+   * Finds where the chain as it is now leaves the one that was read, and goes back there.
+   *
+   * @param gone the highest block that was read and cannot be on a chain with `seen`
+   */
+  async #reorganise(seen: L1Header, gone: bigint = seen.number): Promise<never> {
+    const marks = this.#marks;
+    const top = marks.top!;
+    this.#prefetch.clear();
+    this.#knownHead = -1n;
+    this.#checkedTip = undefined;
+    const found = await marks.highestOn(gone, async (number) => (await this.#header(number)).hash);
+    if (found?.number === gone) {
+      throw this.#contradiction(
+        `Cannot read L1 block ${seen.number} (${toHex(seen.hash)}): it does not follow block ` +
+          `${gone} (${toHex(found.hash)}), which the node has too`,
+      );
+    }
+    const ancestor = found?.number ?? this.#belowStart(seen);
+    this.#log({ event: "l1.reorganised", ancestor, depth: top.number - ancestor });
+    marks.cutAbove(found ? ancestor : -1n);
+    for (const number of this.#cachedHashes.keys()) {
+      if (number > ancestor) this.#cachedHashes.delete(number);
+    }
+    this.#current = undefined;
+    this.#doneInNext = 0;
+    this.#next = ancestor + 1n;
+    throw new SourceError(
+      "Reorganised",
+      `Cannot go on above L1 block ${top.number} (${
+        toHex(top.hash)
+      }): L1 was reorganised, and block ` +
+        `${ancestor} is the last that is still there`,
+      { details: { block: ancestor, depth: top.number - ancestor } },
+    );
+  }
+
+  /** Where nothing that was read is left: nothing was read below the start, so that is where to go. */
+  #belowStart(seen: L1Header): bigint {
+    const { startBlock = 0n, known = [] } = this.#options;
+    const { bottom, hasForgotten } = this.#marks;
+    const isAllSeen = known.length === 0 && !hasForgotten && bottom!.number > 0n;
+    if (isAllSeen) return startBlock - 1n;
+    throw new SourceError(
+      "Changed",
+      `Cannot go on with ${this.#chain.name}: none of the L1 blocks read before is there, from ` +
+        `${bottom!.number} (${toHex(bottom!.hash)}) on; L1 was reorganised deeper than is ` +
+        `remembered, or this is another L1`,
+      { details: { block: seen.number, bottom: bottom!.number } },
+    );
+  }
+
+  async #header(number: bigint): Promise<L1Header> {
+    const header = await asking(() => this.#chain.header(number));
+    if (header?.number === number) return header;
+    throw this.#contradiction(
+      `Cannot read L1 block ${number}: it is gone, though it was read before`,
+    );
+  }
+
+  /** A node, or one of several behind a name, that lags or does not agree with itself: for a while only. */
+  #contradiction(message: string): SourceError {
+    this.#knownHead = -1n;
+    return new SourceError("Connection", `${message} (${this.#chain.name})`);
+  }
+}
+
+/** Passes over a transaction that was done with. */
+function skip(current: Current): void {
+  const transaction = current.block.transactions[current.nextTransaction++];
+  if (transaction?.ignored === undefined) current.nextBlob += transaction?.blobHashes.length ?? 0;
+}
+
+/** What a node answers to a question for a block is its state, not ours: it is asked again. */
+async function asking<T>(question: () => Promise<T>): Promise<T> {
+  try {
+    return await question();
+  } catch (cause) {
+    if (!(cause instanceof RpcError) || cause.code !== "Answered") throw cause;
+    throw new SourceError("Connection", `Cannot read L1: ${cause.message}`, { cause });
+  }
+}

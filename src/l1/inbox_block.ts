@@ -1,0 +1,94 @@
+/**
+ * What of an L1 block concerns an inbox: its transactions to that address, the batches among them, and
+ * why the others are none.
+ *
+ * @module
+ */
+import { CodecError } from "../errors.ts";
+import type { L1BlockTransaction, L1Header } from "../ethereum.ts";
+import type { L1Batch } from "../types.ts";
+import { BLOB_SIZE, fromBlobs } from "../wire/blob.ts";
+import { equalBytes } from "../wire/bytes.ts";
+import { parseCalldata } from "../wire/inbox.ts";
+
+/** Who may post, and in which L1 blocks: a key that is changed has its last, the next its first. */
+export interface Batcher {
+  /** 20 bytes. */
+  readonly address: Uint8Array;
+  /** The first L1 block whose transactions of this address count; the very first otherwise. */
+  readonly fromBlock?: bigint;
+  /** The last; no end otherwise. */
+  readonly toBlock?: bigint;
+}
+
+/** A transaction to the inbox. */
+export type InboxTransaction =
+  | { readonly hash: Uint8Array; readonly ignored: "sender" | "calldata" }
+  | {
+    readonly hash: Uint8Array;
+    readonly ignored?: undefined;
+    readonly batchNumber: bigint;
+    /** Of calldata; empty where the batch is in blobs. */
+    readonly data: Uint8Array;
+    readonly blobHashes: readonly Uint8Array[];
+  };
+
+/** An L1 block, less all that is not for the inbox. */
+export interface InboxBlock {
+  readonly header: L1Header;
+  readonly transactions: readonly InboxTransaction[];
+  /** Versioned hashes of the blobs that carry its batches, in order. */
+  readonly blobHashes: readonly Uint8Array[];
+  /** What it and its blobs take in memory. */
+  readonly bytes: number;
+}
+
+/** Picks what is for the inbox. */
+export async function inboxBlock(
+  { header, transactions }: {
+    readonly header: L1Header;
+    readonly transactions: readonly L1BlockTransaction[];
+  },
+  { inbox, batchers }: { readonly inbox: Uint8Array; readonly batchers: readonly Batcher[] },
+): Promise<InboxBlock> {
+  const allowed = batchers.filter(({ fromBlock = 0n, toBlock = header.number }) =>
+    fromBlock <= header.number && header.number <= toBlock
+  );
+  const read: InboxTransaction[] = [];
+  for (const transaction of transactions) {
+    if (!transaction.to || !equalBytes(transaction.to, inbox)) continue;
+    read.push(await inboxTransaction(transaction, allowed));
+  }
+  const batches = read.filter((each) => each.ignored === undefined);
+  const blobHashes = batches.flatMap((each) => each.blobHashes);
+  const dataBytes = batches.reduce((sum, each) => sum + each.data.length, 0);
+  return {
+    header,
+    transactions: read,
+    blobHashes,
+    bytes: 1024 + dataBytes + BLOB_SIZE * blobHashes.length,
+  };
+}
+
+async function inboxTransaction(
+  transaction: L1BlockTransaction,
+  allowed: readonly Batcher[],
+): Promise<InboxTransaction> {
+  const { hash, input, blobHashes } = transaction;
+  const sender = await transaction.sender();
+  if (!sender || !allowed.some(({ address }) => equalBytes(address, sender))) {
+    return { hash, ignored: "sender" };
+  }
+  const call = parseCalldata(input, blobHashes.length);
+  return call ? { hash, ...call, blobHashes } : { hash, ignored: "calldata" };
+}
+
+/** What is in a batch's blobs; damage in them is for derivation to judge, not for the reader. */
+export function batchOfBlobs(blobs: readonly Uint8Array[]): Pick<L1Batch, "data" | "broken"> {
+  try {
+    return { data: fromBlobs(blobs) };
+  } catch (error) {
+    if (!(error instanceof CodecError)) throw error;
+    return { data: new Uint8Array(), broken: error };
+  }
+}

@@ -1,0 +1,168 @@
+/**
+ * One nonce of an account, and all that was signed for it: a batch and its replacements, and perhaps an
+ * empty transaction that takes the nonce from them. Only one of them can ever be in the chain.
+ *
+ * @module
+ */
+import type { SinkError } from "../errors.ts";
+import type { L1Header, TxAttempt, TxReceipt } from "../ethereum.ts";
+import { worstCostWei } from "./gas.ts";
+import type { Payload } from "./payload.ts";
+
+/** Where one of the attempts stands in the chain. */
+export interface Inclusion {
+  readonly attempt: TxAttempt;
+  readonly receipt: TxReceipt;
+  /** Unix milliseconds of the block. */
+  readonly blockMs: number;
+}
+
+/** What became of a nonce, once its block is deep enough. */
+export type Outcome =
+  | { readonly result: "success" | "reverted" | "cancelled"; readonly inclusion: Inclusion }
+  /** Somebody else's transaction has the nonce. */
+  | { readonly result: "taken" };
+
+/** What was signed for a nonce, and how far it got. */
+export class NonceSlot {
+  readonly nonce: bigint;
+  /** Whether an earlier process signed for it: it may have sent as well. */
+  readonly isRestored: boolean;
+  /** In the order in which they were signed. */
+  readonly attempts: TxAttempt[] = [];
+  /** Gas limits of the attempts. */
+  readonly #worstWei: bigint[] = [];
+
+  /** What the next attempt carries; made anew from the newest attempt where it is missing. */
+  payload: Payload | undefined;
+  /** Whether the nonce is to be taken from the batch by an empty transaction. */
+  isCancelled = false;
+  /** An attempt that is due whatever the market says: the batch goes another way, or not at all. */
+  owes: "fallback" | "cancel" | undefined;
+  /** How the batch goes the other way. */
+  fallback: Payload | undefined;
+
+  inclusion: Inclusion | undefined;
+  /** Head under which the inclusion was last seen in the chain. */
+  verifiedUnder: string | undefined;
+  /** Heads under which its nonce was deep in the chain, and none of the attempts there. */
+  readonly missingUnder = new Set<string>();
+  isTaken = false;
+
+  /** When the newest attempt was last offered to a node, or known by one. */
+  offeredAtMs = -Infinity;
+  /** When the newest attempt was first offered by this process. */
+  newestSentMs: number | undefined;
+  /** Since when no other of our transactions has to come first. */
+  firstSinceMs: number | undefined;
+  /** A node took one of the attempts, or may have. */
+  isOffered: boolean;
+  /** A node said that the newest offers too little. */
+  isTooCheap = false;
+  /** How often in a row nodes refused the newest, for a reason that time alone does not mend. */
+  refusals = 0;
+  /** Why whoever waits for the batch should wait no longer. */
+  verdict: SinkError | undefined;
+  /** An empty transaction was tried against one that this journal does not know. */
+  hasFreedPool = false;
+  /** What it was last told to wait for. */
+  waitsFor: string | undefined;
+
+  constructor(nonce: bigint, isRestored = false) {
+    this.nonce = nonce;
+    this.isRestored = isRestored;
+    this.isOffered = isRestored;
+  }
+
+  /** Takes note of one more that was signed; the journal has it. */
+  add(attempt: TxAttempt, gas: bigint): void {
+    this.attempts.push(attempt);
+    this.#worstWei.push(worstCostWei(gas, attempt.blobHashes.length, attempt.fees));
+    this.isCancelled = attempt.batchNumber === undefined;
+    this.isTooCheap = false;
+    this.refusals = 0;
+    this.owes = undefined;
+    this.fallback = undefined;
+    this.offeredAtMs = -Infinity;
+    this.newestSentMs = undefined;
+  }
+
+  /** The last that was signed: nothing but it and those before it can land. */
+  get newest(): TxAttempt {
+    return this.attempts.at(-1)!;
+  }
+
+  /** The batch that it was signed for, if it ever was. */
+  get batchNumber(): bigint | undefined {
+    return this.attempts.find((attempt) => attempt.batchNumber !== undefined)?.batchNumber;
+  }
+
+  /** The newest that carries the batch. */
+  get batchAttempt(): TxAttempt | undefined {
+    return this.attempts.findLast((attempt) => attempt.batchNumber !== undefined);
+  }
+
+  /** The last L1 block that may include the batch. */
+  get deadlineL1Block(): bigint | undefined {
+    return this.batchAttempt?.deadlineL1Block;
+  }
+
+  /** Whether its batch could land only where readers drop it. */
+  isTooLate({ number }: Pick<L1Header, "number">): boolean {
+    const { deadlineL1Block } = this;
+    return deadlineL1Block !== undefined && number >= deadlineL1Block;
+  }
+
+  get hasBlobs(): boolean {
+    return this.newest.blobHashes.length > 0;
+  }
+
+  /** Neither in the chain nor impossible. */
+  get isPending(): boolean {
+    return this.inclusion === undefined && !this.isTaken;
+  }
+
+  /** It will never carry its batch: another transaction has it, an empty one, or one that reverted. */
+  get isSpent(): boolean {
+    const { inclusion } = this;
+    if (!inclusion) return this.isTaken;
+    return inclusion.attempt.batchNumber === undefined || !inclusion.receipt.isSuccess;
+  }
+
+  /** Wei that it cost, or can cost at the most. */
+  get wei(): bigint {
+    if (this.isTaken) return 0n;
+    if (this.inclusion) return paidWei(this.inclusion.receipt);
+    return this.worstWei;
+  }
+
+  /** Wei that it can cost at the most while it is pending. */
+  get worstWei(): bigint {
+    return this.#worstWei.reduce((most, each) => (each > most ? each : most), 0n);
+  }
+
+  /** Milliseconds since pools could have the newest attempt; 0 while it was not offered. */
+  standsForMs(nowMs: number): number {
+    if (this.newestSentMs === undefined) return 0;
+    // The clock was set back: it begins anew.
+    this.newestSentMs = Math.min(this.newestSentMs, nowMs);
+    return nowMs - this.newestSentMs;
+  }
+
+  /** What became of it, if its block has so many confirmations under this head. */
+  outcome(head: L1Header, confirmations: number): Outcome | undefined {
+    if (this.isTaken) return { result: "taken" };
+    const { inclusion } = this;
+    if (!inclusion || this.verifiedUnder === undefined) return undefined;
+    const { attempt, receipt } = inclusion;
+    if (head.number + 1n < receipt.blockNumber + BigInt(confirmations)) return undefined;
+    if (attempt.batchNumber === undefined) return { result: "cancelled", inclusion };
+    return { result: receipt.isSuccess ? "success" : "reverted", inclusion };
+  }
+}
+
+/** Wei that a transaction cost. */
+export function paidWei(receipt: TxReceipt): bigint {
+  const { gasUsed, effectiveGasPrice, blobGasUsed, blobGasPrice } = receipt;
+  return gasUsed * effectiveGasPrice + blobGasUsed * blobGasPrice;
+}

@@ -1,0 +1,210 @@
+/**
+ * The calls of `send()` that somebody waits for: which nonce each has, and what it is told in the end.
+ *
+ * @module
+ */
+import type { TxAttempt, TxJournal } from "../ethereum.ts";
+import { toHex } from "../wire/hex.ts";
+import type { NonceSlot } from "./nonce_slot.ts";
+import type { Payload } from "./payload.ts";
+import {
+  isSameLanded,
+  receiptOf,
+  receiptOfLanded,
+  type SendJob,
+  type TxRequest,
+} from "./send_job.ts";
+import type { L1View, Watch } from "./watch.ts";
+
+/** What it needs. */
+export interface SendJobsParts {
+  readonly journal: TxJournal;
+  readonly watch: Watch;
+  readonly confirmations: number;
+  readonly sendTimeoutMs: number;
+}
+
+/** Calls that are not answered yet. */
+export class SendJobs {
+  readonly #parts: SendJobsParts;
+  /** Those without a nonce, in the order of the calls. */
+  #queue: SendJob[] = [];
+  /** Those with a nonce. */
+  #sent: SendJob[] = [];
+
+  constructor(parts: SendJobsParts) {
+    this.#parts = parts;
+  }
+
+  /** How many have no nonce. */
+  get queued(): number {
+    return this.#queue.length;
+  }
+
+  /** Whose turn it is. */
+  get next(): SendJob | undefined {
+    return this.#queue[0];
+  }
+
+  /** The call for the same batch in the same way, if there is one. */
+  find({ batchNumber, blobs }: TxRequest): SendJob | undefined {
+    return [...this.#sent, ...this.#queue]
+      .find((job) => job.batchNumber === batchNumber && job.hasBlobs === blobs.length > 0);
+  }
+
+  /** Who waits for a nonce. */
+  of(slot: NonceSlot): SendJob | undefined {
+    return this.#sent.find((job) => job.slot === slot);
+  }
+
+  /** How a batch that has no nonce is to travel. */
+  kindOf(batchNumber: bigint): "blobs" | "calldata" | undefined {
+    const job = this.#queue.find((each) => each.batchNumber === batchNumber);
+    return job && (job.hasBlobs ? "blobs" : "calldata");
+  }
+
+  add(job: SendJob): void {
+    this.#queue.push(job);
+  }
+
+  /** The next in line has its nonce, or was refused one. */
+  admitted(slot: NonceSlot | undefined): void {
+    const job = this.#queue.shift()!;
+    if (!slot) return;
+    job.slot = slot;
+    job.hasJoined = false;
+    this.#sent.push(job);
+  }
+
+  reject(job: SendJob, error: unknown): void {
+    job.reject(error);
+    this.#drop();
+  }
+
+  rejectAll(reason: (job: SendJob) => unknown): void {
+    for (const job of [...this.#queue, ...this.#sent]) job.reject(reason(job));
+    this.#drop();
+  }
+
+  /** All who wait for a nonce are told why later, if it is too late then. */
+  blame(error: unknown): void {
+    for (const job of this.#queue) job.problem = error;
+  }
+
+  /** Whoever waited long enough is told; what has a nonce goes on. */
+  endLate(nowMs: number): void {
+    for (const job of [...this.#queue, ...this.#sent]) {
+      if (nowMs - job.startedMs >= this.#parts.sendTimeoutMs) job.reject(job.late());
+    }
+    this.#drop();
+  }
+
+  /**
+   * Nonces whose batch is nobody's: it was confirmed, a reorganisation took it out, and its nonce went to
+   * another transaction. It has to be sent anew.
+   */
+  orphans(slots: readonly NonceSlot[], { head }: L1View): NonceSlot[] {
+    return slots.filter((slot) =>
+      this.isOwed(slot, slots, head) &&
+      ![...this.#queue, ...this.#sent].some((job) => job.batchNumber === slot.batchNumber)
+    );
+  }
+
+  /** Whether the batch of a nonce still needs another. */
+  isOwed(slot: NonceSlot, slots: readonly NonceSlot[], head: L1View["head"]): boolean {
+    const { confirmations, journal } = this.#parts;
+    const { batchNumber } = slot;
+    const result = slot.outcome(head, confirmations)?.result;
+    if (result !== "cancelled" && result !== "taken") return false;
+    if (batchNumber === undefined || slot.isTooLate(head)) return false;
+    const isElsewhere = (each: { batchNumber: bigint | undefined }) =>
+      each.batchNumber === batchNumber;
+    return !slots.some((each) => each !== slot && isElsewhere(each) && !each.isSpent) &&
+      !journal.landed.some((each) => isElsewhere(each) && each.isSuccess);
+  }
+
+  /** Those whose batch is under way get its nonce, and those whose batch landed for good an answer. */
+  join(slots: readonly NonceSlot[]): void {
+    for (const job of [...this.#queue]) {
+      const { payload, batchNumber } = job;
+      if (!payload) continue;
+      const ofBatch = slots.filter((slot) => slot.batchNumber === batchNumber);
+      const slot = ofBatch.findLast((each) => !each.isSpent);
+      const landed = this.#parts.journal.landed
+        .findLast((each) => each.batchNumber === batchNumber && each.isSuccess);
+      if (slot) {
+        this.#joinSlot(job, slot, payload);
+      } else if (landed && isSameLanded(payload, landed)) {
+        job.land(receiptOfLanded(batchNumber, landed));
+      } else if (landed) {
+        job.reject(job.changed(landed.nonce));
+      }
+    }
+    this.#drop();
+  }
+
+  /** Tells those whose batch is confirmed, or cannot be; the others keep their place. */
+  async settle(view: L1View): Promise<void> {
+    for (const job of [...this.#sent]) await this.#settle(job, view);
+    this.#drop();
+  }
+
+  async #settle(job: SendJob, { head }: L1View): Promise<void> {
+    const { confirmations, watch } = this.#parts;
+    const slot = job.slot!;
+    if (slot.outcome(head, confirmations)) await watch.verify(slot);
+    const outcome = slot.outcome(head, confirmations);
+    if (outcome === undefined) {
+      if (!slot.isPending || !job.isTooLate(head)) return;
+      if (!slot.isCancelled) slot.owes = "cancel";
+      return job.reject(job.expired(head.number));
+    }
+    switch (outcome.result) {
+      case "success":
+        // Its blobs stand in the archive, if they are needed again.
+        slot.payload = undefined;
+        return job.land(receiptOf(job.batchNumber, outcome.inclusion));
+      case "reverted":
+        if (job.hasJoined) break;
+        return job.reject(job.reverted(receiptOf(job.batchNumber, outcome.inclusion)));
+      case "taken":
+        if (job.hasJoined || !slot.isOffered) break;
+        return job.reject(job.taken(slot.nonce));
+      case "cancelled":
+    }
+    // This nonce can carry it no more: it takes the next.
+    job.slot = undefined;
+    this.#queue.unshift(job);
+  }
+
+  #joinSlot(job: SendJob, slot: NonceSlot, payload: Payload): void {
+    const attempt = slot.batchAttempt!;
+    if (payload.blobHashes.length > 0 !== attempt.blobHashes.length > 0) {
+      // The first may still land: they share the nonce, so one of them will.
+      if (slot.isPending && !slot.isCancelled) {
+        slot.owes = "fallback";
+        slot.fallback = payload;
+      }
+    } else if (!isSameAttempt(payload, attempt)) {
+      return job.reject(job.changed(slot.nonce));
+    }
+    job.slot = slot;
+    job.hasJoined = true;
+    slot.verdict = undefined;
+    slot.refusals = 0;
+    this.#sent.push(job);
+  }
+
+  #drop(): void {
+    this.#queue = this.#queue.filter((job) => !job.isSettled && job.slot === undefined);
+    this.#sent = this.#sent.filter((job) => !job.isSettled && job.slot !== undefined);
+  }
+}
+
+function isSameAttempt(payload: Payload, { blobHashes, signed }: TxAttempt): boolean {
+  if (payload.blobHashes.length > 0) {
+    return payload.blobHashes.map(toHex).join() === blobHashes.map(toHex).join();
+  }
+  // The raw bytes hold the input as it is.
+  return toHex(signed.raw).includes(toHex(payload.input).slice(2));
+}

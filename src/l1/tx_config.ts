@@ -1,0 +1,73 @@
+/**
+ * How an account sends (design `ethereum.md`, "Sending" 2, 3 and 6).
+ *
+ * @module
+ */
+import { L1_BLOCK_TIME_MS } from "../config.ts";
+import { ConfigError } from "../errors.ts";
+import { checkFeeLimits, FEE_DEFAULTS, type FeeLimits } from "./fees.ts";
+import type { SidecarChoice } from "./sidecar_form.ts";
+import type { SpendLimits } from "./spend_guard.ts";
+
+/** Blocks until a transaction that is not included is replaced: 48 s. */
+const BLOCKS_PER_BUMP = 4;
+
+/** How an account sends. */
+export interface TxManagerConfig extends FeeLimits, SpendLimits {
+  /** The chain that it must be, where that is known; whatever the node says otherwise. */
+  readonly chainId?: bigint;
+  /** Blocks until a transaction counts as there, its own included. */
+  readonly confirmations: number;
+  /** Blocks until it is final, where a node cannot tell. */
+  readonly finalityDepth: number;
+  /** Transactions that wait to be included at the same time. */
+  readonly maxPendingTx: number;
+  /**
+   * Milliseconds between two blocks. Each one L1 is asked what became of transactions, and given again what
+   * it does not know.
+   */
+  readonly blockTimeMs: number;
+  /** Until a transaction that is not included is replaced: four blocks otherwise. */
+  readonly bumpIntervalMs: number;
+  /** How long `send()` waits; the transaction itself goes on after that. */
+  readonly sendTimeoutMs: number;
+  readonly sidecar: SidecarChoice;
+}
+
+/** The defaults; times are those of blocks of 12 seconds. */
+export const TX_DEFAULTS: TxManagerConfig = Object.freeze({
+  ...FEE_DEFAULTS,
+  confirmations: 10,
+  finalityDepth: 64,
+  maxPendingTx: 4,
+  blockTimeMs: L1_BLOCK_TIME_MS,
+  bumpIntervalMs: BLOCKS_PER_BUMP * L1_BLOCK_TIME_MS,
+  sendTimeoutMs: Infinity,
+  sidecar: "auto",
+});
+
+/**
+ * Settings with their defaults, times scaled to the block time.
+ *
+ * @throws {ConfigError} `Invalid` naming the setting that cannot be
+ */
+export function txConfig(given: Partial<TxManagerConfig>): TxManagerConfig {
+  const blockTimeMs = given.blockTimeMs ?? TX_DEFAULTS.blockTimeMs;
+  const bumpIntervalMs = given.bumpIntervalMs ?? BLOCKS_PER_BUMP * blockTimeMs;
+  const config = { ...TX_DEFAULTS, ...given, blockTimeMs, bumpIntervalMs };
+  checkFeeLimits(config);
+  for (const name of ["confirmations", "finalityDepth", "maxPendingTx"] as const) {
+    if (Number.isInteger(config[name]) && config[name] >= 1) continue;
+    throw invalid(name, config[name], "an integer from 1");
+  }
+  for (const name of ["blockTimeMs", "bumpIntervalMs", "sendTimeoutMs"] as const) {
+    if (!(config[name] > 0)) throw invalid(name, config[name], "more than 0");
+  }
+  return config;
+}
+
+function invalid(name: string, value: number, need: string): ConfigError {
+  return new ConfigError("Invalid", `Cannot send with ${name} ${value}: need ${need}`, {
+    details: { [name]: value },
+  });
+}

@@ -1,0 +1,171 @@
+/**
+ * What became of the nonces of an account: which of its transactions are in the chain, whether they still
+ * are, and since when for good (design `ethereum.md`, "Sending" 6).
+ *
+ * @module
+ */
+import { RpcError } from "../errors.ts";
+import type { Chain, L1Header, LandedTx } from "../ethereum.ts";
+import type { Log } from "../ports.ts";
+import { equalBytes } from "../wire/bytes.ts";
+import { toHex } from "../wire/hex.ts";
+import type { Inclusion, NonceSlot } from "./nonce_slot.ts";
+
+/** A nonce is lost to somebody else when that was seen under so many heads: nodes may lag. */
+const HEADS_UNTIL_TAKEN = 3;
+
+/** What it needs. */
+export interface WatchParts {
+  readonly chain: Chain;
+  readonly address: Uint8Array;
+  readonly log: Log;
+  /** From how many blocks on the nonce of somebody else's transaction is lost. */
+  readonly confirmations: number;
+  /** From how many blocks on a block is final, where a node knows no final one. */
+  readonly finalityDepth: number;
+}
+
+/** The chain as it was seen. */
+export interface L1View {
+  readonly head: L1Header;
+  /** How many transactions of the account are in it: the nonce that comes next. */
+  readonly nextNonce: bigint;
+}
+
+/** Watches the nonces of one account. */
+export class Watch {
+  readonly #parts: WatchParts;
+  #head: L1Header | undefined;
+
+  constructor(parts: WatchParts) {
+    this.#parts = parts;
+  }
+
+  /**
+   * Looks where the slots stand.
+   *
+   * @throws {RpcError} what the node threw: the next look makes up for it
+   */
+  async look(slots: readonly NonceSlot[]): Promise<L1View> {
+    const { chain, address } = this.#parts;
+    const head = await chain.header("latest");
+    if (!head) {
+      throw new RpcError("Invalid", `Cannot watch L1: ${chain.name} knows no latest block`);
+    }
+    const name = toHex(head.hash);
+    const known = slots.filter(({ inclusion }) => inclusion !== undefined);
+    if (known.length > 0 && !await this.#isContinued(head)) {
+      for (const slot of known) slot.verifiedUnder = undefined;
+    }
+    this.#head = head;
+    for (const slot of known) {
+      if (slot.verifiedUnder === undefined) await this.verify(slot);
+      else slot.verifiedUnder = name;
+    }
+
+    const nextNonce = await chain.nonce(address, "latest");
+    for (const slot of slots) {
+      if (slot.inclusion) continue;
+      if (slot.nonce < nextNonce) await this.#find(slot, head);
+      else slot.missingUnder.clear();
+      slot.isTaken = slot.missingUnder.size >= HEADS_UNTIL_TAKEN;
+    }
+    return { head, nextNonce };
+  }
+
+  /**
+   * Asks whether the block that includes a slot is in the chain. Nodes that are asked in turn do not always
+   * stand at the same block, so this is asked anew before anything is said to be confirmed or final.
+   */
+  async verify(slot: NonceSlot): Promise<void> {
+    const { inclusion } = slot;
+    if (!inclusion) return;
+    slot.verifiedUnder = undefined;
+    const { attempt, receipt } = inclusion;
+    const block = await this.#parts.chain.header(receipt.blockNumber);
+    // A node that is behind: the next look tells.
+    if (!block) return;
+    if (equalBytes(block.hash, receipt.blockHash)) {
+      slot.verifiedUnder = this.#head && toHex(this.#head.hash);
+      return;
+    }
+    slot.inclusion = undefined;
+    slot.offeredAtMs = -Infinity;
+    slot.waitsFor = undefined;
+    this.#parts.log({ event: "tx.reorganised", attempt, l1Block: receipt.blockNumber });
+  }
+
+  /** Number of the last block that no reorganisation can take out. */
+  async finalNumber(head: L1Header): Promise<bigint> {
+    const { chain, finalityDepth } = this.#parts;
+    const byDepth = head.number - BigInt(finalityDepth);
+    try {
+      return (await chain.header("finalized"))?.number ?? byDepth;
+    } catch (error) {
+      // A node that does not know the tag says so in an error.
+      if (error instanceof RpcError && error.code === "Answered") return byDepth;
+      throw error;
+    }
+  }
+
+  /** Whether what came of the nonce is final. */
+  async isFinal(slot: NonceSlot, finalNumber: bigint): Promise<boolean> {
+    if (slot.inclusion) return slot.inclusion.receipt.blockNumber <= finalNumber;
+    if (!slot.isTaken || finalNumber < 0n) return false;
+    return await this.#parts.chain.nonce(this.#parts.address, finalNumber) > slot.nonce;
+  }
+
+  /** Whether the head seen last is still in the chain: then so is all that was seen under it. */
+  async #isContinued(head: L1Header): Promise<boolean> {
+    const last = this.#head;
+    if (!last) return false;
+    if (equalBytes(last.hash, head.hash) || equalBytes(last.hash, head.parentHash)) return true;
+    if (head.number < last.number) return false;
+    const same = await this.#parts.chain.header(last.number);
+    return same !== undefined && equalBytes(same.hash, last.hash);
+  }
+
+  /** The nonce is in the chain: which transaction has it? */
+  async #find(slot: NonceSlot, head: L1Header): Promise<void> {
+    const { chain, address, confirmations, log } = this.#parts;
+    for (const attempt of slot.attempts.toReversed()) {
+      const receipt = await chain.receipt(attempt.signed.hash);
+      if (!receipt) continue;
+      const block = await chain.header(receipt.blockNumber);
+      // The chain went on between the two answers: the next look tells.
+      if (!block || !equalBytes(block.hash, receipt.blockHash)) return;
+      slot.inclusion = { attempt, receipt, blockMs: Number(block.timestamp) * 1000 };
+      slot.missingUnder.clear();
+      slot.waitsFor = undefined;
+      // Seen after the head was: it may be of another branch than that.
+      slot.verifiedUnder = undefined;
+      log({ event: "tx.included", attempt, receipt });
+      return;
+    }
+    // Nodes that are asked in turn do not always know the same: only what is deep enough is lost.
+    const depth = head.number + 1n - BigInt(confirmations);
+    if (depth >= 0n && await chain.nonce(address, depth) > slot.nonce) {
+      slot.missingUnder.add(toHex(head.hash));
+    }
+  }
+}
+
+/** What is kept of a transaction that is final. */
+export function landedTx(slot: NonceSlot, { attempt, receipt, blockMs }: Inclusion): LandedTx {
+  return {
+    nonce: slot.nonce,
+    batchNumber: attempt.batchNumber,
+    isSuccess: receipt.isSuccess,
+    txHash: receipt.txHash,
+    l1Block: receipt.blockNumber,
+    l1BlockHash: receipt.blockHash,
+    blobHashes: attempt.blobHashes,
+    cost: {
+      gasUsed: receipt.gasUsed,
+      gasPrice: receipt.effectiveGasPrice,
+      blobGasUsed: receipt.blobGasUsed,
+      blobGasPrice: receipt.blobGasPrice,
+    },
+    landedAtMs: blockMs,
+  };
+}

@@ -1,0 +1,31 @@
+/**
+ * A journal of transactions that is gone with the process: for tests, and for those who do not mind.
+ *
+ * @module
+ */
+import type { LandedTx, TxAttempt, TxJournal } from "../ethereum.ts";
+
+/** Keeps what an account signed in memory. Whoever needs to outlive a crash takes `LogTxJournal`. */
+export class MemoryTxJournal implements TxJournal {
+  #attempts: readonly TxAttempt[] = [];
+  #landed: readonly LandedTx[] = [];
+
+  get attempts(): readonly TxAttempt[] {
+    return this.#attempts;
+  }
+
+  get landed(): readonly LandedTx[] {
+    return this.#landed;
+  }
+
+  signed(attempt: TxAttempt): Promise<void> {
+    this.#attempts = [...this.#attempts, attempt];
+    return Promise.resolve();
+  }
+
+  forget(nonce: bigint, landed: readonly LandedTx[]): Promise<void> {
+    this.#attempts = this.#attempts.filter((attempt) => attempt.nonce >= nonce);
+    this.#landed = [...this.#landed, ...landed];
+    return Promise.resolve();
+  }
+}
