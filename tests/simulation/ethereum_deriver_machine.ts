@@ -135,7 +135,7 @@ export class EthereumDeriverMachine {
     );
     const { pipeline } = runner;
     const save = async () => {
-      const mark = await markOf(reader, pipeline.l1Block);
+      const mark = await markOf(reader, pipeline.standing.l1Block);
       const { position, l1Position } = pipeline;
       await states.save(
         trail.next({ position, mark, readFrom: l1Position, written: sink.position }),
@@ -297,8 +297,8 @@ function beginning(ethereum: SimulatedEthereum, isOwn: boolean): State {
   };
 }
 
-async function markOf(reader: L1Inbox, number: bigint | undefined): Promise<BlockMark | undefined> {
-  if (number === undefined) return undefined;
+async function markOf(reader: L1Inbox, number: bigint): Promise<BlockMark | undefined> {
+  if (number < 0n) return undefined;
   const hash = await reader.l1BlockHash(number);
   return hash && { number, hash };
 }
