@@ -198,17 +198,59 @@ export { CompressorPool } from "./src/local/compressor_pool.ts";
 export type { WorkerLoss, WorkerPoolOptions } from "./src/local/worker_pool.ts";
 export { systemClock, systemRandom } from "./src/runtime.ts";
 
-// Reading from Ethereum.
+// Ethereum: the words, the ports, the events.
 export * from "./src/ethereum.ts";
+
+// Nodes.
+export { blobBaseFeeOf, RpcChain } from "./src/l1/chain.ts";
+export { type EndpointStatus, RpcEndpoints, type RpcEndpointsOptions } from "./src/l1/endpoints.ts";
 export {
-  L1Inbox,
-  type L1InboxOptions,
-  type L1InboxParts,
-  type ReadHead,
-  REMEMBERED_BLOCKS,
-} from "./src/l1/inbox.ts";
-export type { Batcher } from "./src/l1/inbox_block.ts";
-export type { BlockMark } from "./src/l1/block_marks.ts";
+  HttpJsonRpc,
+  type HttpJsonRpcOptions,
+  MAX_ANSWER_BYTES,
+  RPC_TIMEOUT_MS,
+} from "./src/l1/json_rpc.ts";
+export { classify, NODE_TEXTS, type NodeAnswer, type NodeText } from "./src/l1/node_errors.ts";
+// Who signs.
+export {
+  type KeySource,
+  LocalSigner,
+  type OpenSigner,
+  openSigner,
+  readPrivateKey,
+  type SignerSource,
+} from "./src/l1/signers.ts";
+export { DEFAULT_KEY_VARIABLE } from "./src/l1/key_file.ts";
+export { type KeystoreOptions, makeKeystore, openKeystore } from "./src/l1/keystore.ts";
+export { RemoteSigner, type RemoteSignerOptions } from "./src/l1/remote_signer.ts";
+export type { TlsFiles } from "./src/l1/signer_request.ts";
+export { type SignerTrial, trySigner } from "./src/l1/signer_trial.ts";
+
+// KZG, sidecars and transactions of L1.
+export {
+  chooseKzg,
+  findKzg,
+  KZG_ENGINES,
+  type KzgEngine,
+  type KzgPreference,
+} from "./src/l1/kzg.ts";
+export { KzgPool, openKzg } from "./src/l1/kzg_pool.ts";
+export { type KzgTimes, selfTestBlob, testKzg } from "./src/l1/kzg_self_test.ts";
+export {
+  CELLS_PER_BLOB,
+  commitTo,
+  makeSidecar,
+  networkForm,
+  versionedHash,
+} from "./src/l1/sidecar.ts";
+export {
+  addressOf,
+  type DecodedTransaction,
+  decodeSigned,
+  parseBlockTransaction,
+  signingPayload,
+  signWith,
+} from "./src/l1/transaction.ts";
 
 // Sending to Ethereum.
 export {
@@ -227,3 +269,21 @@ export { BlobSink, type BlobSinkOptions } from "./src/l1/blob_sink.ts";
 export { CalldataSink } from "./src/l1/calldata_sink.ts";
 export { LogTxJournal, type TxJournalOwner } from "./src/wal/tx_journal.ts";
 export { MemoryTxJournal } from "./src/local/memory_tx_journal.ts";
+
+// Reading from Ethereum.
+export {
+  L1Inbox,
+  type L1InboxOptions,
+  type L1InboxParts,
+  type ReadHead,
+  REMEMBERED_BLOCKS,
+} from "./src/l1/inbox.ts";
+export type { Batcher } from "./src/l1/inbox_block.ts";
+export type { BlockMark } from "./src/l1/block_marks.ts";
+export { BeaconNode, beaconNodes, type BeaconOptions } from "./src/l1/beacon.ts";
+export type { BeaconHttpOptions } from "./src/l1/beacon_http.ts";
+export type { SlotRule } from "./src/l1/slots.ts";
+export { type ArchivedBlock, BlobArchive, type BlobArchiveParts } from "./src/l1/blob_archive.ts";
+export { BlobSources, type BlobSourcesParts } from "./src/l1/blob_sources.ts";
+export type { BlobBlock, BlobFinder, FoundBlobs, MissingReason } from "./src/l1/found_blobs.ts";
+// Nodes of L1, and what they say.

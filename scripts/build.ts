@@ -61,7 +61,7 @@ export interface BuildOptions {
 }
 
 /** Modules that run in threads: found by name, not by import, so each is named to the builder. */
-const WORKERS = ["src/local/compressor_worker.ts"];
+const WORKERS = ["src/local/compressor_worker.ts", "src/l1/kzg_worker.ts"];
 
 /** What was made, with what. */
 export interface Build {

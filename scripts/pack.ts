@@ -43,6 +43,12 @@ const OPTIONS: ts.CompilerOptions = {
   strict: true,
 };
 
+/** For one kind of machine: npm leaves it out on others, where the program does without it. */
+const OPTIONAL: readonly string[] = ["@crate-crypto/node-eth-kzg-linux-x64-gnu"];
+
+/** Used where a user has installed it, which compiles it. */
+const PEERS: Readonly<Record<string, string>> = { "c-kzg": "^4.1.0" };
+
 /** What was made. */
 export interface Package {
   readonly out: string;
@@ -165,8 +171,9 @@ function manifest(config: Config, packages: ReadonlySet<string>): object {
   const pins = [...packages].sort().map((name) => {
     const pin = config.imports[name];
     if (!pin?.startsWith(`npm:${name}@`)) throw new Error(`Cannot pack: no pin of ${name}`);
-    return [name, pin.slice(`npm:${name}@`.length)];
+    return [name, pin.slice(`npm:${name}@`.length)] as const;
   });
+  const isOptional = ([name]: readonly [string, string]) => OPTIONAL.includes(name);
   return {
     name: config.name,
     version: config.version,
@@ -179,7 +186,12 @@ function manifest(config: Config, packages: ReadonlySet<string>): object {
       "./package.json": "./package.json",
     },
     bin: { montana: "cli.js" },
-    dependencies: Object.fromEntries(pins),
+    dependencies: Object.fromEntries(pins.filter((pin) => !isOptional(pin))),
+    optionalDependencies: Object.fromEntries(pins.filter(isOptional)),
+    peerDependencies: PEERS,
+    peerDependenciesMeta: Object.fromEntries(
+      Object.keys(PEERS).map((name) => [name, { optional: true }]),
+    ),
   };
 }
 

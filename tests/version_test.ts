@@ -6,6 +6,7 @@ import process from "node:process";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { commitOfCheckout } from "../scripts/commit.ts";
+import { findKzg } from "../src/l1/kzg.ts";
 import { COMMIT, LIBRARIES, VERSION } from "../src/version.ts";
 import { run, succeeded } from "./cli/montana.ts";
 import { whyNot } from "./runtimes.ts";
@@ -13,7 +14,7 @@ import { whyNot } from "./runtimes.ts";
 const root = fileURLToPath(new URL("..", import.meta.url));
 
 /** For development alone: no part of what is shipped. */
-const DEVELOPMENT = ["fast-check", "typescript", "viem"];
+const DEVELOPMENT = ["@foundry-rs/anvil-linux-amd64", "fast-check", "typescript", "viem"];
 
 test("LIBRARIES are those of deno.json, with their versions", () => {
   const { imports } = JSON.parse(readFileSync(join(root, "deno.json"), "utf8"));
@@ -43,6 +44,7 @@ test("montana version --json names versions, runtime, platform, libraries and wi
     platform: `${process.platform}-${process.arch}`,
     libraries: LIBRARIES,
     wire: { batch: 0, blob: 0 },
+    kzg: await findKzg(),
     formats: { brotli: 0, zstd: 1, none: 2 },
   });
   equal(COMMIT, "unknown");

@@ -5,19 +5,17 @@
  */
 import { allCompressors } from "../compress/formats.ts";
 import type { FileBlockSource, ResumePoint } from "../local/file_block_source.ts";
-import { InboxSource } from "../local/inbox.ts";
-import type { L1Directory } from "../local/l1_directory.ts";
 import type { BatcherJournal } from "../pipeline/batcher_journal.ts";
 import { recoverFromJournal } from "../pipeline/journaled_recovery.ts";
 import { type RecoveredPosition, recoverPosition } from "../pipeline/recovery.ts";
 import { systemClock, writeStderr } from "../runtime.ts";
 import type { DerivedBlock } from "../types.ts";
-import { type Addresses, mustBeSameL1 } from "./local_l1.ts";
+import type { BatcherL1 } from "./batcher_l1.ts";
+import { mustBeSameL1 } from "./l1.ts";
 import { countOf } from "./text.ts";
 
 /** Where a batcher works. */
-export interface BatcherPlace {
-  readonly l1: L1Directory;
+export interface BatcherPlace extends Pick<BatcherL1, "l1" | "addresses" | "finalBlock"> {
   /** Without `--data-dir` there is none. */
   readonly journal: BatcherJournal | undefined;
   readonly signal: AbortSignal;
@@ -25,8 +23,7 @@ export interface BatcherPlace {
 
 /** Refuses a journal that belongs to another L1, inbox or batcher. */
 export async function mustBelong(
-  { l1, journal }: BatcherPlace,
-  addresses: Addresses,
+  { l1, journal, addresses }: BatcherPlace,
   dataDir: string | undefined,
 ): Promise<void> {
   const position = journal?.state.position;
@@ -37,17 +34,14 @@ export async function mustBelong(
 
 /** What was posted, by the journal and by L1, whatever happened to the run before. */
 export async function findPosition(
-  { l1, journal, signal }: BatcherPlace,
-  { inbox, batcher }: Addresses,
+  { l1, journal, addresses, finalBlock, signal }: BatcherPlace,
   source: FileBlockSource,
-  head: bigint,
 ): Promise<RecoveredPosition> {
   const known = journal?.state.position;
   const parts = {
-    l1: new InboxSource(l1, {
-      inbox,
-      batchers: [batcher],
-      head: "latest" as const,
+    l1: l1.reader({
+      addresses,
+      head: "latest",
       startBlock: known ? known.l1Block + 1n : 0n,
     }),
     compressors: allCompressors(),
@@ -61,9 +55,8 @@ export async function findPosition(
       ),
   };
   if (!journal) return await recoverPosition(parts);
-  const { number, hash } = await l1.block(head);
-  const start = { inbox, batcher, l1Block: number, l1BlockHash: hash };
-  return await recoverFromJournal({ ...parts, journal, start });
+  const start = { ...addresses, l1Block: finalBlock.number, l1BlockHash: finalBlock.hash };
+  return await recoverFromJournal({ ...parts, journal, start, finalBlock });
 }
 
 /** Where the source goes on behind what was taken from it. */

@@ -1,12 +1,12 @@
 /**
- * `montana deriver`: batches from an L1 in a directory to blocks in a file.
+ * `montana deriver`: batches from L1 to blocks in a file.
  *
  * @module
  */
-import { DERIVER_DEFAULTS } from "../config.ts";
+import { DERIVER_DEFAULTS, SAFE_CONFIRMATIONS } from "../config.ts";
+import { ConfigError } from "../errors.ts";
 import { FileBlockSink, StdoutBlockSink } from "../local/file_block_sink.ts";
-import { InboxSource } from "../local/inbox.ts";
-import type { L1Directory } from "../local/l1_directory.ts";
+import type { L1Head } from "../local/inbox.ts";
 import { DerivationRunner } from "../pipeline/derivation_runner.ts";
 import {
   onShutdownSignal,
@@ -19,18 +19,22 @@ import type { StateJournal } from "../wal/state_journal.ts";
 import { type CommandSpec, EXIT, type FlagValues, JSON_FLAG, textOf } from "./command.ts";
 import { decompressionInWorker } from "./compression.ts";
 import { type DeriverState, latestState, openStates, outName } from "./deriver_state.ts";
+import type { ReadTo, RoleL1 } from "./l1.ts";
 import {
   addressesOf,
   BATCHER_FLAG,
   DATA_DIR_FLAG,
+  ETHEREUM_FLAGS,
   INBOX_FLAG,
-  l1Path,
+  L1_FLAG,
+  type L1Place,
+  l1Place,
   ONCE_FLAG,
-  openL1,
   retryPolicy,
-} from "./local_l1.ts";
+} from "./l1_flags.ts";
 import { LOG_FLAGS, logFrom } from "./log.ts";
-import { parseChoice, parseDuration, parseSize } from "./options.ts";
+import { openL1 } from "./open_l1.ts";
+import { parseChoice, parseCount, parseDuration, parseSize } from "./options.ts";
 import { countOf, formatBytes, toJson } from "./text.ts";
 
 /** The deriver. */
@@ -38,14 +42,25 @@ export const deriver: CommandSpec = {
   name: "deriver",
   summary: "Read batches from L1 and give the L2 blocks back",
   flags: [
-    { flags: "--l1 <dir>", help: "L1 directory", isRequired: true },
+    L1_FLAG,
     { flags: "--out <file>", help: "blocks as JSON lines; - is standard output", isRequired: true },
     DATA_DIR_FLAG,
     ONCE_FLAG,
-    { flags: "--head <tag>", help: "how far to read: latest, safe or finalized", value: "safe" },
+    {
+      flags: "--head <tag>",
+      help: "how far to read: latest, safe or finalized (a directory: safe)",
+    },
+    {
+      flags: "--confirmations <n>",
+      help: `how far to read: so many blocks below the latest (Ethereum: ${SAFE_CONFIRMATIONS})`,
+    },
     INBOX_FLAG,
     BATCHER_FLAG,
-    { flags: "--poll-interval <time>", help: "between two looks at L1", value: "100ms" },
+    ...ETHEREUM_FLAGS,
+    {
+      flags: "--poll-interval <time>",
+      help: "between two looks at L1 (a directory: 100ms; Ethereum: a sixth of the block time)",
+    },
     {
       flags: "--max-ahead-bytes <size>",
       help: "batches read and decompressed ahead; 0: none",
@@ -57,6 +72,7 @@ export const deriver: CommandSpec = {
   examples: [
     "deriver --l1 ./l1 --out derived.jsonl --once",
     "deriver --l1 ./l1 --out - --data-dir ./deriver | head -1",
+    "deriver --l1 http://127.0.0.1:8545 --beacon http://127.0.0.1:5052 --inbox 0xff00000000000000000000000000000000008453 --batcher 0x5050f69a9786f081509234f1a7f4684b5e5b76c9 --out derived.jsonl --data-dir ./deriver",
   ],
   run: runDeriver,
 };
@@ -66,33 +82,55 @@ async function runDeriver(flags: FlagValues): Promise<number> {
   const { dataDir, log } = settings;
   const signal = onShutdownSignal((name) => writeStderr(`${name}: ending after this batch`));
 
-  const l1 = await openL1(settings.l1, settings.once ? undefined : signal);
+  const l1 = await openL1(settings.place, log, settings.once ? undefined : signal);
   if (!l1) return EXIT.done;
   const states = dataDir === undefined ? undefined : await openStates(dataDir, log);
   try {
     return await runWith(settings, { l1, states, signal }, flags.json === true);
   } finally {
     await states?.close();
+    await l1.close();
   }
 }
 
 function settingsFrom(flags: FlagValues) {
   const text = (name: string) => textOf(flags, name) ?? "";
+  const place = l1Place(flags);
   return {
-    l1: l1Path(flags),
+    place,
     once: flags.once === true,
     out: text("out"),
     dataDir: textOf(flags, "dataDir"),
     log: logFrom(flags),
-    addresses: addressesOf(flags),
-    head: parseChoice("--head", text("head"), ["latest", "safe", "finalized"]),
-    pollIntervalMs: parseDuration("--poll-interval", text("pollInterval")),
+    addresses: addressesOf(flags, place),
+    head: readTo(flags, place),
+    pollIntervalMs: pollIntervalMs(flags, place),
     maxAheadBytes: parseSize("--max-ahead-bytes", text("maxAheadBytes")),
   };
 }
 
+function pollIntervalMs(flags: FlagValues, place: L1Place): number {
+  const text = textOf(flags, "pollInterval");
+  if (text !== undefined) return parseDuration("--poll-interval", text);
+  return place.kind === "directory" ? 100 : place.blockTimeMs / 6;
+}
+
+function readTo(flags: FlagValues, { kind }: L1Place): ReadTo {
+  const head = textOf(flags, "head");
+  const confirmations = textOf(flags, "confirmations");
+  if (head !== undefined && confirmations !== undefined) {
+    throw new ConfigError("Usage", "Cannot use --head and --confirmations together: give one");
+  }
+  if (head !== undefined) {
+    return parseChoice<L1Head>("--head", head, ["latest", "safe", "finalized"]);
+  }
+  if (kind === "directory" && confirmations === undefined) return "safe";
+  const count = confirmations ?? `${SAFE_CONFIRMATIONS}`;
+  return { confirmations: parseCount("--confirmations", count, 0, 1_000_000) };
+}
+
 interface DeriverPlace {
-  readonly l1: L1Directory;
+  readonly l1: RoleL1;
   /** Without `--data-dir` there are none. */
   readonly states: StateJournal<DeriverState> | undefined;
   readonly signal: AbortSignal;
@@ -105,13 +143,14 @@ async function runWith(
 ): Promise<number> {
   const { once, out, dataDir = "", log, addresses, head, pollIntervalMs, maxAheadBytes } = settings;
   const task = { ...addresses, out, dataDir };
-  const state = states && await latestState(states, l1, task);
+  const found = states && await latestState(states, l1, task);
+  const state = found?.state;
   const sink = out === "-" ? new StdoutBlockSink() : await FileBlockSink.open(out, state?.written);
-  const source = new InboxSource(l1, {
-    inbox: addresses.inbox,
-    batchers: [addresses.batcher],
+  const source = l1.reader({
+    addresses,
     head,
     startBlock: state?.l1.number ?? 0n,
+    ...(state?.known ? { known: state.known } : {}),
     log: (event) => runner.recordEvent(event),
   });
   const decompression = decompressionInWorker();
@@ -126,18 +165,24 @@ async function runWith(
     },
     { pollIntervalMs, maxAheadBytes, retry: retryPolicy(once) },
     state?.position,
+    found?.history,
   );
   const save = async () => {
-    const number = runner.pipeline.l1Position ?? 0n;
     if (!states) return;
+    const { position, l1Block, readFrom, blocks } = runner.pipeline.standing;
+    const hash = await source.l1BlockHash(readFrom);
+    if (!hash) return;
     await states.save({
-      position: runner.pipeline.position,
+      position,
       out: outName(out),
       written: sink instanceof FileBlockSink ? sink.position : { blocks: 0, bytes: 0 },
-      l1: { number, hash: (await l1.block(number)).hash, ...addresses },
+      l1: { number: readFrom, hash, ...addresses },
+      known: source.knownUpTo?.(l1Block) ?? [],
+      blocks,
     });
   };
   try {
+    if (found && found.gone > 0) await takeBack(sink, found.gone);
     // From then on, what a power loss leaves behind an empty file is known to be our own.
     if (!state) await save();
     await runner.run({ signal, once, onProgress: save });
@@ -146,6 +191,13 @@ async function runWith(
     if (sink instanceof FileBlockSink) await sink.close();
   }
   return await tellEnd(runner, { isJson, once, isStdoutTaken: out === "-" });
+}
+
+/** What L1 lost while nobody looked. */
+async function takeBack(sink: FileBlockSink | StdoutBlockSink, blocks: number): Promise<void> {
+  writeStderr(`L1 was reorganised meanwhile: taking back ${countOf(blocks, "block")}`);
+  // A file was opened at what is still there: all behind it goes.
+  await sink.retract(sink instanceof FileBlockSink ? 0 : blocks);
 }
 
 async function tellEnd(

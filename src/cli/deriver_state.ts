@@ -7,12 +7,13 @@ import { stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { ConfigError } from "../errors.ts";
 import { DiskStorage } from "../local/disk_storage.ts";
+import type { BlockMark } from "../l1/block_marks.ts";
 import type { FilePosition } from "../local/file_block_sink.ts";
-import type { L1Directory } from "../local/l1_directory.ts";
-import type { DeriverPosition } from "../pipeline/deriver.ts";
+import type { DeriverPosition, Standing } from "../pipeline/deriver.ts";
 import type { Log } from "../ports.ts";
 import { StateJournal } from "../wal/state_journal.ts";
-import { type Addresses, isL1Mark, isOnL1, type L1Mark, mustBeSameL1 } from "./local_l1.ts";
+import { isL1Mark, isOnL1, type L1Mark, mustBeSameL1, type RoleL1 } from "./l1.ts";
+import type { Addresses } from "./l1_flags.ts";
 
 /** What is saved after each batch. */
 export interface DeriverState {
@@ -20,11 +21,16 @@ export interface DeriverState {
   /** Where the blocks went, and how many. */
   readonly out: string;
   readonly written: FilePosition;
+  /** The L1 block to read again from. */
   readonly l1: L1Mark;
+  /** The highest L1 block that counts in all this, and some below it. */
+  readonly known?: readonly BlockMark[];
+  /** Blocks handed over, by this run and those before. */
+  readonly blocks?: number;
 }
 
 /** States to step back to, where L1 is no longer what it was or the output lost its end. */
-const KEPT_STATES = 64;
+const KEPT_STATES = 256;
 
 /** Opens the states under `dataDir`. */
 export function openStates(dataDir: string, log: Log): Promise<StateJournal<DeriverState>> {
@@ -43,6 +49,15 @@ export interface DeriverTask extends Addresses {
   readonly dataDir: string;
 }
 
+/** A state to go on from. */
+export interface FoundState {
+  readonly state: DeriverState;
+  /** Where it and those before it stood, for a reorganisation of L1. */
+  readonly history: readonly Standing[];
+  /** Blocks that were handed over since, and that L1 no longer has: none where the output lost them. */
+  readonly gone: number;
+}
+
 /**
  * The newest state that L1 and the output still agree with; `undefined` where there is none at all.
  *
@@ -51,34 +66,54 @@ export interface DeriverTask extends Addresses {
  */
 export async function latestState(
   { states }: StateJournal<DeriverState>,
-  l1: L1Directory,
+  l1: RoleL1,
   { out, dataDir, ...addresses }: DeriverTask,
-): Promise<DeriverState | undefined> {
+): Promise<FoundState | undefined> {
   const newest = states.at(-1);
   if (!newest) return undefined;
-  const latest = await firstThatHolds(states.toReversed(), l1) ?? newest;
-  await mustBeSameL1(l1, addresses, latest.l1, dataDir);
-  if (latest.out === outName(out)) return latest;
-  throw new ConfigError(
-    "Usage",
-    `Cannot use --out ${out} with --data-dir ${dataDir}: its blocks went to ${latest.out}; use ` +
-      `another --data-dir for another output`,
-  );
+  const index = await lastThatHolds(states, l1);
+  const state = states[index] ?? newest;
+  await mustBeSameL1(l1, addresses, state.l1, dataDir);
+  if (state.out !== outName(out)) {
+    throw new ConfigError(
+      "Usage",
+      `Cannot use --out ${out} with --data-dir ${dataDir}: its blocks went to ${state.out}; use ` +
+        `another --data-dir for another output`,
+    );
+  }
+  const isReorganised = state !== newest && !await areOnL1(l1, newest);
+  const gone = isReorganised ? (newest.blocks ?? 0) - (state.blocks ?? 0) : 0;
+  return { state, history: historyOf(states.slice(0, index + 1)), gone };
 }
 
-/** A state holds while L1 has its block, and the output what was written by then. */
-async function firstThatHolds(
-  states: readonly DeriverState[],
-  l1: L1Directory,
-): Promise<DeriverState | undefined> {
-  for (const [age, state] of states.entries()) {
-    const { out, written, position } = state;
+/** Index of the last state whose L1 blocks are there, and whose blocks the output has; -1 if there is none. */
+async function lastThatHolds(states: readonly DeriverState[], l1: RoleL1): Promise<number> {
+  for (let index = states.length - 1; index >= 0; index--) {
+    const { out, written, position } = states[index]!;
     // Before the first batch, two L1s that began in the same second are the same.
-    if (age > 0 && position.nextBatchNumber === 0n) continue;
+    if (index < states.length - 1 && position.nextBatchNumber === 0n) continue;
     const bytes = written.bytes === 0 ? 0 : await stat(out).then(({ size }) => size, () => 0);
-    if (bytes >= written.bytes && await isOnL1(l1, state.l1)) return state;
+    if (bytes >= written.bytes && await areOnL1(l1, states[index]!)) return index;
   }
-  return undefined;
+  return -1;
+}
+
+async function areOnL1(l1: RoleL1, { l1: mark, known = [] }: DeriverState): Promise<boolean> {
+  const highest = known.at(-1);
+  return await isOnL1(l1, mark) && (!highest || await isOnL1(l1, highest));
+}
+
+/** The way that led to the last state: what was taken back on it is left out. */
+function historyOf(states: readonly DeriverState[]): Standing[] {
+  const history: Standing[] = [];
+  for (const { position, l1, known, blocks } of states.toReversed()) {
+    if (blocks === undefined) break;
+    const next = history.at(-1)?.position.nextBatchNumber ?? position.nextBatchNumber + 1n;
+    if (position.nextBatchNumber >= next) continue;
+    const l1Block = known?.at(-1)?.number ?? l1.number;
+    history.push({ position, l1Block, readFrom: l1.number, blocks });
+  }
+  return history.reverse();
 }
 
 /** An output as states name it. */

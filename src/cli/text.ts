@@ -1,5 +1,5 @@
 /**
- * Numbers and tables for people.
+ * Numbers and tables for people, and texts that are fit to be seen.
  *
  * @module
  */
@@ -44,4 +44,9 @@ export function toJson(value: unknown): string {
     value,
     (_key, each) => typeof each === "bigint" ? each.toString() : each,
   ) + "\n";
+}
+
+/** What was typed, without anything that may be a private key in the place of something else. */
+export function withoutKeys(text: string): string {
+  return text.replace(/(0x)?[0-9a-f]{64,}/gi, "(64 or more hexadecimal digits, not repeated here)");
 }

@@ -39,28 +39,47 @@ export class BlockMarks {
     return this.#hasForgotten;
   }
 
-  /** Adds one above all others. */
-  push(mark: BlockMark): void {
-    this.#marks.push(mark);
+  /** Adds one, mostly above all others; between them where blocks are read again. */
+  add(mark: BlockMark): void {
+    this.#marks.splice(this.#indexOf(mark.number), 0, mark);
     this.#forgetOldest();
   }
 
   hashOf(number: bigint): Uint8Array | undefined {
+    const found = this.#marks[this.#indexOf(number)];
+    return found?.number === number ? found.hash : undefined;
+  }
+
+  /** Of the lowest mark that is not below `number`. */
+  #indexOf(number: bigint): number {
+    const { top } = this;
+    if (!top || top.number < number) return this.#marks.length;
     let [low, high] = [0, this.#marks.length];
     while (low < high) {
       const middle = (low + high) >>> 1;
       if (this.#marks[middle]!.number < number) low = middle + 1;
       else high = middle;
     }
-    const found = this.#marks[low];
-    return found?.number === number ? found.hash : undefined;
+    return low;
   }
 
-  /** The highest mark up to `number`, and of those below it ever fewer: 1, 2, 4 … down. */
+  /**
+   * The highest mark up to `number`, the lowest of all, and of those between the next at 1, 2, 4 … blocks
+   * down: of what is left of them after another restart, and another one, as many are left.
+   */
   sparse(number: bigint): BlockMark[] {
-    const marks = this.#marks.filter((mark) => mark.number <= number);
-    const last = marks.length - 1;
-    return marks.filter((_, index) => Number.isInteger(Math.log2(last - index)) || index === last);
+    const kept: BlockMark[] = [];
+    let next = number;
+    let distance = 1n;
+    for (const mark of this.#marks.toReversed()) {
+      if (mark.number > next && mark !== this.bottom) continue;
+      if (mark.number > number) continue;
+      const top = kept.at(-1)?.number ?? mark.number;
+      kept.unshift(mark);
+      while (top - distance >= mark.number) distance *= 2n;
+      next = top - distance;
+    }
+    return kept;
   }
 
   /** Forgets all above `number`. */
@@ -69,15 +88,16 @@ export class BlockMarks {
   }
 
   /**
-   * The highest mark that is still on the chain; `undefined` where none is. Where a block is on it, all
-   * below are: few questions are enough, also for one far down.
+   * The highest mark up to `number` that is still on the chain; `undefined` where none is. Where a block is
+   * on it, all below are: few questions are enough, also for one far down.
    *
    * @param hashNow hash of a block of the chain as it is now
    */
   async highestOn(
+    number: bigint,
     hashNow: (number: bigint) => Promise<Uint8Array>,
   ): Promise<BlockMark | undefined> {
-    const marks = this.#marks;
+    const marks = this.#marks.filter((mark) => mark.number <= number);
     const isOn = async (index: number) =>
       equalBytes(await hashNow(marks[index]!.number), marks[index]!.hash);
     let [on, off] = [-1, marks.length];

@@ -46,6 +46,8 @@ export interface EndpointStatus {
   /** From 0 to 1, which it has in the beginning. */
   readonly health: number;
   readonly state: "unused" | "up" | "down" | "wrong chain";
+  /** How long it is still left alone, in milliseconds. */
+  readonly pausedMs: number;
 }
 
 /**
@@ -87,6 +89,7 @@ export class RpcEndpoints implements JsonRpc {
       failures: 0,
       pausedUntilMs: 0,
       state: "unused",
+      isChecked: false,
       checking: undefined,
     }));
     this.name = endpoints.map(({ name }) => name).join(", ");
@@ -110,6 +113,7 @@ export class RpcEndpoints implements JsonRpc {
       name: endpoint.rpc.name,
       health: this.#healthOf(endpoint),
       state: endpoint.state,
+      pausedMs: Math.max(0, endpoint.pausedUntilMs - this.#clock.now()),
     }));
   }
 
@@ -160,7 +164,7 @@ export class RpcEndpoints implements JsonRpc {
 
   /** Asks a node that is new, or was down, which chain it is of: once, whoever waits for it. */
   async #checkChain(endpoint: Endpoint): Promise<void> {
-    if (endpoint.state === "up") return;
+    if (endpoint.isChecked) return;
     endpoint.checking ??= this.#askChain(endpoint).finally(() => endpoint.checking = undefined);
     await endpoint.checking;
   }
@@ -176,7 +180,7 @@ export class RpcEndpoints implements JsonRpc {
       this.#tellFailed(endpoint, error, this.#turnsLeft(endpoint));
       throw error;
     }
-    this.#succeeded(endpoint);
+    endpoint.isChecked = true;
   }
 
   #turnsLeft(but: Endpoint): string | undefined {
@@ -199,6 +203,7 @@ export class RpcEndpoints implements JsonRpc {
     endpoint.health = this.#healthOf(endpoint) / 2;
     endpoint.healthAtMs = nowMs;
     endpoint.failures += 1;
+    endpoint.isChecked = false;
     endpoint.state = "down";
     const pauseMs = backoffMs(endpoint.failures, PAUSE, this.#random);
     endpoint.pausedUntilMs = nowMs + Math.max(pauseMs, retryAfterMs(error));
@@ -224,6 +229,8 @@ interface Endpoint {
   failures: number;
   pausedUntilMs: number;
   state: EndpointStatus["state"];
+  /** It is of the chain, and has not failed since that was asked. */
+  isChecked: boolean;
   checking: Promise<void> | undefined;
 }
 

@@ -46,9 +46,11 @@ export interface L1InboxOptions {
   readonly inbox: Uint8Array;
   /** Whose transactions count. */
   readonly batchers: readonly Batcher[];
-  /** The first L1 block to read; 0 otherwise. */
+  /** The first L1 block that is ever read; 0 otherwise. */
   readonly startBlock?: bigint;
-  /** Blocks below `startBlock` that were read before, so that it is seen where they are gone. */
+  /** Where to go on after an earlier run; `startBlock` otherwise. */
+  readonly resumeBlock?: bigint;
+  /** Blocks that an earlier run read, so that it is seen where they are gone. */
   readonly known?: readonly BlockMark[];
   /** 12 confirmations otherwise. */
   readonly head?: ReadHead;
@@ -117,11 +119,9 @@ export class L1Inbox implements L1BatchSource {
     this.#log = log;
     this.#options = options;
     this.#readHead = options.head ?? { confirmations: SAFE_CONFIRMATIONS };
-    this.#next = options.startBlock ?? 0n;
-    this.#marks = new BlockMarks(
-      options.rememberedBlocks ?? REMEMBERED_BLOCKS,
-      (options.known ?? []).filter(({ number }) => number < this.#next),
-    );
+    this.#next = options.resumeBlock ?? options.startBlock ?? 0n;
+    const { rememberedBlocks = REMEMBERED_BLOCKS, known } = options;
+    this.#marks = new BlockMarks(rememberedBlocks, known);
     this.#prefetch = new BlockPrefetch({
       readBlock: async (number) => await inboxBlock(await this.#block(number), options),
       readBlobs: ({ header, blobHashes }) => this.#readBlobs(header, blobHashes),
@@ -239,22 +239,17 @@ export class L1Inbox implements L1BatchSource {
     this.#isStartChecked = true;
   }
 
-  /** Adds a block to those read, where it follows them, or is the last of them. */
+  /** Adds a block to those read, where it follows them, or is one of them. */
   async #link(header: L1Header): Promise<void> {
     const { number, hash, parentHash } = header;
-    const read = this.#marks.hashOf(number);
-    if (read) {
-      if (!equalBytes(read, hash)) await this.#reorganise(header);
-      return;
-    }
     const parent = number > 0n ? this.#marks.hashOf(number - 1n) : undefined;
-    if (parent && !equalBytes(parent, parentHash)) await this.#reorganise(header);
-    const { top } = this.#marks;
-    // It is read again, and too far down to be remembered.
-    if (top && number < top.number) return;
+    // Also where the block itself was read before: what was read again since need not be below it.
+    if (parent && !equalBytes(parent, parentHash)) await this.#reorganise(header, number - 1n);
+    const read = this.#marks.hashOf(number);
+    if (read && !equalBytes(read, hash)) await this.#reorganise(header);
     // What stands below the first block tells how far down a reorganisation goes.
-    if (!parent && number > 0n) this.#marks.push({ number: number - 1n, hash: parentHash });
-    this.#marks.push({ number, hash });
+    if (!parent && number > 0n) this.#marks.add({ number: number - 1n, hash: parentHash });
+    if (!read) this.#marks.add({ number, hash });
   }
 
   async #read(current: Current): Promise<L1Batch | undefined> {
@@ -333,18 +328,22 @@ export class L1Inbox implements L1BatchSource {
     this.#checkedTip = tip.hash;
   }
 
-  /** Finds where the chain as it is now leaves the one that was read, and goes back there. */
-  async #reorganise(seen: L1Header): Promise<never> {
+  /**
+   * Finds where the chain as it is now leaves the one that was read, and goes back there.
+   *
+   * @param gone the highest block that was read and cannot be on a chain with `seen`
+   */
+  async #reorganise(seen: L1Header, gone: bigint = seen.number): Promise<never> {
     const marks = this.#marks;
     const top = marks.top!;
     this.#prefetch.clear();
     this.#knownHead = -1n;
     this.#checkedTip = undefined;
-    const found = await marks.highestOn(async (number) => (await this.#header(number)).hash);
-    if (found === top) {
+    const found = await marks.highestOn(gone, async (number) => (await this.#header(number)).hash);
+    if (found?.number === gone) {
       throw this.#contradiction(
         `Cannot read L1 block ${seen.number} (${toHex(seen.hash)}): it does not follow block ` +
-          `${top.number} (${toHex(top.hash)}), which the node has too`,
+          `${gone} (${toHex(found.hash)}), which the node has too`,
       );
     }
     const ancestor = found?.number ?? this.#belowStart(seen);

@@ -7,7 +7,9 @@
 import { CodecError, SignerError } from "../errors.ts";
 import type { L1BlockTransaction, SignedTransaction, UnsignedTransaction } from "../ethereum.ts";
 import { fromHex, shown, toHex } from "../wire/hex.ts";
-import { signer } from "./deps.ts";
+import { signer, type SignerTransaction, type TxType } from "./deps.ts";
+
+const BLOB_TYPE = 3;
 
 /** A signed transaction, taken apart. */
 export interface DecodedTransaction {
@@ -103,13 +105,17 @@ export function parseBlockTransaction(json: unknown): L1BlockTransaction {
     );
   }
   const fields = json as JsonFields;
-  const { to, blobVersionedHashes } = fields;
+  const { to, type } = fields;
   const hash = fromHex(fields.hash, "hash", 32);
   return {
     hash,
     to: to === null || to === undefined ? undefined : fromHex(to, "to", 20),
     input: fromHex(fields.input, "input"),
-    blobHashes: list(blobVersionedHashes, "blobVersionedHashes")
+    // Of another type they would be no part of what was signed, whatever a node says.
+    blobHashes: list(
+      Number(type) === BLOB_TYPE ? fields.blobVersionedHashes : [],
+      "blobVersionedHashes",
+    )
       .map((each) => fromHex(each, "blobVersionedHashes", 32)),
     sender: () => recoverSender(fields, hash),
   };
@@ -130,7 +136,7 @@ interface Fields {
   readonly blobVersionedHashes?: readonly string[];
 }
 
-async function build(tx: UnsignedTransaction) {
+async function build(tx: UnsignedTransaction): Promise<SignerTransaction> {
   const { Transaction } = await signer();
   const { maxFeePerGas, maxPriorityFeePerGas, maxFeePerBlobGas } = tx.fees;
   const fields = {
@@ -147,10 +153,10 @@ async function build(tx: UnsignedTransaction) {
   const options = { strict: false, allowSignatureFields: false };
   try {
     if (tx.to.length !== 20) throw new Error(`to has ${tx.to.length} bytes, need 20`);
-    if (tx.blobHashes.length === 0) return new Transaction("eip1559", fields, options);
+    if (tx.blobHashes.length === 0) return new Transaction("eip1559", fields as never, options);
     const blobVersionedHashes = tx.blobHashes.map(toHex);
     const blobs = { ...fields, maxFeePerBlobGas, blobVersionedHashes };
-    return new Transaction("eip4844", blobs, options);
+    return new Transaction("eip4844", blobs as never, options);
   } catch (cause) {
     throw invalid(`Cannot make transaction ${tx.nonce} to ${toHex(tx.to)}`, cause);
   }
@@ -170,7 +176,7 @@ function withKey<T>(action: () => T): T {
 type JsonFields = Readonly<Record<string, unknown>>;
 
 /** The types of transactions, by their number, as the package names them. */
-const TYPES = ["legacy", "eip2930", "eip1559", "eip4844", "eip7702"] as const;
+const TYPES: readonly TxType[] = ["legacy", "eip2930", "eip1559", "eip4844", "eip7702"];
 
 /**
  * Makes the bytes anew of what the node says of the fields, and takes the sender from the signature
@@ -189,7 +195,7 @@ async function recoverSender(json: JsonFields, hash: Uint8Array): Promise<Uint8A
   }
 }
 
-function packageFields(json: JsonFields, type: (typeof TYPES)[number]): object {
+function packageFields(json: JsonFields, type: TxType): object {
   const common = {
     nonce: quantity(json, "nonce"),
     gasLimit: quantity(json, "gas"),

@@ -64,11 +64,16 @@ export async function replaceFile(path: string, data: string | Uint8Array): Prom
 /**
  * Like {@link replaceFile}, but never over a file that is there.
  *
+ * @param mode who may read and write it; as the process is set otherwise
  * @returns false when it was there already
  */
-export async function createFile(path: string, data: string | Uint8Array): Promise<boolean> {
+export async function createFile(
+  path: string,
+  data: string | Uint8Array,
+  mode?: number,
+): Promise<boolean> {
   try {
-    await withTemporary(path, data, (temporary) => link(temporary, path));
+    await withTemporary(path, data, (temporary) => link(temporary, path), mode);
     return true;
   } catch (error) {
     if (systemCode(error) !== "EEXIST") throw error;
@@ -132,11 +137,12 @@ async function withTemporary(
   path: string,
   data: string | Uint8Array,
   settle: (temporary: string) => Promise<void>,
+  mode?: number,
 ): Promise<void> {
   // A number alone would do within one process; containers that share a directory share process ids.
   const temporary = `${path}.${randomUUID()}.tmp`;
   try {
-    const handle = await open(temporary, "wx");
+    const handle = await open(temporary, "wx", mode);
     try {
       await handle.writeFile(data);
       await handle.datasync();

@@ -10,13 +10,13 @@ import { equalBytes } from "../wire/bytes.ts";
 import { toHex } from "../wire/hex.ts";
 import { checkFollows, nameOf, parseBlockLine } from "./block_line.ts";
 import { openChunks } from "./chunks.ts";
-import type { LocalL1 } from "./inbox.ts";
+import type { OriginL1 } from "./inbox.ts";
 import { type Line, splitLines } from "./lines.ts";
 
 /** How blocks are read. */
 export interface FileBlockSourceOptions {
   /** The L1 that batches refer to. */
-  readonly l1: Pick<LocalL1, "head" | "block">;
+  readonly l1: OriginL1;
   /** Waits for more at the end of a plain file. False otherwise: the end is the end. */
   readonly follow?: boolean;
   /** What was taken in an earlier run, and is passed over. */

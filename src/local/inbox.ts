@@ -29,8 +29,15 @@ export const CALLDATA_CAPACITY = 120_000;
 /** Which L1 blocks count as there. */
 export type L1Head = "latest" | "safe" | "finalized";
 
+/** What tells which L1 block a batch names. */
+export interface OriginL1 {
+  /** Number of the last block that no longer changes. */
+  head(tag: "safe"): Promise<bigint>;
+  block(number: bigint): Promise<{ readonly hash: Uint8Array }>;
+}
+
 /** What keeps the blocks of an embedded L1. */
-export interface LocalL1 {
+export interface LocalL1 extends OriginL1 {
   /** Number of the last block, of the last safe one, or of the last final one. */
   head(tag: L1Head): Promise<bigint>;
   /** @throws {SourceError} `Damaged` when a block up to the head is missing or not as written */

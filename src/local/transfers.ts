@@ -9,11 +9,11 @@ import type { BatchSource, Clock, Random } from "../ports.ts";
 import type { L2Block } from "../types.ts";
 import { toHex } from "../wire/hex.ts";
 import { signer } from "./deps.ts";
-import type { LocalL1 } from "./inbox.ts";
+import type { OriginL1 } from "./inbox.ts";
 
 /** What the blocks are like. */
 export interface TransferSourceOptions {
-  readonly l1: Pick<LocalL1, "head" | "block">;
+  readonly l1: OriginL1;
   readonly clock: Clock;
   readonly random: Random;
   /** From one block to the next; 200 ms otherwise. */

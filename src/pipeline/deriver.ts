@@ -149,9 +149,14 @@ export class DerivationPipeline {
     return needed.length > 0 ? needed.reduce(min) : this.#lastReadL1Block;
   }
 
-  /** The highest L1 block that was read. */
-  get l1Block(): bigint | undefined {
-    return this.#lastReadL1Block;
+  /** All of it, as it is to be kept for a later run's history. */
+  get standing(): Standing {
+    return this.#undo.highest({
+      position: this.position,
+      l1Block: this.#lastReadL1Block ?? -1n,
+      readFrom: this.l1Position ?? 0n,
+      blocks: this.#undo.blocks,
+    });
   }
 
   /** Numbers of the batches that are here before their turn. */
@@ -256,12 +261,7 @@ export class DerivationPipeline {
     this.#expected += 1n;
     this.#lastTimestamp = blocks.at(-1)!.timestamp;
     const transactions = blocks.reduce((sum, block) => sum + block.transactions.length, 0);
-    this.#undo.note({
-      position: this.position,
-      l1Block: this.#lastReadL1Block!,
-      readFrom: this.l1Position!,
-      blocks: this.#undo.blocks + blocks.length,
-    });
+    this.#undo.note({ ...this.standing, blocks: this.#undo.blocks + blocks.length });
     this.#log({ event: "batch.accepted", batch, blocks: blocks.length, transactions, rawBytes });
     return { verdict: "accept", batch, blocks: blocks.length, rawBytes };
   }

@@ -55,11 +55,14 @@ export class Undo {
   }
 
   note(standing: Standing): void {
-    // An earlier run may have read further than this one has by now.
-    const highest = this.#standings.at(-1)?.l1Block ?? standing.l1Block;
-    const l1Block = highest > standing.l1Block ? highest : standing.l1Block;
-    this.#standings.push({ ...standing, l1Block });
+    this.#standings.push(this.highest(standing));
     if (this.#standings.length > MAX_STANDINGS) this.#standings.shift();
+  }
+
+  /** An earlier run may have read further than this one has by now. */
+  highest(standing: Standing): Standing {
+    const l1Block = this.#standings.at(-1)?.l1Block ?? -1n;
+    return l1Block > standing.l1Block ? { ...standing, l1Block } : standing;
   }
 
   /** Where it stood last when nothing above `l1Block` counted; `undefined` where nobody knows. */

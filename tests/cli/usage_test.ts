@@ -125,7 +125,7 @@ test("montana version tells version, runtime and wire formats", async () => {
   const text = succeeded(await run("version"));
   match(
     text,
-    /^montana \S+ \((deno|bun|node) [\d.]+, \w+-\w+\); batch version 0, blob encoding 0\n$/,
+    /^montana \S+ \((deno|bun|node) [\d.]+, \w+-\w+\); batch version 0, blob encoding 0; KZG (native|c-kzg|portable)\n$/,
   );
   const { version, runtime, wire } = JSON.parse(succeeded(await run("version --json")));
   equal(version, VERSION);

@@ -167,7 +167,7 @@ export async function runLives(seed: number, options: LivesOptions): Promise<Run
       });
       await Promise.race([living, life.died.promise]);
       if (life.isDead) run.note("process", "dies");
-      else await manager?.close();
+      else await (manager as TxManager | undefined)?.close();
       await run.clock.sleep(run.below(120_000));
     }
     ended.abort();

@@ -1,0 +1,67 @@
+/**
+ * An L1 in a directory, as roles see it.
+ *
+ * @module
+ */
+import { SourceError } from "../errors.ts";
+import { InboxSource, type L1Head, type OriginL1 } from "../local/inbox.ts";
+import { L1Directory } from "../local/l1_directory.ts";
+import { systemClock, writeStderr } from "../runtime.ts";
+import type { L1Reader, ReadTask, RoleL1 } from "./l1.ts";
+
+/** A directory in the place of an L1. */
+export class DirectoryL1 implements RoleL1 {
+  readonly name: string;
+  readonly directory: L1Directory;
+
+  get origins(): OriginL1 {
+    return this.directory;
+  }
+
+  constructor(directory: L1Directory) {
+    this.name = directory.path;
+    this.directory = directory;
+  }
+
+  head(tag: L1Head): Promise<bigint> {
+    return this.directory.head(tag);
+  }
+
+  async hashOf(number: bigint): Promise<Uint8Array | undefined> {
+    if (number > await this.head("latest")) return undefined;
+    return (await this.directory.block(number)).hash;
+  }
+
+  /** Nothing is ever rewritten in a directory, so confirmations make no difference: it reads what is safe. */
+  reader({ addresses: { inbox, batcher }, head, startBlock, log }: ReadTask): L1Reader {
+    return new InboxSource(this.directory, {
+      inbox,
+      batchers: [batcher],
+      head: typeof head === "string" ? head : "safe",
+      startBlock,
+      ...(log ? { log } : {}),
+    });
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
+}
+
+/** Opens the L1 in a directory, and with `wait` until there is one. */
+export async function openDirectoryL1(
+  path: string,
+  wait?: AbortSignal,
+): Promise<DirectoryL1 | undefined> {
+  for (let looks = 1;; looks++) {
+    try {
+      return new DirectoryL1(await L1Directory.open(path));
+    } catch (error) {
+      const isMissing = error instanceof SourceError && error.code === "NotFound";
+      if (!isMissing || !wait) throw error;
+      if (wait.aborted) return undefined;
+      if (looks === 1) writeStderr(`waiting for an L1 in ${path}: there is none yet`);
+      await systemClock.sleep(200, wait);
+    }
+  }
+}

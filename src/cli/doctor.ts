@@ -1,0 +1,48 @@
+/**
+ * `montana doctor`: what works here, what does not, and what to do about it.
+ *
+ * @module
+ */
+import { ConfigError, describeError } from "../errors.ts";
+import { writeStdout } from "../runtime.ts";
+import type { Check, Finding } from "./checks.ts";
+import { type CommandSpec, EXIT, type FlagValues, JSON_FLAG } from "./command.ts";
+import { kzgCheck } from "./kzg_check.ts";
+import { toJson } from "./text.ts";
+
+/** In the order of their lines. */
+const CHECKS: readonly Check[] = [kzgCheck];
+
+/** Checks one thing after the other, and says of each: ok, warn or fail. */
+export const doctor: CommandSpec = {
+  name: "doctor",
+  summary: "Check what is needed here, and say how to mend what is not right",
+  flags: [...new Set(CHECKS.flatMap((check) => check.flags)), JSON_FLAG],
+  examples: ["doctor", "doctor --json", "doctor --kzg portable"],
+  async run(flags) {
+    const findings: Finding[] = [];
+    for (const check of CHECKS) {
+      const made = await findingsOf(check, flags);
+      findings.push(...made);
+      if (!flags.json) await writeStdout(made.map(lineOf).join(""));
+    }
+    if (flags.json) await writeStdout(toJson(findings));
+    return findings.some((finding) => finding.status === "fail") ? EXIT.different : EXIT.done;
+  },
+};
+
+/** A check that cannot even be made has failed; what was asked for wrongly has not. */
+async function findingsOf(check: Check, flags: FlagValues): Promise<readonly Finding[]> {
+  try {
+    return await check.run(flags);
+  } catch (error) {
+    if (error instanceof ConfigError && error.code === "Usage") throw error;
+    const { name, fix } = check;
+    return [{ check: name, status: "fail", found: describeError(error), fix }];
+  }
+}
+
+function lineOf({ check, status, found, fix }: Finding): string {
+  const line = `${status.padEnd(4)}  ${check}: ${found}\n`;
+  return fix === undefined ? line : `${line}      fix: ${fix}\n`;
+}

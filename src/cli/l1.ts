@@ -1,0 +1,88 @@
+/**
+ * The L1 of a role, be it a directory or Ethereum, and the marks by which a role knows it again.
+ *
+ * @module
+ */
+import { ConfigError, PipelineError } from "../errors.ts";
+import type { BlockMark } from "../l1/block_marks.ts";
+import type { L1Head, OriginL1 } from "../local/inbox.ts";
+import type { L1BatchSource, Log } from "../ports.ts";
+import { equalBytes } from "../wire/bytes.ts";
+import { toHex } from "../wire/hex.ts";
+import type { Addresses } from "./l1_flags.ts";
+
+/** How far a role reads: to one of the heads, or so many blocks below the latest. */
+export type ReadTo = L1Head | { readonly confirmations: number };
+
+/** What is read. */
+export interface ReadTask {
+  readonly addresses: Addresses;
+  readonly head: ReadTo;
+  /** The first L1 block to read. */
+  readonly startBlock: bigint;
+  /** Blocks that were read by an earlier run. */
+  readonly known?: readonly BlockMark[];
+  readonly log?: Log;
+}
+
+/** Batches of an L1. */
+export interface L1Reader extends L1BatchSource {
+  /** What an inbox that goes on above `number` after a restart is to know. */
+  knownUpTo?(number: bigint): readonly BlockMark[];
+}
+
+/** What roles need of their L1. */
+export interface RoleL1 {
+  /** For people: a directory, or the hosts of nodes. */
+  readonly name: string;
+  /** Which of its blocks batches name. */
+  readonly origins: OriginL1;
+  head(tag: L1Head): Promise<bigint>;
+  /** Hash of a block; `undefined` where there is no such block. */
+  hashOf(number: bigint): Promise<Uint8Array | undefined>;
+  reader(task: ReadTask): L1Reader;
+  close(): Promise<void>;
+}
+
+/** An L1 block at which a state was saved, and what was followed there. */
+export interface L1Mark extends Addresses, BlockMark {}
+
+/** Whether a mark is one. */
+export function isL1Mark(mark: Partial<L1Mark> | undefined): boolean {
+  const { number, hash, inbox, batcher } = mark ?? {};
+  return typeof number === "bigint" &&
+    [hash, inbox, batcher].every((each) => each instanceof Uint8Array);
+}
+
+/** Whether the L1 has that very block. */
+export async function isOnL1(l1: RoleL1, { number, hash }: BlockMark): Promise<boolean> {
+  const now = await l1.hashOf(number);
+  return now !== undefined && equalBytes(now, hash);
+}
+
+/** Refuses an L1 that is another one than the mark's, another inbox, or another batcher. */
+export async function mustBeSameL1(
+  l1: RoleL1,
+  addresses: Addresses,
+  mark: L1Mark,
+  dataDir: string,
+): Promise<void> {
+  for (const name of ["inbox", "batcher"] as const) {
+    if (equalBytes(addresses[name], mark[name])) continue;
+    throw new ConfigError(
+      "Usage",
+      `Cannot use --${name} ${toHex(addresses[name])} with --data-dir ${dataDir}: it belongs to ` +
+        `${toHex(mark[name])}; use another --data-dir for another ${name}`,
+    );
+  }
+  if (await isOnL1(l1, mark)) return;
+  const head = await l1.head("latest");
+  const hash = await l1.hashOf(mark.number);
+  throw new PipelineError(
+    "WrongL1",
+    `Cannot go on with ${l1.name}: ${dataDir} belongs to an L1 whose block ${mark.number} is ` +
+      `${toHex(mark.hash)}, here ${hash ? `it is ${toHex(hash)}` : `the head is ${head}`}; ` +
+      `use another --data-dir for another L1`,
+    { details: { block: mark.number, head } },
+  );
+}

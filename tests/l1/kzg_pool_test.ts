@@ -1,0 +1,104 @@
+import {
+  deepStrictEqual as deepEqual,
+  ok,
+  rejects,
+  strictEqual as equal,
+} from "node:assert/strict";
+import { after, test } from "node:test";
+import { KzgPool, openKzg } from "../../src/l1/kzg_pool.ts";
+import { commitTo, makeSidecar, networkForm, versionedHash } from "../../src/l1/sidecar.ts";
+import { signWith } from "../../src/l1/transaction.ts";
+import { encodeBlob, toBlobs } from "../../src/wire/blob.ts";
+import { engines, kzgOf } from "./kzg_engines.ts";
+import { ANVIL_ADDRESS, ANVIL_KEY } from "./transactions.ts";
+
+const blobs = toBlobs(Uint8Array.from({ length: 300_000 }, (_, index) => index % 251));
+
+for (const engine of engines) {
+  test(`KzgPool makes in other threads what the engine makes: ${engine}`, async () => {
+    const pool = new KzgPool(engine);
+    after(() => pool.close());
+    equal(pool.engine, engine);
+    const kzg = kzgOf(engine);
+    const [first, second, third] = blobs as [Uint8Array, Uint8Array, Uint8Array];
+    // All at once, and each gets its own.
+    const [one, proofs, two, three] = await Promise.all([
+      pool.commitment(first),
+      pool.cellProofs(second),
+      pool.commitment(second),
+      pool.commitment(third),
+    ]);
+    deepEqual([one, two, three], await commitTo(kzg, blobs));
+    deepEqual(proofs, await kzgOf(engines[0]!).cellProofs(second));
+    deepEqual(await pool.blobProof(third, three), await kzg.blobProof(third, three));
+
+    await rejects(pool.commitment(new Uint8Array(5)), { code: "InvalidBlobSize" });
+    await rejects(pool.cellProofs(new Uint8Array(131_072).fill(255)), {
+      code: "InvalidFieldElement",
+    });
+    const none = { name: "CodecError", code: "InvalidCommitment" };
+    await rejects(pool.blobProof(first, new Uint8Array(48).fill(1)), none);
+    // And goes on.
+    deepEqual(await pool.commitment(first), one);
+  });
+}
+
+test("this thread goes on while another makes proofs", async () => {
+  const turnsDuring = async (work: Promise<unknown>) => {
+    let turns = 0;
+    const timer = setInterval(() => turns++, 1);
+    await work;
+    clearInterval(timer);
+    return turns;
+  };
+  const pool = await openKzg("auto");
+  after(() => pool.close());
+  ok(await turnsDuring(pool.cellProofs(blobs[0]!)) > 0);
+  equal(await turnsDuring(kzgOf(engines[0]!).cellProofs(blobs[0]!)), 0);
+});
+
+test("a pool that is closed, and an engine that is not there, are told", async () => {
+  const pool = await openKzg(engines[0]!);
+  await pool.close();
+  await rejects(pool.commitment(blobs[0]!), {
+    code: "KzgFailed",
+    message: `Cannot make the commitment of a blob with the KZG engine ${
+      engines[0]
+    }: the pool is closed`,
+  });
+  const strange = new KzgPool("stone" as never);
+  await rejects(strange.cellProofs(blobs[0]!), {
+    code: "KzgFailed",
+    message: /Cannot make the cell proofs of a blob with the KZG engine stone: /,
+  });
+  await strange.close();
+});
+
+test("makeSidecar() makes both forms, and networkForm() takes them", async () => {
+  const pool = await openKzg("auto");
+  after(() => pool.close());
+  const commitments = await commitTo(pool, blobs);
+  const signed = await signWith(ANVIL_KEY, {
+    chainId: 31_337n,
+    nonce: 0n,
+    to: ANVIL_ADDRESS,
+    input: new Uint8Array(),
+    gas: 21_000n,
+    fees: { maxFeePerGas: 9n, maxPriorityFeePerGas: 1n, maxFeePerBlobGas: 1n },
+    blobHashes: commitments.map(versionedHash),
+  });
+  const cells = await makeSidecar(pool, blobs, "cells");
+  deepEqual(cells.commitments, commitments);
+  deepEqual(cells.proofs.slice(128, 256), await kzgOf(engines[0]!).cellProofs(blobs[1]!));
+  equal(cells.proofs.length, 3 * 128);
+  const legacy = await makeSidecar(pool, blobs, "legacy", commitments);
+  deepEqual(
+    legacy.proofs,
+    await Promise.all(blobs.map((blob, at) => pool.blobProof(blob, commitments[at]!))),
+  );
+  await networkForm(signed, cells, "cells");
+  await networkForm(signed, legacy, "legacy");
+  const [empty] = await commitTo(pool, [encodeBlob(new Uint8Array())]);
+  const other = { ...legacy, commitments: [empty!, ...commitments.slice(1)] };
+  await rejects(networkForm(signed, other, "legacy"), { code: "InvalidTransaction" });
+});
