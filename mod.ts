@@ -198,9 +198,16 @@ export { CompressorPool } from "./src/local/compressor_pool.ts";
 export type { WorkerLoss, WorkerPoolOptions } from "./src/local/worker_pool.ts";
 export { systemClock, systemRandom } from "./src/runtime.ts";
 
-// Who signs.
-// Reading from Ethereum.
+// Ethereum: the words, the ports, the events.
 export * from "./src/ethereum.ts";
+
+// Nodes.
+export { RpcChain } from "./src/l1/chain.ts";
+export { type EndpointStatus, RpcEndpoints, type RpcEndpointsOptions } from "./src/l1/endpoints.ts";
+export { HttpJsonRpc, type HttpJsonRpcOptions } from "./src/l1/json_rpc.ts";
+export { classify, NODE_TEXTS, type NodeAnswer, type NodeText } from "./src/l1/node_errors.ts";
+
+// Who signs.
 export {
   type KeySource,
   LocalSigner,
@@ -212,14 +219,8 @@ export { DEFAULT_KEY_VARIABLE } from "./src/l1/key_file.ts";
 export { type KeystoreOptions, makeKeystore, openKeystore } from "./src/l1/keystore.ts";
 export { RemoteSigner, type RemoteSignerOptions } from "./src/l1/remote_signer.ts";
 export type { TlsFiles } from "./src/l1/signer_request.ts";
-  L1Inbox,
-  type L1InboxOptions,
-  type L1InboxParts,
-  type ReadHead,
-  REMEMBERED_BLOCKS,
-} from "./src/l1/inbox.ts";
-export type { Batcher } from "./src/l1/inbox_block.ts";
-export type { BlockMark } from "./src/l1/block_marks.ts";
+export { type SignerTrial, trySigner } from "./src/l1/signer_trial.ts";
+
 // KZG, sidecars and transactions of L1.
 export {
   chooseKzg,
@@ -245,7 +246,6 @@ export {
   signingPayload,
   signWith,
 } from "./src/l1/transaction.ts";
-export { type SignerTrial, trySigner } from "./src/l1/signer_trial.ts";
 
 // Sending to Ethereum.
 export {
@@ -264,3 +264,20 @@ export { BlobSink, type BlobSinkOptions } from "./src/l1/blob_sink.ts";
 export { CalldataSink } from "./src/l1/calldata_sink.ts";
 export { LogTxJournal, type TxJournalOwner } from "./src/wal/tx_journal.ts";
 export { MemoryTxJournal } from "./src/local/memory_tx_journal.ts";
+
+// Reading from Ethereum.
+export {
+  L1Inbox,
+  type L1InboxOptions,
+  type L1InboxParts,
+  type ReadHead,
+  REMEMBERED_BLOCKS,
+} from "./src/l1/inbox.ts";
+export type { Batcher } from "./src/l1/inbox_block.ts";
+export type { BlockMark } from "./src/l1/block_marks.ts";
+export { BeaconNode, beaconNodes, type BeaconOptions } from "./src/l1/beacon.ts";
+export type { BeaconHttpOptions } from "./src/l1/beacon_http.ts";
+export type { SlotRule } from "./src/l1/slots.ts";
+export { type ArchivedBlock, BlobArchive, type BlobArchiveParts } from "./src/l1/blob_archive.ts";
+export { BlobSources, type BlobSourcesParts } from "./src/l1/blob_sources.ts";
+export type { BlobBlock, BlobFinder, FoundBlobs, MissingReason } from "./src/l1/found_blobs.ts";

@@ -55,7 +55,8 @@ export abstract class MontanaError extends Error {
  * | `Gap`          | critical  | block numbers do not follow each other                 |
  * | `WrongParent`  | critical  | a block does not link to the one before                |
  * | `Changed`      | critical  | what was read already is no longer what it was         |
- * | `Damaged`      | critical  | an L1 directory lacks a part, or one is not as written |
+ * | `Damaged`      | critical  | an L1 directory lacks a part, or one is not as         |
+ * |                |           | written, or a source of blobs gives others             |
  * | `BlobMissing`  | temporary | no source has a blob now                               |
  * | `Reorganised`  | reset     | L1 went another way; `details.block` is still there    |
  */

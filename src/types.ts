@@ -62,6 +62,8 @@ export interface SubmissionReceipt {
   readonly blobHashes: readonly Uint8Array[];
   /** What it cost, on an L1 that is paid. */
   readonly cost?: TxCost;
+  /** A block below `l1Block` that no reorganisation takes: a restart reads again above it. */
+  readonly finalBlock?: { readonly number: bigint; readonly hash: Uint8Array };
 }
 
 /** What a transaction used, and what was paid for it. */

@@ -1,5 +1,5 @@
 /**
- * `montana batcher`: blocks from a file to an L1 in a directory.
+ * `montana batcher`: blocks from a file to L1.
  *
  * @module
  */
@@ -11,8 +11,6 @@ import { describeError, MontanaError } from "../errors.ts";
 import { readError } from "../local/disk.ts";
 import { DiskStorage } from "../local/disk_storage.ts";
 import { FileBlockSource } from "../local/file_block_source.ts";
-import { InboxSink } from "../local/inbox.ts";
-import { L1Directory } from "../local/l1_directory.ts";
 import { BatchSubmissionRunner } from "../pipeline/batch_runner.ts";
 import { BatcherJournal } from "../pipeline/batcher_journal.ts";
 import {
@@ -24,6 +22,7 @@ import {
 } from "../runtime.ts";
 import { BLOB_SIZE, MAX_BLOBS_PER_TX } from "../wire/blob.ts";
 import { MAX_U16 } from "../wire/batch.ts";
+import { type BatcherL1, DA, openBatcherL1 } from "./batcher_l1.ts";
 import {
   type BatcherPlace,
   findPosition,
@@ -40,18 +39,21 @@ import {
   textOf,
 } from "./command.ts";
 import { COMPRESSION_FLAGS, compressionInWorkers, LEAST_LEVEL_FLAG } from "./compression.ts";
-import { DirectoryL1 } from "./directory_l1.ts";
+import { History } from "./history.ts";
 import {
-  addressesOf,
   BATCHER_FLAG,
   DATA_DIR_FLAG,
+  ETHEREUM_FLAGS,
   INBOX_FLAG,
-  l1Path,
+  L1_FLAG,
+  l1Place,
   ONCE_FLAG,
   retryPolicy,
 } from "./l1_flags.ts";
 import { LOG_FLAGS, logFrom } from "./log.ts";
 import { parseChoice, parseCount, parseDuration, parseSize } from "./options.ts";
+import { SENDING_FLAGS } from "./sending_flags.ts";
+import { SIGNER_FLAGS } from "./signer_flags.ts";
 import { countOf, formatBytes, toJson } from "./text.ts";
 
 const PACKING_FLAGS: readonly Flag[] = [
@@ -72,7 +74,7 @@ const PACKING_FLAGS: readonly Flag[] = [
     help: "batches compressed at once",
     value: `${availableParallelism()}`,
   },
-  { flags: "--da <where>", help: "blobs or calldata", value: "blobs" },
+  { flags: "--da <where>", help: DA.join(", "), value: "blobs" },
 ];
 
 /** The batcher. */
@@ -85,7 +87,7 @@ export const batcher: CommandSpec = {
       help: "blocks as JSON lines, plain or gzip; - is stdin",
       isRequired: true,
     },
-    { flags: "--l1 <dir>", help: "L1 directory; made if missing", isRequired: true },
+    L1_FLAG,
     DATA_DIR_FLAG,
     ONCE_FLAG,
     ...PACKING_FLAGS,
@@ -93,6 +95,9 @@ export const batcher: CommandSpec = {
     LEAST_LEVEL_FLAG,
     INBOX_FLAG,
     BATCHER_FLAG,
+    ...ETHEREUM_FLAGS,
+    ...SIGNER_FLAGS,
+    ...SENDING_FLAGS,
     { flags: "--poll-interval <time>", help: "between two looks at the source", value: "100ms" },
     { flags: "--shutdown-timeout <time>", help: "for posting what is left", value: "60s" },
     ...LOG_FLAGS,
@@ -102,13 +107,14 @@ export const batcher: CommandSpec = {
     "batcher --l2 blocks.jsonl.gz --l1 ./l1 --once",
     "batcher --l2 blocks.jsonl --l1 ./l1 --data-dir ./batcher --max-blobs 6",
     "batcher --l2 - --l1 ./l1 < blocks.jsonl",
+    "batcher --l2 blocks.jsonl --l1 http://127.0.0.1:8545 --inbox 0xff00000000000000000000000000000000008453 --key-file batcher.key --data-dir ./batcher",
   ],
   run: runBatcher,
 };
 
 async function runBatcher(flags: FlagValues): Promise<number> {
   const settings = settingsFrom(flags);
-  const { l2, dataDir, log } = settings;
+  const { l2, dataDir, log, history } = settings;
   let isStopping = false;
   const signal = onShutdownSignal((name) => {
     isStopping = true;
@@ -119,8 +125,6 @@ async function runBatcher(flags: FlagValues): Promise<number> {
   if (l2 !== "-") {
     await access(l2).catch((cause) => Promise.reject(readError("blocks from", l2, cause)));
   }
-  const now = BigInt(Math.floor(systemClock.now() / 1000));
-  const l1 = new DirectoryL1(await L1Directory.openOrCreate(settings.l1, now));
   const journal = dataDir
     ? await BatcherJournal.open({
       storage: new DiskStorage(),
@@ -129,14 +133,19 @@ async function runBatcher(flags: FlagValues): Promise<number> {
     })
     : undefined;
   try {
-    return await runWith({ settings, l1, journal, signal }, () => isStopping, flags);
+    const place = await openBatcherL1({ ...settings, flags, signal });
+    try {
+      return await runWith({ ...place, settings, journal, signal }, () => isStopping, flags);
+    } finally {
+      await place.close();
+    }
   } finally {
     await journal?.close();
+    await history?.close();
   }
 }
 
-interface BatcherRun extends BatcherPlace {
-  readonly l1: DirectoryL1;
+interface BatcherRun extends BatcherPlace, Pick<BatcherL1, "sink"> {
   readonly settings: ReturnType<typeof settingsFrom>;
 }
 
@@ -145,27 +154,23 @@ async function runWith(
   isStopping: () => boolean,
   flags: FlagValues,
 ): Promise<number> {
-  const { settings, l1, journal, signal } = run;
-  const { once, l2, shutdownTimeoutMs, addresses } = settings;
-  const { inbox, batcher: from } = addresses;
-  await mustBelong(run, addresses, settings.dataDir);
-  // Whoever posts from here on under this name is somebody else.
-  const seenBlock = await l1.head("latest");
+  const { settings, l1, sink, journal, signal } = run;
+  const { once, l2, shutdownTimeoutMs } = settings;
+  await mustBelong(run, settings.dataDir);
   const source = await FileBlockSource.open(l2, {
-    l1,
+    l1: l1.origins,
     follow: !once,
     ...resumeOf(journal),
   });
-  const position = await findPosition(run, addresses, source, seenBlock);
+  const position = await findPosition(run, source);
   if (isStopping()) return EXIT.done;
   tellPosition(position, journal);
 
-  const sinkOptions = { clock: systemClock, inbox, from, da: settings.da, seenBlock };
   const runner = new BatchSubmissionRunner(
     {
       source,
       ...settings.compression,
-      sink: new InboxSink(l1.directory, sinkOptions),
+      sink,
       clock: systemClock,
       random: systemRandom,
       log: settings.log,
@@ -217,18 +222,21 @@ async function isInTime(run: Promise<void>, signal: AbortSignal, timeMs: number)
 function settingsFrom(flags: FlagValues) {
   const text = (name: string) => textOf(flags, name) ?? "";
   const once = flags.once === true;
-  const log = logFrom(flags);
+  const dataDir = textOf(flags, "dataDir");
+  const history = dataDir === undefined ? undefined : new History(dataDir, logFrom(flags));
+  const log = history?.log ?? logFrom(flags);
   const workers = parseCount("--workers", text("workers"), 1, 64);
   const maxBlobs = parseCount("--max-blobs", text("maxBlobs"), 1, MAX_BLOBS_PER_TX);
   return {
-    l1: l1Path(flags),
+    place: l1Place(flags),
     l2: text("l2"),
-    dataDir: textOf(flags, "dataDir"),
+    dataDir,
     once,
     log,
+    history,
     compression: compressionInWorkers(flags, workers, log),
-    addresses: addressesOf(flags),
-    da: parseChoice("--da", text("da"), ["blobs", "calldata"]),
+    da: parseChoice("--da", text("da"), DA),
+    maxBlobs,
     shutdownTimeoutMs: parseDuration("--shutdown-timeout", text("shutdownTimeout")),
     config: {
       batchIntervalMs: parseDuration("--batch-interval", text("batchInterval")),

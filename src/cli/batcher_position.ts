@@ -10,13 +10,12 @@ import { recoverFromJournal } from "../pipeline/journaled_recovery.ts";
 import { type RecoveredPosition, recoverPosition } from "../pipeline/recovery.ts";
 import { systemClock, writeStderr } from "../runtime.ts";
 import type { DerivedBlock } from "../types.ts";
-import { mustBeSameL1, type RoleL1 } from "./l1.ts";
-import type { Addresses } from "./l1_flags.ts";
+import type { BatcherL1 } from "./batcher_l1.ts";
+import { mustBeSameL1 } from "./l1.ts";
 import { countOf } from "./text.ts";
 
 /** Where a batcher works. */
-export interface BatcherPlace {
-  readonly l1: RoleL1;
+export interface BatcherPlace extends Pick<BatcherL1, "l1" | "addresses" | "finalBlock"> {
   /** Without `--data-dir` there is none. */
   readonly journal: BatcherJournal | undefined;
   readonly signal: AbortSignal;
@@ -24,8 +23,7 @@ export interface BatcherPlace {
 
 /** Refuses a journal that belongs to another L1, inbox or batcher. */
 export async function mustBelong(
-  { l1, journal }: BatcherPlace,
-  addresses: Addresses,
+  { l1, journal, addresses }: BatcherPlace,
   dataDir: string | undefined,
 ): Promise<void> {
   const position = journal?.state.position;
@@ -36,10 +34,8 @@ export async function mustBelong(
 
 /** What was posted, by the journal and by L1, whatever happened to the run before. */
 export async function findPosition(
-  { l1, journal, signal }: BatcherPlace,
-  addresses: Addresses,
+  { l1, journal, addresses, finalBlock, signal }: BatcherPlace,
   source: FileBlockSource,
-  head: bigint,
 ): Promise<RecoveredPosition> {
   const known = journal?.state.position;
   const parts = {
@@ -59,9 +55,8 @@ export async function findPosition(
       ),
   };
   if (!journal) return await recoverPosition(parts);
-  const { hash } = await l1.block(head);
-  const start = { ...addresses, l1Block: head, l1BlockHash: hash };
-  return await recoverFromJournal({ ...parts, journal, start });
+  const start = { ...addresses, l1Block: finalBlock.number, l1BlockHash: finalBlock.hash };
+  return await recoverFromJournal({ ...parts, journal, start, finalBlock });
 }
 
 /** Where the source goes on behind what was taken from it. */

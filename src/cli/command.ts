@@ -11,10 +11,12 @@ export interface Flag {
   /** Shown in the help, and used where the flag is not given. */
   readonly value?: string;
   readonly isRequired?: boolean;
+  /** May be given several times: all its texts count. */
+  readonly isRepeated?: boolean;
 }
 
 /** Texts of the flags that were given, by their names in camel case; `true` for a bare one. */
-export type FlagValues = Readonly<Record<string, string | boolean | undefined>>;
+export type FlagValues = Readonly<Record<string, string | boolean | readonly string[] | undefined>>;
 
 /** A command. */
 export interface CommandSpec {
@@ -55,4 +57,10 @@ export const JSON_FLAG: Flag = { flags: "--json", help: "answer in JSON" };
 export function textOf(flags: FlagValues, name: string): string | undefined {
   const value = flags[name];
   return typeof value === "string" ? value : undefined;
+}
+
+/** The texts of a flag that may be given several times. */
+export function listOf(flags: FlagValues, name: string): readonly string[] {
+  const value = flags[name];
+  return Array.isArray(value) ? value : [];
 }

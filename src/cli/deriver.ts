@@ -1,10 +1,12 @@
 /**
- * `montana deriver`: batches from an L1 in a directory to blocks in a file.
+ * `montana deriver`: batches from L1 to blocks in a file.
  *
  * @module
  */
-import { DERIVER_DEFAULTS } from "../config.ts";
+import { DERIVER_DEFAULTS, SAFE_CONFIRMATIONS } from "../config.ts";
+import { ConfigError } from "../errors.ts";
 import { FileBlockSink, StdoutBlockSink } from "../local/file_block_sink.ts";
+import type { L1Head } from "../local/inbox.ts";
 import { DerivationRunner } from "../pipeline/derivation_runner.ts";
 import {
   onShutdownSignal,
@@ -17,19 +19,22 @@ import type { StateJournal } from "../wal/state_journal.ts";
 import { type CommandSpec, EXIT, type FlagValues, JSON_FLAG, textOf } from "./command.ts";
 import { decompressionInWorker } from "./compression.ts";
 import { type DeriverState, latestState, openStates, outName } from "./deriver_state.ts";
-import { openDirectoryL1 } from "./directory_l1.ts";
-import type { RoleL1 } from "./l1.ts";
+import type { ReadTo, RoleL1 } from "./l1.ts";
 import {
   addressesOf,
   BATCHER_FLAG,
   DATA_DIR_FLAG,
+  ETHEREUM_FLAGS,
   INBOX_FLAG,
-  l1Path,
+  L1_FLAG,
+  type L1Place,
+  l1Place,
   ONCE_FLAG,
   retryPolicy,
 } from "./l1_flags.ts";
 import { LOG_FLAGS, logFrom } from "./log.ts";
-import { parseChoice, parseDuration, parseSize } from "./options.ts";
+import { openL1 } from "./open_l1.ts";
+import { parseChoice, parseCount, parseDuration, parseSize } from "./options.ts";
 import { countOf, formatBytes, toJson } from "./text.ts";
 
 /** The deriver. */
@@ -37,13 +42,21 @@ export const deriver: CommandSpec = {
   name: "deriver",
   summary: "Read batches from L1 and give the L2 blocks back",
   flags: [
-    { flags: "--l1 <dir>", help: "L1 directory", isRequired: true },
+    L1_FLAG,
     { flags: "--out <file>", help: "blocks as JSON lines; - is standard output", isRequired: true },
     DATA_DIR_FLAG,
     ONCE_FLAG,
-    { flags: "--head <tag>", help: "how far to read: latest, safe or finalized", value: "safe" },
+    {
+      flags: "--head <tag>",
+      help: "how far to read: latest, safe or finalized (a directory: safe)",
+    },
+    {
+      flags: "--confirmations <n>",
+      help: `how far to read: so many blocks below the latest (Ethereum: ${SAFE_CONFIRMATIONS})`,
+    },
     INBOX_FLAG,
     BATCHER_FLAG,
+    ...ETHEREUM_FLAGS,
     { flags: "--poll-interval <time>", help: "between two looks at L1", value: "100ms" },
     {
       flags: "--max-ahead-bytes <size>",
@@ -56,6 +69,7 @@ export const deriver: CommandSpec = {
   examples: [
     "deriver --l1 ./l1 --out derived.jsonl --once",
     "deriver --l1 ./l1 --out - --data-dir ./deriver | head -1",
+    "deriver --l1 http://127.0.0.1:8545 --beacon http://127.0.0.1:5052 --inbox 0xff00000000000000000000000000000000008453 --batcher 0x5050f69a9786f081509234f1a7f4684b5e5b76c9 --out derived.jsonl --data-dir ./deriver",
   ],
   run: runDeriver,
 };
@@ -65,29 +79,45 @@ async function runDeriver(flags: FlagValues): Promise<number> {
   const { dataDir, log } = settings;
   const signal = onShutdownSignal((name) => writeStderr(`${name}: ending after this batch`));
 
-  const l1 = await openDirectoryL1(settings.l1, settings.once ? undefined : signal);
+  const l1 = await openL1(settings.place, log, settings.once ? undefined : signal);
   if (!l1) return EXIT.done;
   const states = dataDir === undefined ? undefined : await openStates(dataDir, log);
   try {
     return await runWith(settings, { l1, states, signal }, flags.json === true);
   } finally {
     await states?.close();
+    await l1.close();
   }
 }
 
 function settingsFrom(flags: FlagValues) {
   const text = (name: string) => textOf(flags, name) ?? "";
+  const place = l1Place(flags);
   return {
-    l1: l1Path(flags),
+    place,
     once: flags.once === true,
     out: text("out"),
     dataDir: textOf(flags, "dataDir"),
     log: logFrom(flags),
-    addresses: addressesOf(flags),
-    head: parseChoice("--head", text("head"), ["latest", "safe", "finalized"]),
+    addresses: addressesOf(flags, place),
+    head: readTo(flags, place),
     pollIntervalMs: parseDuration("--poll-interval", text("pollInterval")),
     maxAheadBytes: parseSize("--max-ahead-bytes", text("maxAheadBytes")),
   };
+}
+
+function readTo(flags: FlagValues, { kind }: L1Place): ReadTo {
+  const head = textOf(flags, "head");
+  const confirmations = textOf(flags, "confirmations");
+  if (head !== undefined && confirmations !== undefined) {
+    throw new ConfigError("Usage", "Cannot use --head and --confirmations together: give one");
+  }
+  if (head !== undefined) {
+    return parseChoice<L1Head>("--head", head, ["latest", "safe", "finalized"]);
+  }
+  if (kind === "directory" && confirmations === undefined) return "safe";
+  const count = confirmations ?? `${SAFE_CONFIRMATIONS}`;
+  return { confirmations: parseCount("--confirmations", count, 0, 1_000_000) };
 }
 
 interface DeriverPlace {

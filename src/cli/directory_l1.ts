@@ -4,8 +4,7 @@
  * @module
  */
 import { SourceError } from "../errors.ts";
-import { InboxSource, type L1Head } from "../local/inbox.ts";
-import type { L1Block } from "../local/l1_block.ts";
+import { InboxSource, type L1Head, type OriginL1 } from "../local/inbox.ts";
 import { L1Directory } from "../local/l1_directory.ts";
 import { systemClock, writeStderr } from "../runtime.ts";
 import type { L1Reader, ReadTask, RoleL1 } from "./l1.ts";
@@ -14,6 +13,10 @@ import type { L1Reader, ReadTask, RoleL1 } from "./l1.ts";
 export class DirectoryL1 implements RoleL1 {
   readonly name: string;
   readonly directory: L1Directory;
+
+  get origins(): OriginL1 {
+    return this.directory;
+  }
 
   constructor(directory: L1Directory) {
     this.name = directory.path;
@@ -24,13 +27,9 @@ export class DirectoryL1 implements RoleL1 {
     return this.directory.head(tag);
   }
 
-  block(number: bigint): Promise<L1Block> {
-    return this.directory.block(number);
-  }
-
   async hashOf(number: bigint): Promise<Uint8Array | undefined> {
     if (number > await this.head("latest")) return undefined;
-    return (await this.block(number)).hash;
+    return (await this.directory.block(number)).hash;
   }
 
   /** Nothing is ever rewritten in a directory, so confirmations make no difference: it reads what is safe. */

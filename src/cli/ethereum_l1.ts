@@ -5,11 +5,17 @@
  */
 import { SAFE_CONFIRMATIONS } from "../config.ts";
 import { SourceError } from "../errors.ts";
-import type { BlobSource, Chain, JsonRpc } from "../ethereum.ts";
+import type { BlobSource, Chain, JsonRpc, Kzg } from "../ethereum.ts";
+import { beaconNodes } from "../l1/beacon.ts";
+import { BlobArchive } from "../l1/blob_archive.ts";
+import { BlobSources } from "../l1/blob_sources.ts";
+import type { BlockMark } from "../l1/block_marks.ts";
 import { L1Inbox } from "../l1/inbox.ts";
 import { RpcChain } from "../l1/chain.ts";
 import { RpcEndpoints } from "../l1/endpoints.ts";
 import { HttpJsonRpc } from "../l1/json_rpc.ts";
+import { openKzg } from "../l1/kzg_pool.ts";
+import { DiskStorage } from "../local/disk_storage.ts";
 import type { L1Head, OriginL1 } from "../local/inbox.ts";
 import type { Log } from "../ports.ts";
 import { systemClock, systemRandom } from "../runtime.ts";
@@ -69,6 +75,12 @@ export class EthereumL1 implements RoleL1 {
     });
   }
 
+  /** {@link finalBlock} with its hash. */
+  async finalMark(): Promise<BlockMark> {
+    const number = await this.finalBlock();
+    return { number, hash: await this.#mustHave(number) };
+  }
+
   close(): Promise<void> {
     return Promise.resolve();
   }
@@ -97,4 +109,34 @@ export function openNodes({ urls, chainId }: EthereumPlace, log: Log): RpcEndpoi
     random: systemRandom,
     log,
   });
+}
+
+/** Where the blobs of a place are looked for. */
+export function openBlobs(
+  { beaconUrls }: EthereumPlace,
+  { nodes, kzg, archive, log }: {
+    readonly nodes: JsonRpc;
+    readonly kzg: Kzg;
+    readonly archive: BlobArchive | undefined;
+    readonly log: Log;
+  },
+): BlobSource {
+  const beacons = beaconNodes(beaconUrls, { kzg, clock: systemClock });
+  return new BlobSources({
+    sources: [...(archive ? [archive] : []), ...beacons],
+    clock: systemClock,
+    chain: new RpcChain(nodes),
+    ...(archive ? { store: archive } : {}),
+    log,
+  });
+}
+
+/** Opens Ethereum to read. */
+export async function openEthereumL1(place: EthereumPlace, log: Log): Promise<EthereumL1> {
+  const nodes = openNodes(place, log);
+  const kzg = await openKzg("auto");
+  const archive = place.archive === undefined
+    ? undefined
+    : new BlobArchive({ storage: new DiskStorage(), directory: place.archive, kzg });
+  return new EthereumL1(nodes, openBlobs(place, { nodes, kzg, archive, log }), place.startBlock);
 }

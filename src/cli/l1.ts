@@ -31,10 +31,12 @@ export interface L1Reader extends L1BatchSource {
   knownUpTo?(number: bigint): readonly BlockMark[];
 }
 
-/** What roles need of their L1. As {@link OriginL1} it tells which blocks batches may name. */
-export interface RoleL1 extends OriginL1 {
+/** What roles need of their L1. */
+export interface RoleL1 {
   /** For people: a directory, or the hosts of nodes. */
   readonly name: string;
+  /** Which of its blocks batches name. */
+  readonly origins: OriginL1;
   head(tag: L1Head): Promise<bigint>;
   /** Hash of a block; `undefined` where there is no such block. */
   hashOf(number: bigint): Promise<Uint8Array | undefined>;

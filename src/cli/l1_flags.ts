@@ -4,23 +4,44 @@
  * @module
  */
 import { ConfigError } from "../errors.ts";
+import { DEFAULT_BATCHER, DEFAULT_INBOX } from "../local/inbox.ts";
 import { RETRY_DEFAULTS, type RetryPolicy } from "../retry.ts";
-import { type Flag, type FlagValues, textOf } from "./command.ts";
-import { parseAddress } from "./options.ts";
+import { toHex } from "../wire/hex.ts";
+import { type Flag, type FlagValues, listOf, textOf } from "./command.ts";
+import { parseAddress, parseDuration } from "./options.ts";
+
+/** Which L1. */
+export const L1_FLAG: Flag = {
+  flags: "--l1 <where>",
+  help: "a directory, or the URL of an Ethereum node; more URLs are asked where one fails",
+  isRequired: true,
+  isRepeated: true,
+};
 
 /** Which inbox. */
 export const INBOX_FLAG: Flag = {
   flags: "--inbox <address>",
-  help: "where batches go",
-  value: "0x4242424242424242424242424242424242424242",
+  help: `where batches go (an L1 in a directory: ${toHex(DEFAULT_INBOX)})`,
 };
 
 /** Whose batches. */
 export const BATCHER_FLAG: Flag = {
   flags: "--batcher <address>",
-  help: "who posts them",
-  value: "0xf39fd6e51aad88f6f4ce6ab8827279cfffb92266",
+  help: `who posts them (an L1 in a directory: ${toHex(DEFAULT_BATCHER)})`,
 };
+
+/** How an Ethereum L1 is read. */
+export const ETHEREUM_FLAGS: readonly Flag[] = [
+  {
+    flags: "--beacon <url>",
+    help: "beacon node or archiver with the blobs; more URLs are asked where one lacks them",
+    isRepeated: true,
+  },
+  { flags: "--archive <dir>", help: "blobs are looked for here first, and kept here" },
+  { flags: "--start-block <n>", help: "the first L1 block that may hold a batch", value: "0" },
+  { flags: "--chain-id <n>", help: "which chain the L1 must be (default: what the node says)" },
+  { flags: "--block-time <time>", help: "between two L1 blocks", value: "12s" },
+];
 
 /** Work off what is there, and end. */
 export const ONCE_FLAG: Flag = { flags: "--once", help: "work off what is there, then exit" };
@@ -38,11 +59,56 @@ export function retryPolicy(once: boolean): RetryPolicy {
     : { ...RETRY_DEFAULTS, maxAttempts: Number.MAX_SAFE_INTEGER };
 }
 
-/** The directory of `--l1`. */
+/** Where an L1 is. */
+export type L1Place =
+  | { readonly kind: "directory"; readonly path: string }
+  | ({ readonly kind: "ethereum" } & EthereumPlace);
+
+/** Where an Ethereum L1 is, and what of it is looked at. */
+export interface EthereumPlace {
+  readonly urls: readonly string[];
+  readonly beaconUrls: readonly string[];
+  readonly archive: string | undefined;
+  readonly startBlock: bigint;
+  readonly chainId: bigint | undefined;
+  readonly blockTimeMs: number;
+}
+
+/** The L1 of `--l1` and the flags around it. */
+export function l1Place(flags: FlagValues): L1Place {
+  const places = listOf(flags, "l1");
+  const isUrl = places.map((place) => /^[a-z]+:\/\//i.test(place));
+  if (isUrl.every((each) => !each)) {
+    const [path = ""] = places;
+    if (path === "" || places.length > 1) {
+      throw usage(`Cannot use ${places.length} --l1: need one directory, or URLs of nodes`);
+    }
+    const other = ["beacon", "archive", "chainId"].find((name) => flags[name] !== undefined);
+    if (other !== undefined) {
+      throw usage(`Cannot use --${dashed(other)} with an L1 in a directory: it is for Ethereum`);
+    }
+    return { kind: "directory", path };
+  }
+  if (isUrl.includes(false)) {
+    throw usage(`Cannot use --l1 ${places[isUrl.indexOf(false)]} beside a URL: need URLs only`);
+  }
+  const chainId = textOf(flags, "chainId");
+  return {
+    kind: "ethereum",
+    urls: places,
+    beaconUrls: listOf(flags, "beacon"),
+    archive: textOf(flags, "archive"),
+    startBlock: parseNumber("--start-block", textOf(flags, "startBlock") ?? "0"),
+    chainId: chainId === undefined ? undefined : parseNumber("--chain-id", chainId),
+    blockTimeMs: parseDuration("--block-time", textOf(flags, "blockTime") ?? "12s"),
+  };
+}
+
+/** The directory of `--l1`, for what works on no other L1. */
 export function l1Path(flags: FlagValues): string {
-  const path = textOf(flags, "l1") ?? "";
-  if (path !== "" && !/^[a-z]+:\/\//.test(path)) return path;
-  throw new ConfigError("Usage", `Cannot use --l1 "${path}": need a directory`);
+  const place = l1Place(flags);
+  if (place.kind === "directory") return place.path;
+  throw usage("Cannot use --l1 with a URL here: need a directory");
 }
 
 /** Whose batches, and to which inbox. */
@@ -51,10 +117,29 @@ export interface Addresses {
   readonly batcher: Uint8Array;
 }
 
-/** The addresses of a role. */
-export function addressesOf(flags: FlagValues): Addresses {
-  return {
-    inbox: parseAddress("--inbox", textOf(flags, "inbox") ?? ""),
-    batcher: parseAddress("--batcher", textOf(flags, "batcher") ?? ""),
+/** The addresses of a role. Those of a directory have a default; real money is sent nowhere unasked. */
+export function addressesOf(flags: FlagValues, { kind }: Pick<L1Place, "kind">): Addresses {
+  const address = (name: "inbox" | "batcher", otherwise: Uint8Array) => {
+    const text = textOf(flags, name);
+    if (text !== undefined) return parseAddress(`--${name}`, text);
+    if (kind === "directory") return otherwise;
+    throw usage(`Cannot use an Ethereum L1 without --${name}: name its address`);
   };
+  return {
+    inbox: address("inbox", DEFAULT_INBOX),
+    batcher: address("batcher", DEFAULT_BATCHER),
+  };
+}
+
+function parseNumber(flag: string, text: string): bigint {
+  if (/^[0-9]{1,18}$/.test(text)) return BigInt(text);
+  throw usage(`Cannot use ${flag} "${text}": need a whole number`);
+}
+
+function dashed(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+}
+
+function usage(message: string): ConfigError {
+  return new ConfigError("Usage", message);
 }

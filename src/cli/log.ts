@@ -39,7 +39,8 @@ export function logFrom(flags: FlagValues): Log {
   };
 }
 
-function describe(event: LogEvent): Described {
+/** What happened. */
+export function describe(event: LogEvent): Described {
   switch (event.event) {
     case "blocks.taken": {
       const { length: blocks } = event.blocks;

@@ -32,6 +32,18 @@ export function parseSize(flag: string, text: string): number {
   return withUnit(flag, isBare ? `${text}B` : text, SIZE_UNITS, "a size such as 128KiB or 1MiB");
 }
 
+/** `30gwei`, `0.5ether`, `1000wei` in wei. */
+export function parseWei(flag: string, text: string): bigint {
+  const [, whole = "", part = "", unit = ""] =
+    /^(\d+)(?:\.(\d+))?(wei|gwei|ether|eth)$/i.exec(text) ??
+      [];
+  const digits = { wei: 0, gwei: 9, ether: 18, eth: 18 }[unit.toLowerCase()];
+  if (digits === undefined || part.length > digits) {
+    throw wrongValue(flag, text, "an amount such as 30gwei, 0.5ether or 1000wei");
+  }
+  return BigInt(whole + part.padEnd(digits, "0"));
+}
+
 /** A whole number within bounds. */
 export function parseCount(flag: string, text: string, least: number, most: number): number {
   const value = /^\d+$/.test(text) ? Number(text) : NaN;

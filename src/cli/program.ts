@@ -15,6 +15,7 @@ import { demo } from "./demo.ts";
 import { type Command, commander } from "./deps.ts";
 import { deriver } from "./deriver.ts";
 import { doctor } from "./doctor.ts";
+import { explain } from "./explain.ts";
 import { inspect } from "./inspect.ts";
 import { processor } from "./processor.ts";
 import { report } from "./report.ts";
@@ -32,6 +33,7 @@ const COMMANDS: readonly (CommandSpec | CommandGroup)[] = [
   encode,
   decode,
   inspect,
+  explain,
   report,
   wal,
   doctor,
@@ -75,11 +77,11 @@ export async function main(args: readonly string[]): Promise<number> {
     await program.parseAsync(commandLine(args), { from: "user" });
     return exitCode;
   } catch (error) {
-    if (!(error instanceof CommanderError)) return explain(error);
+    if (!(error instanceof CommanderError)) return tell(error);
     // Commander has said what was wrong; what it was asked for is still to be written.
     if (error.exitCode !== 0) return EXIT.usage;
   }
-  return await writeStdout(help).then(() => EXIT.done, explain);
+  return await writeStdout(help).then(() => EXIT.done, tell);
 }
 
 /** Commander would answer a command that is not there with the help of all, when asked for its help. */
@@ -104,12 +106,17 @@ function withCommands(command: Command): Command[] {
   return [command, ...command.commands.flatMap((each) => withCommands(each as Command))];
 }
 
+function appended(text: string, before: readonly string[] = []): readonly string[] {
+  return [...before, text];
+}
+
 function addCommand(program: Command, spec: CommandSpec, run: Run): void {
   const command = program.command(spec.name).description(spec.summary);
   if (spec.argument) command.argument(spec.argument.name, spec.argument.help);
   for (const flag of spec.flags) {
-    if (flag.isRequired) command.requiredOption(flag.flags, flag.help);
-    else command.option(flag.flags, flag.help, flag.value);
+    const add = (flag.isRequired ? command.requiredOption : command.option).bind(command);
+    if (flag.isRepeated) add(flag.flags, flag.help, appended);
+    else add(flag.flags, flag.help, flag.value);
   }
   command.configureHelp({ helpWidth: 100 });
   const examples = spec.examples.map((line) => `  montana ${line}`).join("\n");
@@ -122,7 +129,7 @@ function addCommand(program: Command, spec: CommandSpec, run: Run): void {
 }
 
 /** Says in one line what could not be done, and gives the exit code for it. */
-function explain(error: unknown): number {
+function tell(error: unknown): number {
   if (isBrokenPipe(error)) return EXIT.done;
   const text = `error: ${describeError(error)}`;
   writeStderr(error instanceof ConfigError ? withoutKeys(text) : text);

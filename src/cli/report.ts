@@ -4,14 +4,20 @@
  * @module
  */
 import { allCompressors } from "../compress/formats.ts";
-import { InboxSource } from "../local/inbox.ts";
-import { L1Directory } from "../local/l1_directory.ts";
 import { DerivationPipeline } from "../pipeline/deriver.ts";
 import type { LogEvent } from "../ports.ts";
 import { writeStdout } from "../runtime.ts";
 import { BLOB_CAPACITY } from "../wire/blob.ts";
 import { type CommandSpec, EXIT, type FlagValues, JSON_FLAG } from "./command.ts";
-import { addressesOf, BATCHER_FLAG, INBOX_FLAG, l1Path } from "./l1_flags.ts";
+import {
+  addressesOf,
+  BATCHER_FLAG,
+  ETHEREUM_FLAGS,
+  INBOX_FLAG,
+  L1_FLAG,
+  l1Place,
+} from "./l1_flags.ts";
+import { openL1 } from "./open_l1.ts";
 import { formatBytes, formatRatio, formatShare, formatTable, toJson } from "./text.ts";
 
 /** The report. */
@@ -19,9 +25,10 @@ export const report: CommandSpec = {
   name: "report",
   summary: "Tell what was posted: batches, blocks, bytes, blobs, fill",
   flags: [
-    { flags: "--l1 <dir>", help: "L1 directory", isRequired: true },
+    L1_FLAG,
     INBOX_FLAG,
     BATCHER_FLAG,
+    ...ETHEREUM_FLAGS,
     JSON_FLAG,
   ],
   examples: ["report --l1 ./l1", "report --l1 ./l1 --json"],
@@ -62,8 +69,8 @@ export interface ReportTotals {
 }
 
 async function runReport(flags: FlagValues): Promise<number> {
-  const { inbox, batcher } = addressesOf(flags);
-  const l1 = await L1Directory.open(l1Path(flags));
+  const place = l1Place(flags);
+  const addresses = addressesOf(flags, place);
   const rows: BatchRow[] = [];
   let ignored = 0;
   const log = (event: LogEvent) => {
@@ -71,13 +78,15 @@ async function runReport(flags: FlagValues): Promise<number> {
     if (row) rows.push(row);
     if (event.event === "transaction.ignored") ignored += 1;
   };
+  const l1 = (await openL1(place, log))!;
   const deriver = new DerivationPipeline({
-    source: new InboxSource(l1, { inbox, batchers: [batcher], head: "latest", log }),
+    source: l1.reader({ addresses, head: "latest", startBlock: 0n, log }),
     compressors: allCompressors(),
     sink: { ingest: () => Promise.resolve() },
     log,
   });
   while (await deriver.step());
+  await l1.close();
 
   const totals = totalsOf(rows, ignored);
   await writeStdout(flags.json ? toJson({ batches: rows, totals }) : tableOf(rows, totals));

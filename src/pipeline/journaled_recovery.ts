@@ -15,6 +15,8 @@ export interface JournaledRecoveryParts extends RecoveryParts {
   readonly journal: BatcherJournal;
   /** What a new journal is begun with: whose batches, where to, and the head of L1. */
   readonly start: Pick<JournalPosition, "inbox" | "batcher" | "l1Block" | "l1BlockHash">;
+  /** What is found above this block may still go: the journal stays at it. */
+  readonly finalBlock?: { readonly number: bigint; readonly hash: Uint8Array };
 }
 
 /**
@@ -33,7 +35,10 @@ export async function recoverFromJournal(
   const recovered = await recoverPosition({ ...parts, source }, position);
   if (signal?.aborted) return recovered;
 
-  const { nextBatchNumber, blocks, lastBlock, lastL1Block } = recovered;
+  const { nextBatchNumber, blocks, lastBlock } = recovered;
+  const found = recovered.lastL1Block;
+  const { finalBlock } = parts;
+  const lastL1Block = found && finalBlock && finalBlock.number < found.number ? finalBlock : found;
   const isNews = position === undefined || nextBatchNumber !== position.nextBatchNumber;
   if (isNews) {
     await journal.moveTo({

@@ -26,16 +26,19 @@
  * | pool               | forgets a transaction when a block's base fee is above its cap              |
  * | sent again         | once mined: nonce too low                                                   |
  * | `anvil_reorg`      | `[depth, []]`: new empty blocks, same times; what was in the old is gone    |
- * | blob base fee      | 1 wei: full blocks (9) stay below the target it reckons with (10). It starts |
- * |                    | higher with `--init` and `excessBlobGas`, and falls from there              |
+ * | blob base fee      | 1 wei for ever, as 9 blobs are below the target it reckons with (10). From a  |
+ * |                    | genesis with `excessBlobGas` it rises with full blocks while the base fee is |
+ * |                    | high (EIP-7918), and falls with empty ones once that is low                 |
  * | `eth_blobBaseFee`  | of the next block; at block 0 by another update fraction than later         |
+ * | first blobs        | take seconds of its processor: it loads the trusted setup                   |
+ * | receipts           | tell `blobGasPrice` without blobs too, by the update fraction of Cancun      |
  * | paths              | JSON-RPC at `/` only                                                        |
  *
  * @module
  */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { accessSync, constants } from "node:fs";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
@@ -87,6 +90,8 @@ export interface AnvilOptions {
   readonly chainId?: number;
   /** 32 unless told; a block is final two epochs later. */
   readonly slotsInAnEpoch?: number;
+  /** In block 0: blob gas is dear from the first block on, and its price moves. */
+  readonly excessBlobGas?: bigint;
   /** More flags. */
   readonly args?: readonly string[];
 }
@@ -157,7 +162,10 @@ export async function startAnvil(options: AnvilOptions = {}): Promise<Anvil> {
   const path = findAnvil();
   if (path === undefined) throw new Error("Cannot start anvil: there is none here");
   const home = await mkdtemp(join(tmpdir(), "montana-anvil-"));
-  const child = spawn(path, ["--host", "127.0.0.1", "--port", "0", ...flags(options)], {
+  const genesis = join(home, "genesis.json");
+  if (options.excessBlobGas !== undefined) await writeFile(genesis, genesisOf(options));
+  const init = options.excessBlobGas === undefined ? [] : ["--init", genesis];
+  const child = spawn(path, ["--host", "127.0.0.1", "--port", "0", ...init, ...flags(options)], {
     // It keeps states and caches under its home, and temporary files: both go with it.
     env: { PATH: process.env["PATH"] ?? "", HOME: home, TMPDIR: home, NO_COLOR: "1" },
     cwd: home,
@@ -222,6 +230,27 @@ function flags(options: AnvilOptions): string[] {
     ...(slotsInAnEpoch === undefined ? [] : ["--slots-in-an-epoch", `${slotsInAnEpoch}`]),
     ...args,
   ];
+}
+
+/** Block 0, with all forks active from there. */
+function genesisOf({ excessBlobGas = 0n, chainId = 31337 }: AnvilOptions): string {
+  const blocks = ["homestead", "eip150", "eip155", "eip158", "byzantium", "constantinople"]
+    .concat("petersburg", "istanbul", "berlin", "london").map((fork) => [`${fork}Block`, 0]);
+  const times = ["shanghai", "cancun", "prague", "osaka"].map((fork) => [`${fork}Time`, 0]);
+  return JSON.stringify({
+    config: { chainId, terminalTotalDifficulty: 0, ...Object.fromEntries([...blocks, ...times]) },
+    nonce: "0x0",
+    timestamp: `0x${Math.floor(Date.now() / 1000).toString(16)}`,
+    extraData: "0x",
+    gasLimit: "0x1c9c380",
+    difficulty: "0x0",
+    mixHash: "0x" + "00".repeat(32),
+    coinbase: "0x" + "00".repeat(20),
+    alloc: {},
+    baseFeePerGas: "0x3b9aca00",
+    blobGasUsed: "0x0",
+    excessBlobGas: `0x${excessBlobGas.toString(16)}`,
+  });
 }
 
 /** The URL, once it has said that it listens. */

@@ -1,8 +1,9 @@
 /**
- * A chain in memory that can be reorganised, and blobs that can be missing.
+ * A chain in memory that can be reorganised, blobs that can be missing, and readers of an inbox on it.
  *
  * @module
  */
+import { strictEqual as equal } from "node:assert/strict";
 import { SourceError } from "../../src/errors.ts";
 import type {
   BlobSource,
@@ -11,12 +12,13 @@ import type {
   L1BlockTransaction,
   L1Header,
 } from "../../src/ethereum.ts";
+import { L1Inbox, type L1InboxOptions } from "../../src/l1/inbox.ts";
 import { blobHash } from "../../src/local/l1_block.ts";
 import type { CompressedBatch } from "../../src/types.ts";
 import { toBlobs } from "../../src/wire/blob.ts";
 import { toHex } from "../../src/wire/hex.ts";
 import { batchCalldata, blobCalldata } from "../../src/wire/inbox.ts";
-import { noise } from "../helpers.ts";
+import { Events, noise } from "../helpers.ts";
 
 export const INBOX: Uint8Array = new Uint8Array(20).fill(0x42);
 export const BATCHER: Uint8Array = new Uint8Array(20).fill(0xba);
@@ -141,4 +143,39 @@ export class FakeChain implements Chain, BlobSource {
 
 function unasked<T>(): Promise<T> {
   return Promise.reject(new Error("a reader has no business here"));
+}
+
+/** A batch whose bytes tell its number. */
+export function batch(number: number, size = 10): CompressedBatch {
+  return { batchNumber: BigInt(number), data: noise(size, number) };
+}
+
+/** Reads a chain from its start up to the latest block, unless told otherwise. */
+export function openInbox(
+  chain: FakeChain,
+  options: Partial<L1InboxOptions> = {},
+  events = new Events(),
+): L1Inbox {
+  return new L1Inbox({ chain, blobs: chain, log: events.log }, {
+    inbox: INBOX,
+    batchers: [{ address: BATCHER }],
+    head: "latest",
+    ...options,
+  });
+}
+
+/** Reads until caught up: batches by number, and reorganisations by the block to go back to. */
+export async function readAll(inbox: L1Inbox): Promise<string[]> {
+  const read: string[] = [];
+  for (;;) {
+    try {
+      const each = await inbox.nextBatch();
+      if (!each) return read;
+      read.push(`${each.batchNumber}@${each.inclusion.blockNumber}`);
+    } catch (error) {
+      if (!(error instanceof SourceError && error.code === "Reorganised")) throw error;
+      equal(error.kind, "reset");
+      read.push(`back to ${error.details.block}`);
+    }
+  }
 }

@@ -1,0 +1,217 @@
+/**
+ * The L1 that a batcher posts to: a directory, or Ethereum with an account, its journal and its blobs.
+ *
+ * @module
+ */
+import { join } from "node:path";
+import { ConfigError } from "../errors.ts";
+import type { TxJournal } from "../ethereum.ts";
+import type { BlockMark } from "../l1/block_marks.ts";
+import { BlobArchive } from "../l1/blob_archive.ts";
+import { BlobSink } from "../l1/blob_sink.ts";
+import { CalldataSink } from "../l1/calldata_sink.ts";
+import { openKzg } from "../l1/kzg_pool.ts";
+import { TX_DEFAULTS } from "../l1/tx_config.ts";
+import { TxManager } from "../l1/tx_manager.ts";
+import { DiskStorage } from "../local/disk_storage.ts";
+import { InboxSink } from "../local/inbox.ts";
+import { L1Directory } from "../local/l1_directory.ts";
+import { MemoryStorage } from "../local/memory_storage.ts";
+import { MemoryTxJournal } from "../local/memory_tx_journal.ts";
+import type { BatchSink, Log } from "../ports.ts";
+import { withFallback } from "../retry.ts";
+import { systemClock, systemRandom, writeStderr } from "../runtime.ts";
+import { LogTxJournal } from "../wal/tx_journal.ts";
+import { equalBytes } from "../wire/bytes.ts";
+import { toHex } from "../wire/hex.ts";
+import type { FlagValues } from "./command.ts";
+import { DirectoryL1 } from "./directory_l1.ts";
+import { EthereumL1, openBlobs, openNodes } from "./ethereum_l1.ts";
+import type { RoleL1 } from "./l1.ts";
+import { type Addresses, addressesOf, type EthereumPlace, type L1Place } from "./l1_flags.ts";
+import { kzgPreference, sendingConfig } from "./sending_flags.ts";
+import { signerFrom } from "./signer_flags.ts";
+
+/** Where data goes. */
+export const DA = ["blobs", "calldata", "blobs-then-calldata"] as const;
+
+/** Where a batcher posts. */
+export interface BatcherL1 {
+  readonly l1: RoleL1;
+  readonly addresses: Addresses;
+  readonly sink: BatchSink;
+  /** A block that no reorganisation takes: where a new journal begins. */
+  readonly finalBlock: BlockMark;
+  close(): Promise<void>;
+}
+
+/** What the flags say of it. */
+export interface BatcherL1Options {
+  readonly place: L1Place;
+  readonly flags: FlagValues;
+  readonly da: (typeof DA)[number];
+  readonly maxBlobs: number;
+  readonly dataDir: string | undefined;
+  readonly log: Log;
+  readonly signal: AbortSignal;
+}
+
+/** Opens it; a directory is made where there is none. */
+export async function openBatcherL1(options: BatcherL1Options): Promise<BatcherL1> {
+  const { place, flags } = options;
+  if (place.kind === "ethereum") return await openEthereum(place, options);
+  return await openDirectory(place.path, addressesOf(flags, place), options);
+}
+
+async function openDirectory(
+  path: string,
+  addresses: Addresses,
+  { da }: BatcherL1Options,
+): Promise<BatcherL1> {
+  if (da !== "blobs" && da !== "calldata") {
+    throw usage(`Cannot use --da ${da} with an L1 in a directory: it has no prices`);
+  }
+  const now = BigInt(Math.floor(systemClock.now() / 1000));
+  const directory = await L1Directory.openOrCreate(path, now);
+  // Whoever posts from here on under this name is somebody else.
+  const seenBlock = await directory.head("latest");
+  const { inbox, batcher: from } = addresses;
+  return {
+    l1: new DirectoryL1(directory),
+    addresses,
+    sink: new InboxSink(directory, { clock: systemClock, inbox, from, da, seenBlock }),
+    finalBlock: { number: seenBlock, hash: (await directory.block(seenBlock)).hash },
+    close: () => Promise.resolve(),
+  };
+}
+
+async function openEthereum(
+  place: EthereumPlace,
+  { flags, da, maxBlobs, dataDir, log, signal }: BatcherL1Options,
+): Promise<BatcherL1> {
+  const config = sendingConfig(flags, place);
+  const signer = await signerFrom(flags);
+  const addresses = addressesOf({ batcher: toHex(signer.address), ...flags }, {
+    kind: "ethereum",
+  });
+  if (!equalBytes(addresses.batcher, signer.address)) {
+    throw usage(
+      `Cannot post as --batcher ${toHex(addresses.batcher)}: the key is that of ` +
+        `${toHex(signer.address)}`,
+    );
+  }
+  const nodes = openNodes(place, log);
+  const kzg = await openKzg(kzgPreference(flags));
+  const archiveDir = place.archive ?? (dataDir === undefined ? undefined : join(dataDir, "blobs"));
+  const archive = new BlobArchive({
+    storage: archiveDir === undefined ? new MemoryStorage() : new DiskStorage(),
+    directory: archiveDir ?? "blobs",
+    kzg,
+  });
+  const l1 = new EthereumL1(
+    nodes,
+    openBlobs(place, { nodes, kzg, archive, log }),
+    place.startBlock,
+  );
+  const journal = await openJournal(l1, signer.address, dataDir, log);
+  const confirmations = config.confirmations ?? TX_DEFAULTS.confirmations;
+  if (dataDir === undefined) await untilQuiet(l1, signer.address, confirmations, signal);
+
+  const manager = await TxManager.open({
+    chain: l1.chain,
+    signer,
+    journal,
+    kzg,
+    blobs: archive,
+    clock: systemClock,
+    random: systemRandom,
+    log,
+    ethConfig: () => nodes.request("eth_config", []),
+  }, config);
+  const posting = { manager, inbox: addresses.inbox };
+  const blobs = new BlobSink({ ...posting, maxBlobs });
+  const calldata = new CalldataSink(posting);
+  const sinks: Record<(typeof DA)[number], () => BatchSink> = {
+    blobs: () => blobs,
+    calldata: () => calldata,
+    "blobs-then-calldata": () => withFallback(blobs, calldata, log),
+  };
+  const maxInFlight = confirmations + (config.maxPendingTx ?? TX_DEFAULTS.maxPendingTx);
+  return {
+    l1,
+    addresses,
+    sink: withFinalBlock(sinks[da](), l1, maxInFlight),
+    finalBlock: await l1.finalMark(),
+    async close() {
+      await manager.close();
+      if (journal instanceof LogTxJournal) await journal.close();
+      signer[Symbol.dispose]();
+      await kzg.close();
+      await l1.close();
+    },
+  };
+}
+
+async function openJournal(
+  l1: EthereumL1,
+  address: Uint8Array,
+  dataDir: string | undefined,
+  log: Log,
+): Promise<TxJournal> {
+  if (dataDir === undefined) {
+    writeStderr(
+      "warning: no --data-dir: what was sent is not remembered over a crash, and a restart waits until " +
+        "all of it is confirmed",
+    );
+    return new MemoryTxJournal();
+  }
+  const parts = { storage: new DiskStorage(), directory: join(dataDir, "transactions"), log };
+  return await LogTxJournal.open(parts, { address, chainId: await l1.chain.chainId() });
+}
+
+/**
+ * Waits until nothing that an earlier run sent is still on its way: without a journal nobody knows what
+ * it holds.
+ */
+async function untilQuiet(
+  { chain }: EthereumL1,
+  address: Uint8Array,
+  confirmations: number,
+  signal: AbortSignal,
+): Promise<void> {
+  for (let looks = 1; !signal.aborted; looks++) {
+    const latest = (await chain.header("latest"))?.number ?? 0n;
+    const depth = BigInt(confirmations - 1);
+    const confirmed = await chain.nonce(address, latest > depth ? latest - depth : 0n);
+    const pending = await chain.nonce(address, "pending");
+    if (confirmed === pending) return;
+    if (looks === 1) {
+      const count = pending - confirmed;
+      writeStderr(
+        `waiting for ${count} transactions of ${toHex(address)} that are not confirmed yet`,
+      );
+    }
+    await systemClock.sleep(1000, signal);
+  }
+}
+
+/** Receipts name a block below which a restart need not look. */
+function withFinalBlock(sink: BatchSink, l1: EthereumL1, maxInFlight: number): BatchSink {
+  return {
+    async submit(batch) {
+      const receipt = await sink.submit(batch);
+      const finalBlock = await l1.finalMark().catch(() => undefined);
+      return finalBlock && finalBlock.number < receipt.l1Block
+        ? { ...receipt, finalBlock }
+        : receipt;
+    },
+    capacity: () => sink.capacity(),
+    healthCheck: () => sink.healthCheck(),
+    maxInFlight,
+    ...(sink.blobBytes === undefined ? {} : { blobBytes: sink.blobBytes }),
+  };
+}
+
+function usage(message: string): ConfigError {
+  return new ConfigError("Usage", message);
+}

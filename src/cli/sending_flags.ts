@@ -1,0 +1,79 @@
+/**
+ * The flags that say how batches are sent to an Ethereum L1, and what may be spent.
+ *
+ * @module
+ */
+import { KZG_ENGINES, type KzgPreference } from "../l1/kzg.ts";
+import { FEE_DEFAULTS } from "../l1/fees.ts";
+import { TX_DEFAULTS, type TxManagerConfig } from "../l1/tx_config.ts";
+import { type Flag, type FlagValues, textOf } from "./command.ts";
+import { parseChoice, parseCount, parseDuration, parseWei } from "./options.ts";
+
+/** How batches are sent. */
+export const SENDING_FLAGS: readonly Flag[] = [
+  {
+    flags: "--confirmations <n>",
+    help:
+      `L1 blocks until a batch counts as posted, its own included (${TX_DEFAULTS.confirmations})`,
+  },
+  {
+    flags: "--max-pending-tx <n>",
+    help: `transactions that wait for inclusion at a time (${TX_DEFAULTS.maxPendingTx})`,
+  },
+  {
+    flags: "--bump-interval <time>",
+    help: "until a transaction that is not included is replaced (4 blocks)",
+  },
+  {
+    flags: "--max-fee <wei>",
+    help: `most for one gas, as 30gwei (${FEE_DEFAULTS.maxFeePerGas / 10n ** 9n}gwei)`,
+  },
+  {
+    flags: "--max-blob-fee <wei>",
+    help: `most for one gas of blobs (${FEE_DEFAULTS.maxFeePerBlobGas / 10n ** 9n}gwei)`,
+  },
+  { flags: "--max-spend-per-hour <wei>", help: "most in an hour, as 0.5ether (no limit)" },
+  { flags: "--max-spend-per-batch <wei>", help: "most for one batch (no limit)" },
+  { flags: "--sidecar <form>", help: "how blobs travel: auto, cells or legacy (auto)" },
+  { flags: "--kzg <engine>", help: `who commits to blobs: auto, ${KZG_ENGINES.join(", ")} (auto)` },
+];
+
+/** How an account sends, as far as the flags say. */
+export function sendingConfig(
+  flags: FlagValues,
+  { chainId, blockTimeMs }: { readonly chainId: bigint | undefined; readonly blockTimeMs: number },
+): Partial<TxManagerConfig> {
+  return {
+    blockTimeMs,
+    ...(chainId === undefined ? {} : { chainId }),
+    ...given(flags, "confirmations", (flag, text) => parseCount(flag, text, 1, 10_000)),
+    ...given(flags, "maxPendingTx", (flag, text) => parseCount(flag, text, 1, 64)),
+    ...given(flags, "bumpInterval", parseDuration, "bumpIntervalMs"),
+    ...given(flags, "maxFee", parseWei, "maxFeePerGas"),
+    ...given(flags, "maxBlobFee", parseWei, "maxFeePerBlobGas"),
+    ...given(flags, "maxSpendPerHour", parseWei, "maxSpendPerHourWei"),
+    ...given(flags, "maxSpendPerBatch", parseWei, "maxSpendPerBatchWei"),
+    ...given(
+      flags,
+      "sidecar",
+      (flag, text) => parseChoice(flag, text, ["auto", "cells", "legacy"]),
+    ),
+  };
+}
+
+/** Which engine makes commitments. */
+export function kzgPreference(flags: FlagValues): KzgPreference {
+  return parseChoice("--kzg", textOf(flags, "kzg") ?? "auto", ["auto", ...KZG_ENGINES]);
+}
+
+/** A setting whose flag was given. */
+function given<Value>(
+  flags: FlagValues,
+  name: string,
+  parse: (flag: string, text: string) => Value,
+  setting = name,
+): Readonly<Record<string, Value>> {
+  const text = textOf(flags, name);
+  const flag = `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+  return text === undefined ? {} : { [setting]: parse(flag, text) };
+}
