@@ -25,6 +25,7 @@ import type { EthereumPlace } from "./l1_flags.ts";
 /** Ethereum in the place of an L1. */
 export class EthereumL1 implements RoleL1 {
   readonly name: string;
+  readonly canReorganise = true;
   readonly chain: Chain;
   readonly rpc: JsonRpc;
   readonly origins: OriginL1;
@@ -70,7 +71,8 @@ export class EthereumL1 implements RoleL1 {
       inbox: addresses.inbox,
       batchers: [{ address: addresses.batcher }],
       head,
-      startBlock: startBlock > this.#startBlock ? startBlock : this.#startBlock,
+      startBlock: this.#startBlock,
+      ...(startBlock > this.#startBlock ? { resumeBlock: startBlock } : {}),
       ...(known ? { known } : {}),
     });
   }
