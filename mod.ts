@@ -202,15 +202,20 @@ export { systemClock, systemRandom } from "./src/runtime.ts";
 export * from "./src/ethereum.ts";
 
 // Nodes.
-export { RpcChain } from "./src/l1/chain.ts";
+export { blobBaseFeeOf, RpcChain } from "./src/l1/chain.ts";
 export { type EndpointStatus, RpcEndpoints, type RpcEndpointsOptions } from "./src/l1/endpoints.ts";
-export { HttpJsonRpc, type HttpJsonRpcOptions } from "./src/l1/json_rpc.ts";
+export {
+  HttpJsonRpc,
+  type HttpJsonRpcOptions,
+  MAX_ANSWER_BYTES,
+  RPC_TIMEOUT_MS,
+} from "./src/l1/json_rpc.ts";
 export { classify, NODE_TEXTS, type NodeAnswer, type NodeText } from "./src/l1/node_errors.ts";
-
 // Who signs.
 export {
   type KeySource,
   LocalSigner,
+  type OpenSigner,
   openSigner,
   readPrivateKey,
   type SignerSource,
@@ -281,3 +286,4 @@ export type { SlotRule } from "./src/l1/slots.ts";
 export { type ArchivedBlock, BlobArchive, type BlobArchiveParts } from "./src/l1/blob_archive.ts";
 export { BlobSources, type BlobSourcesParts } from "./src/l1/blob_sources.ts";
 export type { BlobBlock, BlobFinder, FoundBlobs, MissingReason } from "./src/l1/found_blobs.ts";
+// Nodes of L1, and what they say.

@@ -18,6 +18,7 @@ import { codec } from "./bench/codec.ts";
 import { compression } from "./bench/compression.ts";
 import { derivation } from "./bench/derivation.ts";
 import { growth } from "./bench/growth.ts";
+import { kzg } from "./bench/kzg.ts";
 import { lag } from "./bench/lag.ts";
 import { log } from "./bench/log.ts";
 import { versionOf } from "./bench/native.ts";
@@ -30,7 +31,7 @@ import { commitOfCheckout } from "./commit.ts";
 
 const GROUPS: readonly Group[] = [
   ...[postedBytes, packing, compression, codec, derivation],
-  ...[lag, growth, start, log, processor],
+  ...[lag, growth, start, log, processor, kzg],
 ];
 
 /** Where and with what it was measured. */

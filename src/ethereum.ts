@@ -184,6 +184,8 @@ export interface TxAttempt {
   readonly blobHashes: readonly Uint8Array[];
   /** Milliseconds since 1970. */
   readonly signedAtMs: number;
+  /** The last L1 block that may include the batch, where that is known. */
+  readonly deadlineL1Block?: bigint;
 }
 
 /** What came of a nonce for good. */
@@ -248,7 +250,8 @@ export type EthereumEvent =
       | "nonce"
       | "signer"
       | "node"
-      | "archive";
+      | "archive"
+      | "window";
     readonly error: unknown;
   }
   | {

@@ -67,11 +67,25 @@ test("bench --json - prints JSON alone, and says which tool it did not find", as
   });
 });
 
+test("bench --only kzg measures each engine that is there, and says which is not", () => {
+  const { status, stdout, stderr } = bench(["--only", "kzg", "--short", "--json", "-"]);
+  equal(status, 0, stderr);
+  const { rows } = JSON.parse(stdout) as { rows: Row[] };
+  for (const engine of ["native", "c-kzg", "portable"]) {
+    const found = rows.filter(({ what }) => what.startsWith(engine));
+    if (found.length === 1) match(found[0]!.missing!, /Cannot have a KZG engine/);
+    else {
+      const whats = ["made ready", "commitment", "blob proof", "128 cell proofs"];
+      deepEqual(found.map(({ what }) => what), whats.map((what) => `${engine}: ${what}`));
+    }
+  }
+});
+
 test("bench refuses a group that there is not", () => {
   const { status, stdout, stderr } = bench(["--only", "codec,speed"]);
   equal(status, 1);
   equal(stdout, "");
-  match(stderr, /^Cannot run group "speed": expected posted_bytes, packing, .+ processor\n$/);
+  match(stderr, /^Cannot run group "speed": expected posted_bytes, packing, .+, kzg\n$/);
 });
 
 const against = { what: "brotli", value: 2 };

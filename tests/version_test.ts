@@ -14,7 +14,7 @@ import { whyNot } from "./runtimes.ts";
 const root = fileURLToPath(new URL("..", import.meta.url));
 
 /** For development alone: no part of what is shipped. */
-const DEVELOPMENT = ["fast-check", "typescript", "viem"];
+const DEVELOPMENT = ["@foundry-rs/anvil-linux-amd64", "fast-check", "typescript", "viem"];
 
 test("LIBRARIES are those of deno.json, with their versions", () => {
   const { imports } = JSON.parse(readFileSync(join(root, "deno.json"), "utf8"));

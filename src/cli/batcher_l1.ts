@@ -145,7 +145,7 @@ async function openEthereum(
     async close() {
       await manager.close();
       if (journal instanceof LogTxJournal) await journal.close();
-      signer[Symbol.dispose]();
+      signer.close();
       await kzg.close();
       await l1.close();
     },

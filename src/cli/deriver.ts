@@ -57,7 +57,10 @@ export const deriver: CommandSpec = {
     INBOX_FLAG,
     BATCHER_FLAG,
     ...ETHEREUM_FLAGS,
-    { flags: "--poll-interval <time>", help: "between two looks at L1", value: "100ms" },
+    {
+      flags: "--poll-interval <time>",
+      help: "between two looks at L1 (a directory: 100ms; Ethereum: a sixth of the block time)",
+    },
     {
       flags: "--max-ahead-bytes <size>",
       help: "batches read and decompressed ahead; 0: none",
@@ -101,9 +104,15 @@ function settingsFrom(flags: FlagValues) {
     log: logFrom(flags),
     addresses: addressesOf(flags, place),
     head: readTo(flags, place),
-    pollIntervalMs: parseDuration("--poll-interval", text("pollInterval")),
+    pollIntervalMs: pollIntervalMs(flags, place),
     maxAheadBytes: parseSize("--max-ahead-bytes", text("maxAheadBytes")),
   };
+}
+
+function pollIntervalMs(flags: FlagValues, place: L1Place): number {
+  const text = textOf(flags, "pollInterval");
+  if (text !== undefined) return parseDuration("--poll-interval", text);
+  return place.kind === "directory" ? 100 : place.blockTimeMs / 6;
 }
 
 function readTo(flags: FlagValues, { kind }: L1Place): ReadTo {

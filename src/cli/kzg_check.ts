@@ -65,8 +65,8 @@ function found(engine: KzgEngine, preference: KzgPreference): Finding {
   return {
     ...line,
     status: "warn",
-    found: `${NAMES[engine]}: cell proofs take ten times as long as with a native engine`,
+    found: `${NAMES[engine]}: a blob takes six times as long as with a native engine`,
     fix: "on Linux x64 use the executable or `deno install`; elsewhere `npm install c-kzg` where " +
-      "montana is installed; or leave it, where a batch of 6 blobs in half a minute is enough",
+      "montana is installed; or leave it, where a batch of 6 blobs may take 15 seconds of a core",
   };
 }

@@ -85,7 +85,8 @@ const address: CommandSpec = {
     "signer address --keystore batcher.json --password-file password --json",
   ],
   run: async (flags) => {
-    using signer = await signerFrom(flags);
+    const signer = await signerFrom(flags);
+    signer.close();
     const text = toHex(signer.address);
     await writeStdout(flags.json ? toJson({ address: text }) : `${text}\n`);
     return EXIT.done;
@@ -165,7 +166,8 @@ async function checkWritten(
   const source: KeySource = passwordPath === undefined
     ? { kind: "key-file", path }
     : { kind: "keystore", path, passwordPath };
-  using signer = await openSigner(source);
+  const signer = await openSigner(source);
+  signer.close();
   if (equalBytes(signer.address, address)) return;
   throw new SignerError("Invalid", `Cannot trust ${path}: it does not hold what was written to it`);
 }
@@ -182,13 +184,14 @@ async function runCheck(flags: FlagValues): Promise<number> {
   const chainId = parseCount("--chain-id", textOf(flags, "chainId")!, 1, 2 ** 53 - 1);
   const inbox = textOf(flags, "inbox");
   const to = inbox === undefined ? undefined : parseAddress("--inbox", inbox);
-  using signer = await signerFrom(flags);
+  const signer = await signerFrom(flags);
   const trial = { chainId: BigInt(chainId), ...(to === undefined ? {} : { to }) };
   const attempt = (hasBlobs: boolean): Promise<unknown> =>
     trySigner(signer, { ...trial, hasBlobs }).then(() => undefined, (error) => error);
   const trials: Trial[] = [];
   if (da !== "blobs") trials.push({ type: "EIP-1559", error: await attempt(false) });
   if (da !== "calldata") trials.push({ type: "EIP-4844", error: await attempt(true) });
+  signer.close();
   const failed = trials.find(({ error }) => error !== undefined);
   // Where nothing else can be said, it is said as any other command does.
   if (failed && !flags.json && trials.length === 1) throw failed.error;

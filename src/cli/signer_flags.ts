@@ -5,9 +5,8 @@
  * @module
  */
 import { ConfigError } from "../errors.ts";
-import type { Signer } from "../ethereum.ts";
 import { DEFAULT_KEY_VARIABLE, parseKey } from "../l1/key_file.ts";
-import { type KeySource, openSigner, type SignerSource } from "../l1/signers.ts";
+import { type KeySource, type OpenSigner, openSigner, type SignerSource } from "../l1/signers.ts";
 import { readStdin, writeStderr } from "../runtime.ts";
 import { type Flag, type FlagValues, textOf } from "./command.ts";
 import { parseAddress, parseDuration } from "./options.ts";
@@ -68,7 +67,7 @@ const COMPANIONS = [
  * @throws {ConfigError} `Usage`
  * @throws {SignerError}
  */
-export async function signerFrom(flags: FlagValues): Promise<Signer & Disposable> {
+export async function signerFrom(flags: FlagValues): Promise<OpenSigner> {
   return await openSigner(await signerSource(flags));
 }
 

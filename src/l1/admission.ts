@@ -68,8 +68,9 @@ export class Admission {
     }
 
     const slot = new NonceSlot(this.#nextNonce(moment));
-    const { batchNumber } = job;
-    await publishing.sign(slot, { batchNumber, payload, fees: offer.caps, reason: "first" });
+    const { batchNumber, deadlineL1Block } = job.request;
+    const fees = offer.caps;
+    await publishing.sign(slot, { batchNumber, deadlineL1Block, payload, fees, reason: "first" });
     return slot;
   }
 

@@ -198,10 +198,8 @@ export class BeaconNode implements BlobSource, BlobFinder {
     found: Map<string, Uint8Array>,
   ): Promise<string> {
     const blob = this.#bytes(item, BLOB_SIZE);
-    const hash = await hashOfBlob(this.#kzg, blob).catch((cause) => {
-      if (!(cause instanceof CodecError)) throw cause;
-      throw this.#wrong(`what it calls a blob is none: ${cause.message}`);
-    });
+    const hash = await hashOfBlob(this.#kzg, blob);
+    if (hash === undefined) throw this.#wrong("what it calls a blob has field elements too large");
     if (told !== undefined && told !== hash) {
       throw this.#wrong(`what it calls blob ${told} has the hash ${hash}`);
     }

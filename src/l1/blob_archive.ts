@@ -19,7 +19,7 @@
  *
  * @module
  */
-import { CodecError, SourceError, StorageError } from "../errors.ts";
+import { SourceError, StorageError } from "../errors.ts";
 import type { BlobSource, BlobStore, Kzg, L1Header } from "../ethereum.ts";
 import { TEMPORARY_FILE_SUFFIX, writeWholeFile } from "../local/whole_file.ts";
 import type { Storage } from "../ports.ts";
@@ -103,10 +103,10 @@ export class BlobArchive implements BlobStore, BlobSource, BlobFinder {
     const path = this.#blobPath(name);
     const blob = await this.#read(path);
     if (!blob) return undefined;
-    const actual = blob.length === BLOB_SIZE ? await this.#hashOf(blob) : undefined;
+    const actual = blob.length === BLOB_SIZE ? await hashOfBlob(this.#kzg, blob) : undefined;
     if (actual === name) return blob;
     const what = actual === undefined
-      ? `it has ${blob.length} bytes, no blob`
+      ? `its ${blob.length} bytes are no blob`
       : `it is blob ${actual}`;
     throw new SourceError("Damaged", `Cannot use blob ${path}: ${what}; remove it`);
   }
@@ -191,15 +191,6 @@ export class BlobArchive implements BlobStore, BlobSource, BlobFinder {
     } catch (error) {
       if (error instanceof StorageError && error.code === "NotFound") return undefined;
       throw error;
-    }
-  }
-
-  async #hashOf(blob: Uint8Array): Promise<string> {
-    try {
-      return await hashOfBlob(this.#kzg, blob);
-    } catch (error) {
-      if (!(error instanceof CodecError)) throw error;
-      return "with no hash";
     }
   }
 

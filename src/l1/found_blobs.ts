@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { SourceError } from "../errors.ts";
+import { CodecError, type CodecErrorCode, SourceError } from "../errors.ts";
 import type { EthereumEvent, Kzg, L1Header } from "../ethereum.ts";
 import { toHex } from "../wire/hex.ts";
 import { versionedHash } from "./sidecar.ts";
@@ -69,7 +69,17 @@ export function blobMissing(
   );
 }
 
-/** The versioned hash of a blob, as `0x` text. */
-export async function hashOfBlob(kzg: Pick<Kzg, "commitment">, blob: Uint8Array): Promise<string> {
-  return toHex(versionedHash(await kzg.commitment(blob)));
+/** The versioned hash of a blob, as `0x` text; `undefined` for bytes that are no blob. */
+export async function hashOfBlob(
+  kzg: Pick<Kzg, "commitment">,
+  blob: Uint8Array,
+): Promise<string | undefined> {
+  try {
+    return toHex(versionedHash(await kzg.commitment(blob)));
+  } catch (error) {
+    if (error instanceof CodecError && NO_BLOB.includes(error.code)) return undefined;
+    throw error;
+  }
 }
+
+const NO_BLOB: readonly CodecErrorCode[] = ["InvalidBlobSize", "InvalidFieldElement"];

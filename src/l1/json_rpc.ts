@@ -11,6 +11,9 @@
  * | any other status but 200                        | `Refused`     |
  * | an `error` of JSON-RPC                          | `Answered`    |
  *
+ * A runtime may ask twice by itself, where a connection that it kept open turns out to be closed: what is
+ * sent may be `already known` at the first try.
+ *
  * @module
  */
 import { Buffer } from "node:buffer";
@@ -22,7 +25,7 @@ import { shown } from "../wire/hex.ts";
 /** How long an answer may take. */
 export const RPC_TIMEOUT_MS = 10_000;
 /** More than any block has: gas bounds calldata to some 10 MB, twice that as text, and anvil adds blobs. */
-export const MAX_ANSWER_BYTES = 64 * 2 ** 20;
+export const MAX_ANSWER_BYTES: number = 64 * 2 ** 20;
 
 /** What of a node's text stands in an error. */
 const MAX_SAID_CHARACTERS = 500;
@@ -111,6 +114,7 @@ export class HttpJsonRpc implements JsonRpc {
   }
 
   async #post(method: string, request: object): Promise<{ response: Response; body: string }> {
+    const body = JSON.stringify(request);
     const call = new AbortController();
     const done = new AbortController();
     let isLate = false;
@@ -123,7 +127,7 @@ export class HttpJsonRpc implements JsonRpc {
       const response = await fetch(this.#url, {
         method: "POST",
         headers: this.#headers,
-        body: JSON.stringify(request),
+        body,
         // A redirected POST would be sent as a GET, and what is in the URL to another host.
         redirect: "manual",
         signal: call.signal,

@@ -78,7 +78,7 @@ export async function makeKeystore(
   options: KeystoreOptions = {},
 ): Promise<string> {
   const { privToLegacyKeystore } = await keystores();
-  return JSON.stringify(await privToLegacyKeystore(privateKey, password, { ...options }));
+  return JSON.stringify(await privToLegacyKeystore(privateKey, password, options));
 }
 
 /** What it says, with the form checked: what is wrong afterwards is the password. */

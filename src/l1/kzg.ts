@@ -1,13 +1,14 @@
 /**
  * KZG commitments and proofs: one port, three engines, the same bytes from each.
  *
- * | engine     | package             | where                                        | made ready, commitment, cells |
- * | ---------- | ------------------- | -------------------------------------------- | ----------------------------- |
- * | `native`   | node-eth-kzg, Rust  | Linux on x64, in the executable too          | 1.7 s, 50 ms, 0.25 s          |
- * | `c-kzg`    | c-kzg, C            | where it was installed, which compiles it    |                               |
- * | `portable` | micro-eth-signer    | everywhere                                   | 0.1 s, 300 ms, 3.5 s          |
+ * | engine     | package            | where                                     | a blob with cells |
+ * | ---------- | ------------------ | ----------------------------------------- | ----------------- |
+ * | `native`   | node-eth-kzg, Rust | Linux on x64, in the executable too       | 0.4 s             |
+ * | `c-kzg`    | c-kzg, C           | where it was installed, which compiles it | 0.4 s             |
+ * | `portable` | micro-eth-signer   | everywhere                                | 2.5 s             |
  *
- * Measured in decision 0014. They take the thread: see {@link KzgPool}.
+ * The first two take 1.6 s before their first answer (decision 0014). All take the thread for as long:
+ * `kzg_pool.ts` has them work in another.
  *
  * @module
  */
@@ -176,7 +177,7 @@ const FIND: Readonly<Record<KzgEngine, () => Promise<unknown>>> = {
 
 const MAKE: Readonly<Record<KzgEngine, () => Promise<Engine>>> = {
   native: async () => {
-    // With tables a blob takes a quarter less, once a second and 100 MB have been spent on them.
+    // With tables a blob takes a third less, once a second and 100 MB have been spent on them.
     const context = (await nativeKzg()).DasContextJs.create({ usePrecomp: false });
     return {
       commitment: (blob) => context.blobToKzgCommitment(blob),

@@ -102,6 +102,17 @@ export class NonceSlot {
     return this.attempts.findLast((attempt) => attempt.batchNumber !== undefined);
   }
 
+  /** The last L1 block that may include the batch. */
+  get deadlineL1Block(): bigint | undefined {
+    return this.batchAttempt?.deadlineL1Block;
+  }
+
+  /** Whether its batch could land only where readers drop it. */
+  isTooLate({ number }: Pick<L1Header, "number">): boolean {
+    const { deadlineL1Block } = this;
+    return deadlineL1Block !== undefined && number >= deadlineL1Block;
+  }
+
   get hasBlobs(): boolean {
     return this.newest.blobHashes.length > 0;
   }

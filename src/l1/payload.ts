@@ -30,7 +30,7 @@ export class Payload {
   /** Versioned hashes, in blob order. */
   readonly blobHashes: readonly Uint8Array[];
   readonly #kzg: Kzg;
-  readonly #blobs: readonly Uint8Array[];
+  readonly blobs: readonly Uint8Array[];
   readonly #commitments: readonly Uint8Array[];
   readonly #sidecars = new Map<SidecarForm, Promise<BlobSidecar>>();
 
@@ -46,7 +46,7 @@ export class Payload {
     this.gas = gasFor(input);
     this.blobHashes = commitments.map(versionedHash);
     this.#kzg = kzg;
-    this.#blobs = blobs;
+    this.blobs = blobs;
     this.#commitments = commitments;
   }
 
@@ -103,7 +103,7 @@ export class Payload {
   #sidecar(form: SidecarForm): Promise<BlobSidecar> {
     const made = this.#sidecars.get(form);
     if (made) return made;
-    const making = makeSidecar(this.#kzg, this.#blobs, form, this.#commitments);
+    const making = makeSidecar(this.#kzg, this.blobs, form, this.#commitments);
     this.#sidecars.set(form, making);
     // What failed is made anew.
     making.catch(() => this.#sidecars.delete(form));

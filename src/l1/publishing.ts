@@ -32,6 +32,7 @@ export interface Draft {
   readonly payload: Payload;
   readonly fees: FeeCaps;
   readonly reason: "first" | "bump" | "cancel" | "fallback";
+  readonly deadlineL1Block?: bigint | undefined;
 }
 
 /** What came of offering a transaction: a node has it, or why not, in its own words. */
@@ -55,13 +56,22 @@ export class Publishing {
    *
    * @throws {SignerError} | {WalError} nothing was signed as far as anybody needs to know
    */
-  async sign(slot: NonceSlot, { batchNumber, payload, fees, reason }: Draft): Promise<void> {
+  async sign(slot: NonceSlot, draft: Draft): Promise<void> {
+    const { batchNumber, payload, fees, reason, deadlineL1Block } = draft;
     const { signer, journal, chainId, clock, log } = this.#parts;
     const { to, input, gas, blobHashes } = payload;
     const { nonce } = slot;
     const signed = await signer.sign({ chainId, nonce, to, input, gas, fees, blobHashes });
     const signedAtMs = clock.now();
-    const attempt: TxAttempt = { batchNumber, nonce, signed, fees, blobHashes, signedAtMs };
+    const attempt: TxAttempt = {
+      batchNumber,
+      nonce,
+      signed,
+      fees,
+      blobHashes,
+      signedAtMs,
+      ...(deadlineL1Block === undefined ? {} : { deadlineL1Block }),
+    };
     await journal.signed(attempt);
     slot.add(attempt, gas);
     slot.payload = payload;

@@ -5,7 +5,6 @@
  *
  * @module
  */
-import { inspect } from "node:util";
 import { CodecError, SignerError } from "../errors.ts";
 import type { SignedTransaction, Signer, UnsignedTransaction } from "../ethereum.ts";
 import { equalBytes } from "../wire/bytes.ts";
@@ -46,7 +45,7 @@ const TEMPORARY_RPC_CODES = [-32603, -32005];
  * if (error.message.includes("secret-path")) throw new Error("only the host is told");
  * ```
  */
-export class RemoteSigner implements Signer, Disposable {
+export class RemoteSigner implements Signer {
   readonly address: Uint8Array;
   readonly #target: Target;
 
@@ -96,7 +95,7 @@ export class RemoteSigner implements Signer, Disposable {
   }
 
   /** Nothing is kept, neither a key nor a connection. */
-  [Symbol.dispose](): void {}
+  close(): void {}
 
   toString(): string {
     return `RemoteSigner ${toHex(this.address)} at ${this.#target.url.host}`;
@@ -104,10 +103,6 @@ export class RemoteSigner implements Signer, Disposable {
 
   toJSON(): object {
     return { address: toHex(this.address), host: this.#target.url.host };
-  }
-
-  [inspect.custom](): string {
-    return this.toString();
   }
 }
 

@@ -46,6 +46,8 @@ export class SendJob {
     this.startedMs = startedMs;
     const { promise, resolve, reject } = Promise.withResolvers<SubmissionReceipt>();
     this.promise = promise;
+    // It may be that nobody waits: a batch that a reorganisation took out is sent again.
+    promise.catch(() => {});
     this.#resolve = resolve;
     this.#reject = reject;
   }

@@ -99,6 +99,30 @@ export class SendJobs {
     this.#drop();
   }
 
+  /**
+   * Nonces whose batch is nobody's: it was confirmed, a reorganisation took it out, and its nonce went to
+   * another transaction. It has to be sent anew.
+   */
+  orphans(slots: readonly NonceSlot[], { head }: L1View): NonceSlot[] {
+    return slots.filter((slot) =>
+      this.isOwed(slot, slots, head) &&
+      ![...this.#queue, ...this.#sent].some((job) => job.batchNumber === slot.batchNumber)
+    );
+  }
+
+  /** Whether the batch of a nonce still needs another. */
+  isOwed(slot: NonceSlot, slots: readonly NonceSlot[], head: L1View["head"]): boolean {
+    const { confirmations, journal } = this.#parts;
+    const { batchNumber } = slot;
+    const result = slot.outcome(head, confirmations)?.result;
+    if (result !== "cancelled" && result !== "taken") return false;
+    if (batchNumber === undefined || slot.isTooLate(head)) return false;
+    const isElsewhere = (each: { batchNumber: bigint | undefined }) =>
+      each.batchNumber === batchNumber;
+    return !slots.some((each) => each !== slot && isElsewhere(each) && !each.isSpent) &&
+      !journal.landed.some((each) => isElsewhere(each) && each.isSuccess);
+  }
+
   /** Those whose batch is under way get its nonce, and those whose batch landed for good an answer. */
   join(slots: readonly NonceSlot[]): void {
     for (const job of [...this.#queue]) {

@@ -106,6 +106,10 @@ async function readCertificates({ certPath, keyPath, caPath }: TlsFiles) {
 
 /** In one line; where there are several addresses, the reasons of all are in one error without words. */
 function reasonOf(error: Error & { code?: unknown }): string {
+  // Each runtime says it in another way, none in words that help.
+  if (/certificate.?required/i.test(`${error.code} ${error.message}`)) {
+    return "it wants to be shown a certificate, and was shown none";
+  }
   const text = error.message === "" ? String(error.code ?? error.name) : error.message;
   return text.replace(/\s+/g, " ").slice(0, 200);
 }

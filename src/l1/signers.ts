@@ -4,7 +4,6 @@
  * @module
  */
 import { writeFile } from "node:fs/promises";
-import { inspect } from "node:util";
 import { SignerError } from "../errors.ts";
 import type { SignedTransaction, Signer, UnsignedTransaction } from "../ethereum.ts";
 import { toHex } from "../wire/hex.ts";
@@ -32,6 +31,12 @@ export type KeySource =
 /** Who signs. */
 export type SignerSource = KeySource | ({ readonly kind: "remote" } & RemoteSignerOptions);
 
+/** A signer that is open. */
+export interface OpenSigner extends Signer {
+  /** Overwrites the key, where it is here. */
+  close(): void;
+}
+
 /**
  * Opens a signer.
  *
@@ -48,7 +53,7 @@ export type SignerSource = KeySource | ({ readonly kind: "remote" } & RemoteSign
  * @throws {SignerError} every code but `WrongAnswer` and `Refused`; for a remote one these as well, where
  * it has to be asked for its address
  */
-export async function openSigner(source: SignerSource): Promise<Signer & Disposable> {
+export async function openSigner(source: SignerSource): Promise<OpenSigner> {
   if (source.kind === "remote") return await RemoteSigner.open(source);
   return await LocalSigner.open(await readPrivateKey(source));
 }
@@ -92,11 +97,12 @@ async function leaveMemoryOutOfCores(): Promise<void> {
  * ```ts
  * import { LocalSigner } from "https://example.com/montana/v0.1.0/mod.ts";
  *
- * using signer = await LocalSigner.open(crypto.getRandomValues(new Uint8Array(32)));
+ * const signer = await LocalSigner.open(crypto.getRandomValues(new Uint8Array(32)));
  * if (!`${signer}`.startsWith("LocalSigner 0x")) throw new Error("it tells its address, and no more");
+ * signer.close();
  * ```
  */
-export class LocalSigner implements Signer, Disposable {
+export class LocalSigner implements OpenSigner {
   readonly address: Uint8Array;
   readonly #privateKey: Uint8Array;
   #isClosed = false;
@@ -128,7 +134,7 @@ export class LocalSigner implements Signer, Disposable {
   }
 
   /** Overwrites the key. */
-  [Symbol.dispose](): void {
+  close(): void {
     this.#isClosed = true;
     this.#privateKey.fill(0);
   }
@@ -139,9 +145,5 @@ export class LocalSigner implements Signer, Disposable {
 
   toJSON(): object {
     return { address: toHex(this.address) };
-  }
-
-  [inspect.custom](): string {
-    return this.toString();
   }
 }

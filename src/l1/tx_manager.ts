@@ -273,6 +273,7 @@ export class TxManager {
     const moment = this.#moment(view);
     this.#jobs.join(this.#slots);
     await this.#jobs.settle(view);
+    for (const slot of this.#jobs.orphans(this.#slots, view)) await this.#sendAnew(slot);
     await this.#forget(view);
     for (const slot of this.#slots) {
       if (this.#isClosed) return;
@@ -281,12 +282,25 @@ export class TxManager {
     while (!this.#isClosed && await this.#admitNext(moment));
   }
 
+  async #sendAnew(slot: NonceSlot): Promise<void> {
+    const { signed, blobHashes } = slot.batchAttempt!;
+    const payload = await Payload.restore(this.#parts, signed, blobHashes);
+    const { deadlineL1Block, batchNumber } = slot;
+    const { to, input, blobs } = payload;
+    const deadline = deadlineL1Block === undefined ? {} : { deadlineL1Block };
+    const request = { batchNumber: batchNumber!, to, input, blobs, ...deadline };
+    const job = new SendJob(request, this.#parts.clock.now());
+    job.payload = payload;
+    this.#jobs.add(job);
+  }
+
   async #forget(view: L1View): Promise<void> {
     const { confirmations } = this.#config;
     const done: NonceSlot[] = [];
     let finalNumber: bigint | undefined;
     for (const slot of this.#slots) {
-      if (!slot.outcome(view.head, confirmations)) break;
+      const isSettled = slot.outcome(view.head, confirmations) !== undefined;
+      if (!isSettled || this.#jobs.isOwed(slot, this.#slots, view.head)) break;
       finalNumber ??= await this.#watch.finalNumber(view.head);
       if (!await this.#watch.isFinal(slot, finalNumber)) break;
       await this.#watch.verify(slot);
@@ -326,6 +340,8 @@ export class TxManager {
 
   /** @returns whether the one after it may be looked at */
   async #admitNext(moment: Moment): Promise<boolean> {
+    // A call that came meanwhile may be for a batch that is under way.
+    this.#jobs.join(this.#slots);
     const job = this.#jobs.next;
     if (!job?.payload) return false;
     let slot: NonceSlot | undefined;

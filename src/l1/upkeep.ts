@@ -9,7 +9,7 @@ import type { EthereumEvent, FeeCaps } from "../ethereum.ts";
 import type { Log } from "../ports.ts";
 import { encodeBlob } from "../wire/blob.ts";
 import { toHex } from "../wire/hex.ts";
-import { leastOffer, meetsMarket, type Offer, replacementOffer } from "./fees.ts";
+import { firstOffer, leastOffer, meetsMarket, type Offer, replacementOffer } from "./fees.ts";
 import { type Market, worstCostWei } from "./gas.ts";
 import type { NonceSlot } from "./nonce_slot.ts";
 import { Payload, type PayloadParts } from "./payload.ts";
@@ -59,7 +59,9 @@ export class Upkeep {
     const { view, nowMs } = moment;
     const isFirst = slot.nonce === view.nextNonce;
     slot.firstSinceMs = isFirst ? slot.firstSinceMs ?? nowMs : undefined;
-    if (await this.#replace(slot, moment)) return;
+    const isTooLate = !slot.isCancelled && slot.isTooLate(view.head);
+    if (isTooLate) slot.owes = "cancel";
+    if (await this.#replace(slot, moment) || isTooLate) return;
 
     const isFresh = nowMs - slot.offeredAtMs < this.#parts.config.blockTimeMs;
     if (isFresh && slot.offeredAtMs <= nowMs) return;
@@ -110,8 +112,11 @@ export class Upkeep {
     const draft = await this.#draft(slot, reason);
     const hasBlobs = [slot.newest, draft.payload].some(({ blobHashes }) => blobHashes.length > 0);
     const before = highest(slot);
-    const offer = replacementOffer(before, market, hasBlobs, config) ??
-      (slot.owes && leastOffer(before, hasBlobs, config));
+    // What frees the pool has nothing before it there.
+    const offer = reason === "cancel" && slot.hasFreedPool
+      ? firstOffer(market, hasBlobs, config)
+      : replacementOffer(before, market, hasBlobs, config) ??
+        (slot.owes && leastOffer(before, hasBlobs, config));
     if (offer === undefined) return false;
     if ("wait" in offer) {
       this.tell(slot, offer.wait, tooExpensive(offer));
@@ -147,7 +152,7 @@ export class Upkeep {
       ? slot.fallback!
       : await this.#parts.publishing.payload(slot);
     const batchNumber = reason === "fallback" ? slot.batchNumber : slot.newest.batchNumber;
-    return { batchNumber, payload, reason };
+    return { batchNumber, payload, reason, deadlineL1Block: slot.deadlineL1Block };
   }
 
   /** To the account itself, with a blob that holds nothing where pools ask for one. */
@@ -157,7 +162,7 @@ export class Upkeep {
     return await Payload.make(this.#parts, this.#parts.address, new Uint8Array(), blobs);
   }
 
-  #note(slot: NonceSlot, { answer, text }: Offered, { view, spending }: Moment): void {
+  #note(slot: NonceSlot, { answer, text }: Offered, { view }: Moment): void {
     switch (answer) {
       case "taken": {
         slot.refusals = 0;
@@ -178,11 +183,9 @@ export class Upkeep {
       }
       case "reserved": {
         slot.refusals += 1;
-        // One of ours of the other type may come first, and has to land by itself.
+        // Of ours, those before it land by themselves; those behind it, and those of others, do not.
         const isFirst = slot.nonce === view.nextNonce;
-        const others = spending().slots.filter((each) => each !== slot && each.isPending);
-        const isForeign = isFirst && others.every((each) => each.hasBlobs === slot.hasBlobs);
-        if (!isForeign || slot.hasFreedPool || slot.refusals < REFUSALS_UNTIL_FREED) return;
+        if (!isFirst || slot.hasFreedPool || slot.refusals < REFUSALS_UNTIL_FREED) return;
         slot.hasFreedPool = true;
         slot.owes = "cancel";
         return;

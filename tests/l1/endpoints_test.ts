@@ -8,10 +8,18 @@ import {
 } from "node:assert/strict";
 import { test } from "node:test";
 import { RpcError } from "../../src/errors.ts";
+import { RpcChain } from "../../src/l1/chain.ts";
 import { RpcEndpoints, type RpcEndpointsOptions } from "../../src/l1/endpoints.ts";
+import { HttpJsonRpc } from "../../src/l1/json_rpc.ts";
+import { classify } from "../../src/l1/node_errors.ts";
 import { ManualClock, SeededRandom } from "../../src/local/memory.ts";
+import { systemClock, systemRandom } from "../../src/runtime.ts";
+import { toHex } from "../../src/wire/hex.ts";
 import { Events } from "../helpers.ts";
+import { ANVIL_ACCOUNTS, skipWithoutAnvil, startAnvil } from "./anvil.ts";
+import { startFaultProxy } from "./fault_proxy.ts";
 import { InTurn, said, ScriptedNode } from "./scripted_node.ts";
+import { sending } from "./sending.ts";
 
 const down = new RpcError("Unreachable", "Cannot ask it: the connection was refused");
 const CHAIN = { eth_chainId: "0x1" };
@@ -275,4 +283,42 @@ test("a send that a node refused does not hold up the next", async () => {
 
 test("RpcEndpoints needs a node", () => {
   throws(() => world([]), RangeError);
+});
+
+const skip = skipWithoutAnvil("fail-over between nodes");
+
+test("sends go on over another way to the same chain, and never to another chain", {
+  skip,
+}, async () => {
+  await using anvil = await startAnvil({ noMining: true });
+  await using foreign = await startAnvil({ noMining: true, chainId: 5 });
+  await using proxy = await startFaultProxy(anvil.url);
+  const events = new Events();
+  const rpc = new RpcEndpoints({
+    endpoints: [proxy.url, foreign.url, anvil.url].map((url) =>
+      new HttpJsonRpc({ url, clock: systemClock })
+    ),
+    chainId: 31337n,
+    clock: systemClock,
+    random: systemRandom,
+    log: events.log,
+  });
+  const chain = new RpcChain(rpc);
+  for (let nonce = 0n; nonce < 6n; nonce++) {
+    // It arrives, and nobody hears of it: the next node knows it already, or takes it.
+    if (nonce === 3n) proxy.always("*", { fault: "lose" });
+    const { raw, signed } = await sending({ nonce });
+    const answer = await chain.send(raw).then(toHex, classify);
+    equal(answer, nonce === 3n ? "already known" : toHex(signed.hash));
+    equal(await chain.knows(signed.hash), true);
+    equal(await chain.nonce(ANVIL_ACCOUNTS[0]!.address, "pending"), nonce + 1n);
+  }
+  await anvil.mine();
+  equal((await chain.block(1n))!.transactions.length, 6);
+  deepEqual(rpc.status().map(({ state }) => state), ["down", "wrong chain", "up"]);
+  deepEqual(await foreign.rpc("txpool_status"), { pending: "0x0", queued: "0x0" });
+  deepEqual(
+    events.of("endpoint.failed").map(({ endpoint }) => endpoint),
+    [proxy.url, foreign.url].map((url) => new URL(url).host),
+  );
 });

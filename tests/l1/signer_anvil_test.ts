@@ -26,8 +26,8 @@ test(
   { skip },
   async () => {
     await using anvil = await startAnvil();
-    using remote = await openSigner({ kind: "remote", url: anvil.url, address });
-    using local = await LocalSigner.open(key.slice());
+    const remote = await openSigner({ kind: "remote", url: anvil.url, address });
+    const local = await LocalSigner.open(key.slice());
     for (const [nonce, signer] of [remote, local].entries()) {
       const transaction = transactionOf(BigInt(nonce));
       const signed = await signer.sign(transaction);
@@ -48,7 +48,7 @@ test(
 
 test("what trySigner() has signed is taken by no node", { skip }, async () => {
   await using anvil = await startAnvil();
-  using local = await LocalSigner.open(key.slice());
+  const local = await LocalSigner.open(key.slice());
   const made: SignedTransaction[] = [];
   const keeping = {
     address,

@@ -90,5 +90,5 @@ test("LogTxJournal refuses another account or chain, and what it did not write",
   const wal = await Wal.open({ storage, directory: "data" });
   await wal.append(2, new TextEncoder().encode('{"nonce":7}'));
   await wal.close();
-  await rejects(openIn(storage), { code: "Corrupted", message: /record 2 of the journal/ });
+  await rejects(openIn(storage), { code: "Corrupted", message: /record 1 of the journal/ });
 });

@@ -1,0 +1,110 @@
+/**
+ * The program on a real L1: anvil, a key in a file, and what to look at afterwards.
+ *
+ * @module
+ */
+import { ok } from "node:assert/strict";
+import { chmod, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { toHex } from "../../src/wire/hex.ts";
+import { withDirectory } from "../helpers.ts";
+import { type Anvil, type AnvilOptions, startAnvil } from "../l1/anvil.ts";
+import { sameBlocks } from "./files.ts";
+import { run, type RunOptions, start, succeeded } from "./montana.ts";
+
+/** Where batches go in these tests. */
+export const INBOX = "0xff00000000000000000000000000000000008453";
+
+/** A directory with a key in it, and an L1. */
+export interface EthereumPlace {
+  readonly cwd: string;
+  readonly anvil: Anvil;
+  /** URL of the L1, or of what stands before it. */
+  readonly url: string;
+  /** Address of the key. */
+  readonly batcher: string;
+  /** Arguments of a batcher of `l2`. */
+  post(l2: string, flags?: string): string[];
+  /** Arguments of a deriver into `out`. */
+  derive(out: string, flags?: string): string[];
+}
+
+/** Runs `action` with an anvil that makes a block each second unless told otherwise. */
+export async function withEthereum(
+  action: (place: EthereumPlace) => Promise<void>,
+  options: AnvilOptions = { blockTimeS: 1 },
+  before?: (anvil: Anvil) => Promise<{ readonly url: string } & AsyncDisposable>,
+): Promise<void> {
+  await withDirectory(async (cwd) => {
+    await using anvil = await startAnvil(options);
+    await using proxy = await before?.(anvil);
+    const { address, key } = anvil.accounts[0]!;
+    await writeFile(join(cwd, "batcher.key"), toHex(key) + "\n");
+    await chmod(join(cwd, "batcher.key"), 0o600);
+    const batcher = toHex(address);
+    const url = proxy?.url ?? anvil.url;
+    const l1 = ["--l1", url, "--beacon", url, "--inbox", INBOX];
+    const words = (flags: string) => flags.split(" ").filter((word) => word !== "");
+    await action({
+      cwd,
+      anvil,
+      url,
+      batcher,
+      post: (l2, flags = "") => [
+        ...["batcher", "--l2", l2, ...l1, "--key-file", "batcher.key"],
+        ...["--block-time", "1s", "--confirmations", "2", ...words(flags)],
+      ],
+      derive: (out, flags = "") => [
+        ...["deriver", "--out", out, ...l1, "--batcher", batcher, "--block-time", "1s"],
+        ...words(/--(head|confirmations)/.test(flags) ? flags : `${flags} --confirmations 0`),
+      ],
+    });
+  });
+}
+
+/** Posts what `source` holds, derives it, and makes sure that its blocks come back as they were. */
+export async function thereAndBack(
+  { cwd, post, derive }: EthereumPlace,
+  source: string,
+  flags: string,
+  options: Partial<RunOptions> = {},
+): Promise<string> {
+  const posted = await run(post(source, `--once --data-dir data ${flags}`), { cwd, ...options });
+  ok(/^posted \d+ batch/.test(succeeded(posted)), posted.stderr);
+  succeeded(await run(derive("derived.jsonl", "--once"), { cwd }));
+  await sameBlocks(join(cwd, "derived.jsonl"), source);
+  return posted.stderr;
+}
+
+/** A transaction of the batcher, as anvil tells it. */
+export interface PostedTransaction {
+  readonly hash: string;
+  readonly nonce: bigint;
+  readonly type: number;
+  readonly blobs: number;
+  readonly block: bigint;
+  readonly input: string;
+}
+
+/** All that is in blocks from the batcher to the inbox, in order. */
+export async function postedTransactions({ anvil, batcher }: EthereumPlace) {
+  const found: PostedTransaction[] = [];
+  const head = await anvil.head();
+  for (let number = 0n; number <= head; number++) {
+    const block = await anvil.rpc("eth_getBlockByNumber", [`0x${number.toString(16)}`, true]);
+    for (const each of block.transactions) {
+      if (each.from !== batcher || each.to !== INBOX) continue;
+      found.push({
+        hash: each.hash,
+        nonce: BigInt(each.nonce),
+        type: Number(each.type),
+        blobs: each.blobVersionedHashes?.length ?? 0,
+        block: number,
+        input: each.input,
+      });
+    }
+  }
+  return found;
+}
+
+export { run, start, succeeded };
