@@ -28,6 +28,7 @@ const MANY_BLOCKS = 20_000n;
 /** Ethereum in the place of an L1. */
 export class EthereumL1 implements RoleL1 {
   readonly name: string;
+  readonly canReorganise = true;
   readonly chain: Chain;
   readonly rpc: JsonRpc;
   readonly origins: OriginL1;
@@ -84,7 +85,8 @@ export class EthereumL1 implements RoleL1 {
       inbox: addresses.inbox,
       batchers: [{ address: addresses.batcher }],
       head,
-      startBlock: startBlock > this.#startBlock ? startBlock : this.#startBlock,
+      startBlock: this.#startBlock,
+      ...(startBlock > this.#startBlock ? { resumeBlock: startBlock } : {}),
       ...(known ? { known } : {}),
     });
   }
