@@ -8,6 +8,7 @@ import { ConfigError } from "../errors.ts";
 import type { TxJournal } from "../ethereum.ts";
 import type { BlockMark } from "../l1/block_marks.ts";
 import { BlobArchive } from "../l1/blob_archive.ts";
+import { notingBlocks } from "../l1/noted_blocks.ts";
 import { BlobSink } from "../l1/blob_sink.ts";
 import { CalldataSink } from "../l1/calldata_sink.ts";
 import { openKzg } from "../l1/kzg_pool.ts";
@@ -112,6 +113,7 @@ async function openEthereum(
     nodes,
     openBlobs(place, { nodes, kzg, archive, log }),
     place.startBlock,
+    archive,
   );
   const journal = await openJournal(l1, signer.address, dataDir, log);
   const confirmations = config.confirmations ?? TX_DEFAULTS.confirmations;
@@ -125,7 +127,7 @@ async function openEthereum(
     blobs: archive,
     clock: systemClock,
     random: systemRandom,
-    log,
+    log: notingBlocks(archive, l1.chain, log),
     ethConfig: () => nodes.request("eth_config", []),
   }, config);
   const posting = { manager, inbox: addresses.inbox };

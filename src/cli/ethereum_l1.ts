@@ -30,13 +30,16 @@ export class EthereumL1 implements RoleL1 {
   readonly origins: OriginL1;
   readonly #blobs: BlobSource;
   readonly #startBlock: bigint;
+  readonly #archive: BlobArchive | undefined;
 
-  constructor(rpc: JsonRpc, blobs: BlobSource, startBlock: bigint) {
+  /** @param archive is told in which blocks blobs are */
+  constructor(rpc: JsonRpc, blobs: BlobSource, startBlock: bigint, archive?: BlobArchive) {
     this.rpc = rpc;
     this.chain = new RpcChain(rpc);
     this.name = rpc.name;
     this.#blobs = blobs;
     this.#startBlock = startBlock;
+    this.#archive = archive;
     this.origins = {
       head: () => this.finalBlock(),
       block: async (number) => ({ hash: await this.#mustHave(number) }),
@@ -66,11 +69,19 @@ export class EthereumL1 implements RoleL1 {
   }
 
   reader({ addresses, head, startBlock, known, log }: ReadTask): L1Reader {
-    return new L1Inbox({ chain: this.chain, blobs: this.#blobs, ...(log ? { log } : {}) }, {
+    const parts = {
+      chain: this.chain,
+      blobs: this.#blobs,
+      ...(this.#archive ? { archive: this.#archive } : {}),
+      ...(log ? { log } : {}),
+    };
+    return new L1Inbox(parts, {
       inbox: addresses.inbox,
       batchers: [{ address: addresses.batcher }],
       head,
-      startBlock: startBlock > this.#startBlock ? startBlock : this.#startBlock,
+      startBlock: this.#startBlock,
+      // A reorganisation may lead back below where a restart goes on.
+      resumeBlock: startBlock > this.#startBlock ? startBlock : this.#startBlock,
       ...(known ? { known } : {}),
     });
   }
@@ -138,5 +149,6 @@ export async function openEthereumL1(place: EthereumPlace, log: Log): Promise<Et
   const archive = place.archive === undefined
     ? undefined
     : new BlobArchive({ storage: new DiskStorage(), directory: place.archive, kzg });
-  return new EthereumL1(nodes, openBlobs(place, { nodes, kzg, archive, log }), place.startBlock);
+  const blobs = openBlobs(place, { nodes, kzg, archive, log });
+  return new EthereumL1(nodes, blobs, place.startBlock, archive);
 }
