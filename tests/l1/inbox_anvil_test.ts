@@ -167,6 +167,8 @@ test(
     const stranger = new AnvilPoster(anvil, anvil.accounts[1]!, kzg);
     await stranger.send({ input: new Uint8Array(), blobs: [encodeBlob(noise(9))] });
     await poster.post(posted(batch(0, BLOB_CAPACITY + 5)));
+    // Blocks of the same second would be one to an archive.
+    await anvil.rpc("evm_increaseTime", [12]);
     await poster.post(posted(batch(1)), posted(batch(2)));
     const archive = new BlobArchive({ storage: new MemoryStorage(), directory: "/a", kzg });
     const first = inboxOf(anvil, {}, new Events(), archive);
