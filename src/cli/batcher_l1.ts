@@ -109,12 +109,7 @@ async function openEthereum(
     directory: archiveDir ?? "blobs",
     kzg,
   });
-  const l1 = new EthereumL1(
-    nodes,
-    openBlobs(place, { nodes, kzg, archive, log }),
-    place.startBlock,
-    archive,
-  );
+  const l1 = new EthereumL1(nodes, openBlobs(place, { nodes, kzg, archive, log }), archive);
   const journal = await openJournal(l1, signer.address, dataDir, log);
   const confirmations = config.confirmations ?? TX_DEFAULTS.confirmations;
   if (dataDir === undefined) await untilQuiet(l1, signer.address, confirmations, signal);
@@ -138,12 +133,16 @@ async function openEthereum(
     calldata: () => calldata,
     "blobs-then-calldata": () => withFallback(blobs, calldata, log),
   };
+  const finalBlock = await l1.finalMark();
+  // Who has sent nothing has posted nothing: there is nothing to look for.
+  const isNew = await l1.chain.nonce(signer.address, "latest") === 0n;
+  await l1.beginAt(isNew ? place.startBlock ?? finalBlock.number : place.startBlock);
   const maxInFlight = confirmations + (config.maxPendingTx ?? TX_DEFAULTS.maxPendingTx);
   return {
     l1,
     addresses,
     sink: withFinalBlock(sinks[da](), l1, maxInFlight),
-    finalBlock: await l1.finalMark(),
+    finalBlock,
     async close() {
       await manager.close();
       if (journal instanceof LogTxJournal) await journal.close();

@@ -18,9 +18,12 @@ import { openKzg } from "../l1/kzg_pool.ts";
 import { DiskStorage } from "../local/disk_storage.ts";
 import type { L1Head, OriginL1 } from "../local/inbox.ts";
 import type { Log } from "../ports.ts";
-import { systemClock, systemRandom } from "../runtime.ts";
+import { systemClock, systemRandom, writeStderr } from "../runtime.ts";
 import type { L1Reader, ReadTask, RoleL1 } from "./l1.ts";
 import type { EthereumPlace } from "./l1_flags.ts";
+
+/** To read so many takes minutes. */
+const MANY_BLOCKS = 20_000n;
 
 /** Ethereum in the place of an L1. */
 export class EthereumL1 implements RoleL1 {
@@ -29,21 +32,32 @@ export class EthereumL1 implements RoleL1 {
   readonly rpc: JsonRpc;
   readonly origins: OriginL1;
   readonly #blobs: BlobSource;
-  readonly #startBlock: bigint;
   readonly #archive: BlobArchive | undefined;
+  #startBlock = 0n;
 
   /** @param archive is told in which blocks blobs are */
-  constructor(rpc: JsonRpc, blobs: BlobSource, startBlock: bigint, archive?: BlobArchive) {
+  constructor(rpc: JsonRpc, blobs: BlobSource, archive?: BlobArchive) {
     this.rpc = rpc;
     this.chain = new RpcChain(rpc);
     this.name = rpc.name;
     this.#blobs = blobs;
-    this.#startBlock = startBlock;
     this.#archive = archive;
     this.origins = {
       head: () => this.finalBlock(),
       block: async (number) => ({ hash: await this.#mustHave(number) }),
     };
+  }
+
+  /** Says which block is the first that may hold a batch; where nobody told, that is block 0. */
+  async beginAt(startBlock: bigint | undefined): Promise<void> {
+    this.#startBlock = startBlock ?? 0n;
+    if (startBlock !== undefined) return;
+    const head = await this.head("latest");
+    if (head < MANY_BLOCKS) return;
+    writeStderr(
+      `warning: reading ${head} L1 blocks from block 0 on: --start-block names the first that may ` +
+        `hold a batch`,
+    );
   }
 
   /**
@@ -149,6 +163,10 @@ export async function openEthereumL1(place: EthereumPlace, log: Log): Promise<Et
   const archive = place.archive === undefined
     ? undefined
     : new BlobArchive({ storage: new DiskStorage(), directory: place.archive, kzg });
-  const blobs = openBlobs(place, { nodes, kzg, archive, log });
-  return new EthereumL1(nodes, blobs, place.startBlock, archive);
+  if (!archive && place.beaconUrls.length === 0) {
+    writeStderr("warning: no --beacon and no --archive: batches in blobs cannot be read");
+  }
+  const l1 = new EthereumL1(nodes, openBlobs(place, { nodes, kzg, archive, log }), archive);
+  await l1.beginAt(place.startBlock);
+  return l1;
 }
