@@ -8,6 +8,7 @@ import { ConfigError } from "../errors.ts";
 import type { TxJournal } from "../ethereum.ts";
 import type { BlockMark } from "../l1/block_marks.ts";
 import { BlobArchive } from "../l1/blob_archive.ts";
+import { notingBlocks } from "../l1/noted_blocks.ts";
 import { BlobSink } from "../l1/blob_sink.ts";
 import { CalldataSink } from "../l1/calldata_sink.ts";
 import { openKzg } from "../l1/kzg_pool.ts";
@@ -111,7 +112,7 @@ async function openEthereum(
     directory: archiveDir ?? "blobs",
     kzg,
   });
-  const l1 = new EthereumL1(nodes, openBlobs(place, { nodes, kzg, archive, log }));
+  const l1 = new EthereumL1(nodes, openBlobs(place, { nodes, kzg, archive, log }), archive);
   const journal = await openJournal(l1, signer.address, dataDir, log);
   const confirmations = config.confirmations ?? TX_DEFAULTS.confirmations;
   if (dataDir === undefined) await untilQuiet(l1, signer.address, confirmations, signal);
@@ -124,7 +125,7 @@ async function openEthereum(
     blobs: archive,
     clock: systemClock,
     random: systemRandom,
-    log,
+    log: notingBlocks(archive, l1.chain, log),
     ethConfig: () => nodes.request("eth_config", []),
   }, config);
   const posting = { manager, inbox: addresses.inbox };

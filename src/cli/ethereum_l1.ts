@@ -33,13 +33,16 @@ export class EthereumL1 implements RoleL1 {
   readonly rpc: JsonRpc;
   readonly origins: OriginL1;
   readonly #blobs: BlobSource;
+  readonly #archive: BlobArchive | undefined;
   #startBlock = 0n;
 
-  constructor(rpc: JsonRpc, blobs: BlobSource) {
+  /** @param archive is told in which blocks blobs are */
+  constructor(rpc: JsonRpc, blobs: BlobSource, archive?: BlobArchive) {
     this.rpc = rpc;
     this.chain = new RpcChain(rpc);
     this.name = rpc.name;
     this.#blobs = blobs;
+    this.#archive = archive;
     this.origins = {
       head: () => this.finalBlock(),
       block: async (number) => ({ hash: await this.#mustHave(number) }),
@@ -81,11 +84,19 @@ export class EthereumL1 implements RoleL1 {
   }
 
   reader({ addresses, head, startBlock, known, log }: ReadTask): L1Reader {
-    return new L1Inbox({ chain: this.chain, blobs: this.#blobs, ...(log ? { log } : {}) }, {
+    const parts = {
+      chain: this.chain,
+      blobs: this.#blobs,
+      ...(this.#archive ? { archive: this.#archive } : {}),
+      ...(log ? { log } : {}),
+    };
+    return new L1Inbox(parts, {
       inbox: addresses.inbox,
       batchers: [{ address: addresses.batcher }],
       head,
       startBlock: this.#startBlock,
+      // A reorganisation may lead back below where a restart goes on.
+      resumeBlock: startBlock > this.#startBlock ? startBlock : this.#startBlock,
       ...(startBlock > this.#startBlock ? { resumeBlock: startBlock } : {}),
       ...(known ? { known } : {}),
     });
@@ -157,7 +168,7 @@ export async function openEthereumL1(place: EthereumPlace, log: Log): Promise<Et
   if (!archive && place.beaconUrls.length === 0) {
     writeStderr("warning: no --beacon and no --archive: batches in blobs cannot be read");
   }
-  const l1 = new EthereumL1(nodes, openBlobs(place, { nodes, kzg, archive, log }));
+  const l1 = new EthereumL1(nodes, openBlobs(place, { nodes, kzg, archive, log }), archive);
   await l1.beginAt(place.startBlock);
   return l1;
 }
