@@ -5,7 +5,7 @@
  */
 import { SAFE_CONFIRMATIONS } from "../config.ts";
 import { SourceError } from "../errors.ts";
-import type { BlobSource, Chain, JsonRpc, Kzg } from "../ethereum.ts";
+import type { BlobSource, Chain, JsonRpc, Kzg, TxReceipt } from "../ethereum.ts";
 import { beaconNodes } from "../l1/beacon.ts";
 import { BlobArchive } from "../l1/blob_archive.ts";
 import { BlobSources } from "../l1/blob_sources.ts";
@@ -63,6 +63,10 @@ export class EthereumL1 implements RoleL1 {
 
   async hashOf(number: bigint): Promise<Uint8Array | undefined> {
     return (await this.chain.header(number))?.hash;
+  }
+
+  receipt(txHash: Uint8Array): Promise<TxReceipt | undefined> {
+    return this.chain.receipt(txHash);
   }
 
   reader({ addresses, head, startBlock, known, log }: ReadTask): L1Reader {

@@ -4,6 +4,7 @@
  * @module
  */
 import { ConfigError, PipelineError } from "../errors.ts";
+import type { TxReceipt } from "../ethereum.ts";
 import type { BlockMark } from "../l1/block_marks.ts";
 import type { L1Head, OriginL1 } from "../local/inbox.ts";
 import type { L1BatchSource, Log } from "../ports.ts";
@@ -41,6 +42,11 @@ export interface RoleL1 {
   /** Hash of a block; `undefined` where there is no such block. */
   hashOf(number: bigint): Promise<Uint8Array | undefined>;
   reader(task: ReadTask): L1Reader;
+  /**
+   * What a transaction cost, on an L1 that is paid; `undefined` where the L1 does not tell it (any more).
+   * None on a directory, where nothing costs anything.
+   */
+  receipt?(txHash: Uint8Array): Promise<TxReceipt | undefined>;
   close(): Promise<void>;
 }
 
