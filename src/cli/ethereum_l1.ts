@@ -26,12 +26,10 @@ import { openKzg } from "../l1/kzg_pool.ts";
 import { DiskStorage } from "../local/disk_storage.ts";
 import type { L1Head, OriginL1 } from "../local/inbox.ts";
 import type { Log } from "../ports.ts";
-import { systemClock, systemRandom } from "../runtime.ts";
+import { systemClock, systemRandom, writeStderr } from "../runtime.ts";
 import { equalBytes } from "../wire/bytes.ts";
 import { toHex } from "../wire/hex.ts";
 import type { L1Reader, PostedTransaction, ReadTask, RoleL1 } from "./l1.ts";
-import { systemClock, systemRandom, writeStderr } from "../runtime.ts";
-import type { L1Reader, ReadTask, RoleL1 } from "./l1.ts";
 import type { EthereumPlace } from "./l1_flags.ts";
 
 /** L1 blocks asked for at the same time, where they are looked through. */
@@ -153,7 +151,6 @@ export class EthereumL1 implements RoleL1 {
       head,
       startBlock: this.#startBlock,
       // A reorganisation may lead back below where a restart goes on.
-      resumeBlock: startBlock > this.#startBlock ? startBlock : this.#startBlock,
       ...(startBlock > this.#startBlock ? { resumeBlock: startBlock } : {}),
       ...(known ? { known } : {}),
     });
