@@ -37,7 +37,7 @@
  * @module
  */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
-import { accessSync, constants } from "node:fs";
+import { accessSync, constants, rmSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -172,7 +172,10 @@ export async function startAnvil(options: AnvilOptions = {}): Promise<Anvil> {
     stdio: ["ignore", "pipe", "pipe"],
   });
   // A test run that ends half way must not leave it behind.
-  const killAtExit = () => kill(child);
+  const killAtExit = () => {
+    kill(child);
+    rmSync(home, { recursive: true, force: true });
+  };
   process.once("exit", killAtExit);
   const ended = new Promise<void>((resolve) => {
     child.once("close", () => {
@@ -184,6 +187,7 @@ export async function startAnvil(options: AnvilOptions = {}): Promise<Anvil> {
     return new Anvil(child, await listening(child), home, ended);
   } catch (error) {
     kill(child);
+    await ended;
     await rm(home, { recursive: true, force: true });
     throw error;
   }
