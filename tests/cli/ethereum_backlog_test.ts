@@ -27,7 +27,7 @@ const BASE = ["19995441", "19995509", "19995583"]
   .map((number) => `blocks/base-mainnet-${number}.jsonl.gz`);
 
 const BACKLOG =
-  "crash: montana batcher posts a backlog of all of Base's blocks in full transactions";
+  "crash: montana batcher posts a backlog of all of Base's blocks as fast as L1 takes it";
 const noBlocks = BASE.some((file) => !hasShared(file, BACKLOG));
 test(BACKLOG, { skip: skipWithoutAnvil(BACKLOG) || noBlocks }, async () => {
   await withEthereum(async (place) => {
@@ -46,9 +46,8 @@ test(BACKLOG, { skip: skipWithoutAnvil(BACKLOG) || noBlocks }, async () => {
       `${blocks.length} blocks in ${posted.length} batches and ${blobs} blobs, in ` +
         `${took} L1 blocks of 1 s; at most ${most} wanted`,
     );
-    // How many L1 blocks that takes is a matter of the machine too: told, and not asserted.
-    const [last, ...full] = posted.map((each) => each.blobs).reverse();
-    ok(last! > 0 && full.every((each) => each >= 5), `batches are full: ${full.join()}`);
+    // They go out together: a fifth of that is usual.
+    ok(took <= most, `${took} L1 blocks for ${blobs} blobs, at most ${most}`);
     succeeded(await run(derive("out.jsonl", "--once"), { cwd }));
     await sameBlocks(join(cwd, "out.jsonl"), join(cwd, "l2.jsonl"));
   });
