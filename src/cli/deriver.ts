@@ -4,7 +4,7 @@
  * @module
  */
 import { DERIVER_DEFAULTS, SAFE_CONFIRMATIONS } from "../config.ts";
-import { ConfigError } from "../errors.ts";
+import { ConfigError, describeError, MontanaError } from "../errors.ts";
 import { FileBlockSink, StdoutBlockSink } from "../local/file_block_sink.ts";
 import type { L1Head } from "../local/inbox.ts";
 import { DerivationRunner } from "../pipeline/derivation_runner.ts";
@@ -82,7 +82,12 @@ async function runDeriver(flags: FlagValues): Promise<number> {
   const { dataDir, log } = settings;
   const signal = onShutdownSignal((name) => writeStderr(`${name}: ending after this batch`));
 
-  const l1 = await openL1(settings.place, log, { once: settings.once, signal });
+  const l1 = await openL1(settings.place, log, { once: settings.once, signal }).catch((error) => {
+    if (!signal.aborted || !(error instanceof MontanaError)) throw error;
+    writeStderr(`stopped before L1 answered (${describeError(error)}); start again`);
+    return "unanswered" as const;
+  });
+  if (l1 === "unanswered") return EXIT.workLeft;
   if (!l1) return EXIT.done;
   const states = dataDir === undefined ? undefined : await openStates(dataDir, log);
   try {

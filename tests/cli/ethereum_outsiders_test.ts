@@ -121,3 +121,30 @@ test(LIES, { skip: skipWithoutAnvil(LIES) }, async () => {
     await sameBlocks(join(cwd, "late.jsonl"), join(cwd, "l2.jsonl"));
   });
 });
+
+const DOWN = "montana deriver waits for a node that is down, ends when told, and goes on";
+test(DOWN, { skip: skipWithoutAnvil(DOWN) }, async () => {
+  await withProxy(async (place, proxy) => {
+    const { cwd, post, derive } = place;
+    await writeFile(join(cwd, "l2.jsonl"), sourceText(4));
+    succeeded(await run(post("l2.jsonl", `${FLAGS} --da calldata`), { cwd }));
+    const args = derive("out.jsonl", "--data-dir back");
+    proxy.always("*", { fault: "status", status: 503 });
+    failed(await run([...args, "--once"], { cwd }), 75, /it answered 503/);
+    await using stopped = start(args, { cwd });
+    await stopped.untilSaid(/failed: .*it answered 503/);
+    stopped.send("SIGTERM");
+    const { code, stderr } = await stopped.ended;
+    equal(code, 3, stderr);
+
+    await using deriver = start(args, { cwd });
+    await deriver.untilSaid(/failed: .*it answered 503/);
+    proxy.heal();
+    await deriver.untilSaid(/derived batch 1/);
+    proxy.always("*", { fault: "hang up" });
+    await deriver.untilSaid(/failed: .*the connection broke/);
+    deriver.send("SIGINT");
+    succeeded(await deriver.ended);
+    await sameBlocks(join(cwd, "out.jsonl"), join(cwd, "l2.jsonl"));
+  });
+});
