@@ -176,6 +176,7 @@ async function explain(
   const [cost] = await costsOf(l1, [txHash]) ?? [];
   const known = { posted, batchNumber, ...(cost ? { cost } : {}) };
   const blobs = await blobsOf(posted, place);
+  const ignored = ignoredBy(posted, flags, place);
   let content: Inspection;
   try {
     content = blobs.length > 0
@@ -184,10 +185,10 @@ async function explain(
   } catch (error) {
     if (!(error instanceof CodecError || error instanceof CompressionError)) throw error;
     const { reason } = undecodable(error);
-    return { ...known, verdict: { verdict: "dropped", reason, why: describeError(error) } };
+    const verdict = { verdict: "dropped", reason, why: describeError(error) } as const;
+    return { ...known, verdict: ignored ?? verdict };
   }
-  const verdict = ignoredBy(posted, flags, place) ??
-    await judge(l1, posted, { batchNumber, data }, content);
+  const verdict = ignored ?? await judge(l1, posted, { batchNumber, data }, content);
   return { ...known, content, verdict };
 }
 
