@@ -20,7 +20,6 @@ import type { L1Batch } from "../types.ts";
 import { type BatchCost, costsOf } from "./batch_costs.ts";
 import { type FlagValues, textOf } from "./command.ts";
 import {
-  factLines,
   inspectBlobs,
   inspectCompressed,
   type Inspection,
@@ -31,7 +30,7 @@ import type { PostedTransaction, RoleL1 } from "./l1.ts";
 import { addressesOf, type L1Place, l1Place } from "./l1_flags.ts";
 import { openL1 } from "./open_l1.ts";
 import { parseAddress } from "./options.ts";
-import { countOf, formatWei } from "./text.ts";
+import { countOf, factLines, formatWei } from "./text.ts";
 
 /** A batch transaction, explained. */
 export interface PostedInspection {

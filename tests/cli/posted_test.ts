@@ -7,6 +7,7 @@ import { deepStrictEqual as deepEqual, match, ok, strictEqual as equal } from "n
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
+import { formatWei } from "../../src/cli/text.ts";
 import { toHex } from "../../src/wire/hex.ts";
 import { batchCalldata } from "../../src/wire/inbox.ts";
 import { skipWithoutAnvil } from "../l1/anvil.ts";
@@ -41,6 +42,7 @@ test(POSTED, { skip: skipWithoutAnvil(POSTED) }, async () => {
     await anvil.rpc("evm_setIntervalMining", [0]);
     const posted = await postedTransactions(place);
     await reports(place, posted);
+    await explains(place, posted);
     await inspects(place, posted, noBatch);
     await readsBlobs(place, posted[1]!);
   });
@@ -90,6 +92,24 @@ async function reports(
     /^ +0 .* (wei|gwei|ether) +- +[\d.]+ (wei|gwei) +dropped: undecodable\n +2 .* future$/m,
   );
   match(text, /^total .* (wei|gwei|ether) for what is left out\n$/m);
+}
+
+/** What was signed, sent, paid and read back. */
+async function explains(
+  { cwd, anvil }: EthereumPlace,
+  [first]: readonly PostedTransaction[],
+): Promise<void> {
+  const { gasUsed, effectiveGasPrice, blobGasUsed, blobGasPrice } = await anvil.rpc(
+    "eth_getTransactionReceipt",
+    [first!.hash],
+  );
+  const wei = BigInt(gasUsed) * BigInt(effectiveGasPrice) +
+    BigInt(blobGasUsed) * BigInt(blobGasPrice);
+  const text = succeeded(await run("explain batch 0 --data-dir data", { cwd }));
+  match(text, new RegExp(`^posted +in L1 block ${first!.block} as ${first!.hash}$`, "m"));
+  match(text, new RegExp(`^paid +${formatWei(wei).replace(".", "\\.")}$`, "m"));
+  match(text, /^signed +(once|\d+ times)$/m);
+  match(text, /^20\S+ [\d:]+ +\+\d+\.\d s {2}sent batch 0 with nonce 0: .* {2}0x[0-9a-f]{8}…$/m);
 }
 
 async function inspects(
