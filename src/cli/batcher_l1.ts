@@ -42,7 +42,7 @@ export interface BatcherL1 {
   readonly addresses: Addresses;
   readonly sink: BatchSink;
   /** A block that no reorganisation takes: where a new journal begins. */
-  readonly finalBlock: BlockMark;
+  finalBlock(): Promise<BlockMark>;
   close(): Promise<void>;
 }
 
@@ -81,7 +81,10 @@ async function openDirectory(
     l1: new DirectoryL1(directory),
     addresses,
     sink: new InboxSink(directory, { clock: systemClock, inbox, from, da, seenBlock }),
-    finalBlock: { number: seenBlock, hash: (await directory.block(seenBlock)).hash },
+    finalBlock: async () => ({
+      number: seenBlock,
+      hash: (await directory.block(seenBlock)).hash,
+    }),
     close: () => Promise.resolve(),
   };
 }
@@ -133,16 +136,15 @@ async function openEthereum(
     calldata: () => calldata,
     "blobs-then-calldata": () => withFallback(blobs, calldata, log),
   };
-  const finalBlock = await l1.finalMark();
   // Who has sent nothing has posted nothing: there is nothing to look for.
   const isNew = await l1.chain.nonce(signer.address, "latest") === 0n;
-  await l1.beginAt(isNew ? place.startBlock ?? finalBlock.number : place.startBlock);
+  await l1.beginAt(isNew ? place.startBlock ?? await l1.finalBlock() : place.startBlock);
   const maxInFlight = confirmations + (config.maxPendingTx ?? TX_DEFAULTS.maxPendingTx);
   return {
     l1,
     addresses,
     sink: withFinalBlock(sinks[da](), l1, maxInFlight),
-    finalBlock,
+    finalBlock: () => l1.finalMark(),
     async close() {
       await manager.close();
       if (journal instanceof LogTxJournal) await journal.close();
