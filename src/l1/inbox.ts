@@ -26,7 +26,13 @@ import { toHex } from "../wire/hex.ts";
 import type { BlobArchive } from "./blob_archive.ts";
 import { type BlockMark, BlockMarks } from "./block_marks.ts";
 import { BlockPrefetch, type PrefetchedBlock } from "./block_prefetch.ts";
-import { type Batcher, batchOfBlobs, type InboxBlock, inboxBlock } from "./inbox_block.ts";
+import {
+  type Batcher,
+  batchOfBlobs,
+  checkTask,
+  type InboxBlock,
+  inboxBlock,
+} from "./inbox_block.ts";
 
 /** How far L1 is read: to one of its heads, or so many blocks below the latest. */
 export type ReadHead = "latest" | "safe" | "finalized" | { readonly confirmations: number };
@@ -117,7 +123,9 @@ export class L1Inbox implements L1BatchSource {
   /** The latest block whose chain is known to hold all that was read. */
   #checkedTip: Uint8Array | undefined;
 
+  /** @throws {ConfigError} `Invalid` for addresses and ranges that cannot be */
   constructor({ chain, blobs, archive, log = () => {} }: L1InboxParts, options: L1InboxOptions) {
+    checkTask(options);
     this.#chain = chain;
     this.#blobs = blobs;
     this.#archive = archive;
