@@ -251,7 +251,7 @@ test("an archiver that does not tell how slots are counted learns it from a beac
   archiver.slots.set(7, BLOBS);
   const options = { kzg: fakeKzg, clock: systemClock };
   // Of one provider, who tells them apart by their paths.
-  archiver.interfere = (path, url) =>
+  archiver.interfere = (_path, url) =>
     url.pathname.startsWith("/node/") ? { body: { data: { genesis_time: "100" } } } : undefined;
   const [same] = beaconNodes([archiver.url, `${archiver.url}/node`], options);
   deepEqual(await same!.slots(), { genesisTime: 100n, slotMs: 12_000n });
