@@ -250,6 +250,12 @@ test("an archiver that does not tell how slots are counted learns it from a beac
   archiver.endpoints = ["blob_sidecars"];
   archiver.slots.set(7, BLOBS);
   const options = { kzg: fakeKzg, clock: systemClock };
+  // Of one provider, who tells them apart by their paths.
+  archiver.interfere = (_path, url) =>
+    url.pathname.startsWith("/node/") ? { body: { data: { genesis_time: "100" } } } : undefined;
+  const [same] = beaconNodes([archiver.url, `${archiver.url}/node`], options);
+  deepEqual(await same!.slots(), { genesisTime: 100n, slotMs: 12_000n });
+  archiver.interfere = () => undefined;
   const [first] = beaconNodes([archiver.url, beacon.url], options);
   deepEqual(await first!.blobs(blockInSlot(7), HASHES), BLOBS);
   const [alone] = beaconNodes([archiver.url], options);
