@@ -169,6 +169,8 @@ export class BatcherPipeline {
     return this.#serially(async () => {
       this.#refuseIfClosed();
       await this.#posting.settle();
+      // Whether or not another batch ever follows.
+      this.#posting.submit();
       const asks = { left: this.#config.maxBatchesAtOnce };
       for (;;) {
         const failure = await this.#fillLine(asks);

@@ -74,9 +74,9 @@ export class SentRecord {
     this.#byNonce.set(tx.nonce, [...before, { tx, atMs, batch }]);
   }
 
-  /** Numbers of batches as they are on the chain, first to last. */
-  landed(): bigint[] {
-    return this.#own().flatMap((tx) => this.#batchOf(tx)?.number ?? []);
+  /** Numbers of batches as they are on the chain, first to last, in blocks up to this one. */
+  landed(upTo: bigint = this.#options.ethereum.head.header.number): bigint[] {
+    return this.#own(upTo).flatMap((tx) => this.#batchOf(tx)?.number ?? []);
   }
 
   /** Batches from 0 to `count - 1` are on the chain, each once. */
@@ -94,9 +94,12 @@ export class SentRecord {
     }
   }
 
-  #own(): NetworkTransaction[] {
+  #own(upTo?: bigint): NetworkTransaction[] {
     const { ethereum, address } = this.#options;
-    return ethereum.blocks.flatMap(({ transactions }) => transactions)
+    const blocks = upTo === undefined
+      ? ethereum.blocks
+      : ethereum.blocks.slice(0, Number(upTo) + 1);
+    return blocks.flatMap(({ transactions }) => transactions)
       .filter(({ from }) => equalBytes(from, address));
   }
 

@@ -119,8 +119,9 @@ function isHonest(error: unknown): boolean {
 const FAILURES: Readonly<Record<string, readonly string[]>> = {
   WalError: ["NoSpace", "Unreadable", "Unwritable", "SyncFailed"],
   StorageError: ["NoSpace", "Unreadable", "Unwritable"],
-  SinkError: ["NoSpace", "Unwritable", "Connection", "Timeout"],
-  SourceError: ["Connection", "Unreadable"],
+  SinkError: ["NoSpace", "Unwritable", "Connection", "Timeout", "BlobGasTooExpensive"],
+  SourceError: ["Connection", "Unreadable", "BlobMissing"],
+  RpcError: ["Unreachable", "Timeout", "Busy", "Invalid"],
   CompressionError: ["Failed"],
   ProcessorError: ["Deadline"],
 };
