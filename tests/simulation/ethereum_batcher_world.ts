@@ -95,7 +95,7 @@ class EthereumBatcherWorld {
     this.#segmentBytes = run.around(2048, 40_000);
     this.#missedShare = run.pick([0, 0.1]);
     this.#deathShare = run.pick([0, 0.01, 0.05]);
-    this.#da = run.pick(["calldata", "calldata", "blobs", "fallback"]);
+    this.#da = run.pick(["calldata", "calldata", "calldata", "blobs", "fallback"]);
     this.#sending = {
       confirmations: run.between(1, 4),
       finalityDepth: this.#finalDepth,
@@ -110,7 +110,7 @@ class EthereumBatcherWorld {
       maxBlocksPerBatch: run.around(1, 20),
       targetBatchSize: run.around(500, 20_000),
       maxBatchesAtOnce: run.between(1, 4),
-      pollIntervalMs: run.around(100, 6000),
+      pollIntervalMs: run.around(1000, 10_000),
       retry: { maxAttempts: 5, baseDelayMs: 100, maxDelayMs: 5000, jitter: 0.2 },
     };
     const overlookedShare = run.pick([0, 0.3, 0.7]);
@@ -229,7 +229,7 @@ class EthereumBatcherWorld {
         tx.sidecar || tx.blobHashes.length === 0
       );
       if (all.length === 0) continue;
-      const { tx } = { tx: run.pick(all) };
+      const tx = run.pick(all);
       try {
         this.#ethereum.pool.add(tx, this.#ethereum.account(BATCHER));
         run.note("somebody", "repeats a transaction", ` of nonce ${tx.nonce}`);
@@ -290,7 +290,13 @@ class EthereumBatcherWorld {
       start: { inbox: INBOX, batcher: BATCHER, l1Block: number, l1BlockHash: hash },
       finalBlock: { number, hash },
     });
-    if (!stop.aborted) this.#posted.checkPosition(position);
+    const close = async () => {
+      await manager.close();
+      await transactions.close();
+      await journal.close();
+    };
+    if (stop.aborted) return await close();
+    this.#posted.checkPosition(position);
     run.say(`batcher: goes on with batch ${position.nextBatchNumber}, ${position.blocks} blocks`);
     const runner = new BatchSubmissionRunner(
       {
@@ -309,9 +315,7 @@ class EthereumBatcherWorld {
     await runner.run({ signal: stop, shutdownTimeoutMs: run.around(1, 60) * SLOT_MS });
     run.check(runner.pendingBlocks === 0, `${runner.pendingBlocks} blocks are left behind`);
     run.note("batcher", "shuts down");
-    await manager.close();
-    await transactions.close();
-    await journal.close();
+    await close();
     this.#isBatcherDone = run.isCalm && this.#isAllFinal;
   }
 
