@@ -1,5 +1,5 @@
 /**
- * All the tests, one suite after the other: `deno task test [--only deno,bun] [--filter TEXT]`.
+ * All the tests, two suites at a time: `deno task test [--only deno,bun] [--filter TEXT]`.
  *
  * | suite    |                                                                       |
  * | -------- | --------------------------------------------------------------------- |
@@ -28,7 +28,7 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 const deno = process.execPath;
 
 /** A suite that takes longer hangs. `deno task crash` does in an hour what the gate does a part of. */
-const SUITE_LIMIT_MS = (process.env["MONTANA_CRASH"] === "all" ? 120 : 20) * 60_000;
+const SUITE_LIMIT_MS = (process.env["MONTANA_CRASH"] === "all" ? 120 : 30) * 60_000;
 /** Bun gives each test 5 s unless told; Deno gives it for ever. */
 const BUN_TEST_LIMIT_MS = SUITE_LIMIT_MS / 2;
 
@@ -61,18 +61,11 @@ interface Options {
 /** A suite that this machine cannot run. */
 class Skip extends Error {}
 
+/** Longest first, so that the last to end does not begin last. */
 const suites: Readonly<Record<string, (report: string, options: Options) => Plan>> = {
   deno: (report, { filter }) => ({
     title: `tests under Deno ${process.versions["deno"]}`,
     command: [...denoTest(report, filter), "tests"],
-  }),
-  doc: (report, { filter }) => ({
-    title: "examples in the documentation",
-    command: [
-      ...denoTest(report, filter),
-      "--doc",
-      ...["README.md", "mod.ts", "src"].filter((path) => existsSync(join(root, path))),
-    ],
   }),
   bun: (report, { filter }) => {
     const bun = needBun();
@@ -94,6 +87,14 @@ const suites: Readonly<Record<string, (report: string, options: Options) => Plan
       env: { MONTANA_CLI: made.out, MONTANA_TRAPS: join(directory, "traps") },
     };
   },
+  doc: (report, { filter }) => ({
+    title: "examples in the documentation",
+    command: [
+      ...denoTest(report, filter),
+      "--doc",
+      ...["README.md", "mod.ts", "src"].filter((path) => existsSync(join(root, path))),
+    ],
+  }),
 };
 
 function denoTest(report: string, filter: string | undefined): string[] {
@@ -129,13 +130,17 @@ function install(): void {
   if (status !== 0) throw new Error(`Cannot install the packages: ${stderr}`);
 }
 
-let running: ChildProcess | undefined;
+/** The tests wait more than they work: for disks, for processes to be killed, for L1 blocks. */
+const SUITES_AT_ONCE = 2;
+
+const running = new Set<ChildProcess>();
 
 /** Ends a suite with all that its tests left running: it leads a process group of its own. */
-function stopRunning(): void {
-  if (running?.pid === undefined) return;
+function stop(suite: ChildProcess): void {
+  running.delete(suite);
+  if (suite.pid === undefined) return;
   try {
-    process.kill(-running.pid, "SIGKILL");
+    process.kill(-suite.pid, "SIGKILL");
   } catch {
     // Nothing of it is left.
   }
@@ -148,25 +153,26 @@ function execute({ command, env }: Plan, log: string): Promise<number | string> 
   const output = openSync(log, "w");
   const { MONTANA_CLI: _, MONTANA_TRAPS: __, ...inherited } = process.env;
   return new Promise((resolve) => {
-    running = spawn(file!, args, {
+    const suite = spawn(file!, args, {
       cwd: root,
       detached: true,
       env: { ...inherited, ...env },
       stdio: ["ignore", output, output],
     });
+    running.add(suite);
     let late = false;
     const limit = setTimeout(() => {
       late = true;
-      stopRunning();
+      stop(suite);
     }, SUITE_LIMIT_MS);
     const end = (outcome: number | string) => {
       clearTimeout(limit);
-      stopRunning();
+      stop(suite);
       closeSync(output);
       resolve(late ? `it took more than ${SUITE_LIMIT_MS / 60_000} min` : outcome);
     };
-    running.once("error", (error) => end(error.message));
-    running.once("exit", (code, signal) => end(code ?? `it was ended by ${signal}`));
+    suite.once("error", (error) => end(error.message));
+    suite.once("exit", (code, signal) => end(code ?? `it was ended by ${signal}`));
   });
 }
 
@@ -227,9 +233,9 @@ async function runSuite(name: string, options: Options): Promise<Counts> {
       if (fault) console.log(`${name}: failed, as ${fault}`);
     } else {
       const told = remarks(output);
-      for (const remark of told) console.log(`  ${remark}`);
+      for (const remark of told) console.log(`  ${name}: ${remark}`);
       const isExplained = told.some((remark) => remark.startsWith("skipped: "));
-      if (counts.skipped > 0 && !isExplained) console.log("  skipped: no reason was told");
+      if (counts.skipped > 0 && !isExplained) console.log(`  ${name}: skipped: no reason was told`);
     }
     const seconds = ((performance.now() - started) / 1000).toFixed(1);
     console.log(`${name}: ${inWords(counts)} in ${seconds} s`);
@@ -268,19 +274,23 @@ async function main(): Promise<number> {
   const directory = mkdtempSync(join(tmpdir(), "montana-test-"));
   const options = { filter, with: builder, directory };
   const total = { ...NOTHING };
-  const stop = () => {
-    stopRunning();
+  const stopAll = () => {
+    for (const suite of running) stop(suite);
     rmSync(directory, { recursive: true, force: true });
     process.exit(130);
   };
-  process.once("SIGINT", stop).once("SIGTERM", stop);
-  try {
-    for (const name of names) {
+  process.once("SIGINT", stopAll).once("SIGTERM", stopAll);
+  const left = Object.keys(suites).filter((name) => names.includes(name));
+  const runLeft = async () => {
+    for (let name; (name = left.shift()) !== undefined;) {
       const counts = await runSuite(name, options);
       total.passed += counts.passed;
       total.failed += counts.failed;
       total.skipped += counts.skipped;
     }
+  };
+  try {
+    await Promise.all(Array.from({ length: SUITES_AT_ONCE }, runLeft));
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }

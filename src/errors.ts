@@ -49,7 +49,7 @@ export abstract class MontanaError extends Error {
  * | `Connection`   | temporary | the source could not be asked                          |
  * | `Empty`        | temporary | it has no blocks yet                                   |
  * | `NoOrigin`     | temporary | the L1 origin cannot be told now                       |
- * | `NotFound`     | critical  | there is no such file or directory                     |
+ * | `NotFound`     | critical  | there is no such file, directory, transaction or batch |
  * | `Unreadable`   | critical  | it is there and cannot be read                         |
  * | `InvalidBlock` | critical  | a block is not what a block must be                    |
  * | `Gap`          | critical  | block numbers do not follow each other                 |

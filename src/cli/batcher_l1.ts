@@ -8,6 +8,7 @@ import { ConfigError } from "../errors.ts";
 import type { TxJournal } from "../ethereum.ts";
 import type { BlockMark } from "../l1/block_marks.ts";
 import { BlobArchive } from "../l1/blob_archive.ts";
+import { notingBlocks } from "../l1/noted_blocks.ts";
 import { BlobSink } from "../l1/blob_sink.ts";
 import { CalldataSink } from "../l1/calldata_sink.ts";
 import { openKzg } from "../l1/kzg_pool.ts";
@@ -41,7 +42,7 @@ export interface BatcherL1 {
   readonly addresses: Addresses;
   readonly sink: BatchSink;
   /** A block that no reorganisation takes: where a new journal begins. */
-  readonly finalBlock: BlockMark;
+  finalBlock(): Promise<BlockMark>;
   close(): Promise<void>;
 }
 
@@ -80,7 +81,10 @@ async function openDirectory(
     l1: new DirectoryL1(directory),
     addresses,
     sink: new InboxSink(directory, { clock: systemClock, inbox, from, da, seenBlock }),
-    finalBlock: { number: seenBlock, hash: (await directory.block(seenBlock)).hash },
+    finalBlock: async () => ({
+      number: seenBlock,
+      hash: (await directory.block(seenBlock)).hash,
+    }),
     close: () => Promise.resolve(),
   };
 }
@@ -108,11 +112,7 @@ async function openEthereum(
     directory: archiveDir ?? "blobs",
     kzg,
   });
-  const l1 = new EthereumL1(
-    nodes,
-    openBlobs(place, { nodes, kzg, archive, log }),
-    place.startBlock,
-  );
+  const l1 = new EthereumL1(nodes, openBlobs(place, { nodes, kzg, archive, log }), archive);
   const journal = await openJournal(l1, signer.address, dataDir, log);
   const confirmations = config.confirmations ?? TX_DEFAULTS.confirmations;
   if (dataDir === undefined) await untilQuiet(l1, signer.address, confirmations, signal);
@@ -125,7 +125,7 @@ async function openEthereum(
     blobs: archive,
     clock: systemClock,
     random: systemRandom,
-    log,
+    log: notingBlocks(archive, l1.chain, log),
     ethConfig: () => nodes.request("eth_config", []),
   }, config);
   const posting = { manager, inbox: addresses.inbox };
@@ -136,12 +136,15 @@ async function openEthereum(
     calldata: () => calldata,
     "blobs-then-calldata": () => withFallback(blobs, calldata, log),
   };
+  // Who has sent nothing has posted nothing: there is nothing to look for.
+  const isNew = await l1.chain.nonce(signer.address, "latest") === 0n;
+  await l1.beginAt(isNew ? place.startBlock ?? await l1.finalBlock() : place.startBlock);
   const maxInFlight = confirmations + (config.maxPendingTx ?? TX_DEFAULTS.maxPendingTx);
   return {
     l1,
     addresses,
     sink: withFinalBlock(sinks[da](), l1, maxInFlight),
-    finalBlock: await l1.finalMark(),
+    finalBlock: () => l1.finalMark(),
     async close() {
       await manager.close();
       if (journal instanceof LogTxJournal) await journal.close();

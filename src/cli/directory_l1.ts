@@ -6,8 +6,10 @@
 import { SourceError } from "../errors.ts";
 import { InboxSource, type L1Head, type OriginL1 } from "../local/inbox.ts";
 import { L1Directory } from "../local/l1_directory.ts";
+import type { L1Block, L1Transaction } from "../local/l1_block.ts";
 import { systemClock, writeStderr } from "../runtime.ts";
-import type { L1Reader, ReadTask, RoleL1 } from "./l1.ts";
+import { equalBytes } from "../wire/bytes.ts";
+import type { L1Reader, PostedTransaction, ReadTask, RoleL1 } from "./l1.ts";
 
 /** A directory in the place of an L1. */
 export class DirectoryL1 implements RoleL1 {
@@ -42,6 +44,39 @@ export class DirectoryL1 implements RoleL1 {
       startBlock,
       ...(log ? { log } : {}),
     });
+  }
+
+  async transaction(txHash: Uint8Array): Promise<PostedTransaction | undefined> {
+    for await (const posted of this.#all(0n)) {
+      if (equalBytes(posted.txHash, txHash)) return posted;
+    }
+    return undefined;
+  }
+
+  async *postings(inbox: Uint8Array, startBlock: bigint): AsyncGenerator<PostedTransaction> {
+    for await (const posted of this.#all(startBlock)) {
+      if (equalBytes(posted.to!, inbox)) yield posted;
+    }
+  }
+
+  async *#all(startBlock: bigint): AsyncGenerator<PostedTransaction> {
+    const head = await this.head("latest");
+    for (let number = startBlock; number <= head; number++) {
+      const block = await this.directory.block(number);
+      for (const transaction of block.transactions) yield this.#posted(block, transaction);
+    }
+  }
+
+  #posted(block: L1Block, { hash, from, to, input, blobHashes }: L1Transaction): PostedTransaction {
+    return {
+      txHash: hash,
+      sender: from,
+      to,
+      input,
+      blobHashes,
+      block,
+      blobs: () => Promise.all(blobHashes.map((blobHash) => this.directory.blob(blobHash))),
+    };
   }
 
   close(): Promise<void> {

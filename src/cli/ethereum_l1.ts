@@ -5,7 +5,15 @@
  */
 import { SAFE_CONFIRMATIONS } from "../config.ts";
 import { SourceError } from "../errors.ts";
-import type { BlobSource, Chain, JsonRpc, Kzg } from "../ethereum.ts";
+import type {
+  BlobSource,
+  Chain,
+  JsonRpc,
+  Kzg,
+  L1BlockTransaction,
+  L1Header,
+  TxReceipt,
+} from "../ethereum.ts";
 import { beaconNodes } from "../l1/beacon.ts";
 import { BlobArchive } from "../l1/blob_archive.ts";
 import { BlobSources } from "../l1/blob_sources.ts";
@@ -18,9 +26,16 @@ import { openKzg } from "../l1/kzg_pool.ts";
 import { DiskStorage } from "../local/disk_storage.ts";
 import type { L1Head, OriginL1 } from "../local/inbox.ts";
 import type { Log } from "../ports.ts";
-import { systemClock, systemRandom } from "../runtime.ts";
-import type { L1Reader, ReadTask, RoleL1 } from "./l1.ts";
+import { systemClock, systemRandom, writeStderr } from "../runtime.ts";
+import { equalBytes } from "../wire/bytes.ts";
+import { toHex } from "../wire/hex.ts";
+import type { L1Reader, PostedTransaction, ReadTask, RoleL1 } from "./l1.ts";
 import type { EthereumPlace } from "./l1_flags.ts";
+
+/** L1 blocks asked for at the same time, where they are looked through. */
+const BLOCKS_AT_ONCE = 8n;
+/** To read so many takes minutes. */
+const MANY_BLOCKS = 20_000n;
 
 /** Ethereum in the place of an L1. */
 export class EthereumL1 implements RoleL1 {
@@ -30,18 +45,32 @@ export class EthereumL1 implements RoleL1 {
   readonly rpc: JsonRpc;
   readonly origins: OriginL1;
   readonly #blobs: BlobSource;
-  readonly #startBlock: bigint;
+  readonly #archive: BlobArchive | undefined;
+  #startBlock = 0n;
 
-  constructor(rpc: JsonRpc, blobs: BlobSource, startBlock: bigint) {
+  /** @param archive is told in which blocks blobs are */
+  constructor(rpc: JsonRpc, blobs: BlobSource, archive?: BlobArchive) {
     this.rpc = rpc;
     this.chain = new RpcChain(rpc);
     this.name = rpc.name;
     this.#blobs = blobs;
-    this.#startBlock = startBlock;
+    this.#archive = archive;
     this.origins = {
       head: () => this.finalBlock(),
       block: async (number) => ({ hash: await this.#mustHave(number) }),
     };
+  }
+
+  /** Says which block is the first that may hold a batch; where nobody told, that is block 0. */
+  async beginAt(startBlock: bigint | undefined): Promise<void> {
+    this.#startBlock = startBlock ?? 0n;
+    if (startBlock !== undefined) return;
+    const head = await this.head("latest");
+    if (head < MANY_BLOCKS) return;
+    writeStderr(
+      `warning: reading ${head} L1 blocks from block 0 on: --start-block names the first that may ` +
+        `hold a batch`,
+    );
   }
 
   /**
@@ -66,12 +95,62 @@ export class EthereumL1 implements RoleL1 {
     return (await this.chain.header(number))?.hash;
   }
 
+  async transaction(txHash: Uint8Array): Promise<PostedTransaction | "pool" | undefined> {
+    const receipt = await this.chain.receipt(txHash);
+    if (!receipt) return await this.chain.knows(txHash) ? "pool" : undefined;
+    const block = await this.chain.block(receipt.blockNumber);
+    const transaction = block?.transactions.find((each) => equalBytes(each.hash, txHash));
+    if (block && transaction) return await this.#posted(block.header, transaction);
+    throw new SourceError(
+      "Connection",
+      `Cannot read transaction ${toHex(txHash)}: ${this.name} says that it is in L1 block ` +
+        `${receipt.blockNumber}, and gives that block without it`,
+      { details: { block: receipt.blockNumber } },
+    );
+  }
+
+  async *postings(inbox: Uint8Array, startBlock: bigint): AsyncGenerator<PostedTransaction> {
+    const head = await this.head("latest");
+    const first = startBlock > this.#startBlock ? startBlock : this.#startBlock;
+    for (let number = first; number <= head; number += BLOCKS_AT_ONCE) {
+      const last = number + BLOCKS_AT_ONCE - 1n < head ? number + BLOCKS_AT_ONCE - 1n : head;
+      const numbers = Array.from(
+        { length: Number(last - number) + 1 },
+        (_, at) => number + BigInt(at),
+      );
+      const blocks = await Promise.all(numbers.map((each) => this.chain.block(each)));
+      for (const block of blocks) {
+        const posted = block?.transactions.filter(({ to }) => to && equalBytes(to, inbox)) ?? [];
+        for (const transaction of posted) yield await this.#posted(block!.header, transaction);
+      }
+    }
+  }
+
+  async #posted(block: L1Header, transaction: L1BlockTransaction): Promise<PostedTransaction> {
+    const { hash, to, input, blobHashes } = transaction;
+    const sender = await transaction.sender();
+    const blobs = async () =>
+      blobHashes.length === 0 ? [] : await this.#blobs.blobs(block, blobHashes);
+    return { txHash: hash, sender, to, input, blobHashes, block, blobs };
+  }
+
+  receipt(txHash: Uint8Array): Promise<TxReceipt | undefined> {
+    return this.chain.receipt(txHash);
+  }
+
   reader({ addresses, head, startBlock, known, log }: ReadTask): L1Reader {
-    return new L1Inbox({ chain: this.chain, blobs: this.#blobs, ...(log ? { log } : {}) }, {
+    const parts = {
+      chain: this.chain,
+      blobs: this.#blobs,
+      ...(this.#archive ? { archive: this.#archive } : {}),
+      ...(log ? { log } : {}),
+    };
+    return new L1Inbox(parts, {
       inbox: addresses.inbox,
       batchers: [{ address: addresses.batcher }],
       head,
       startBlock: this.#startBlock,
+      // A reorganisation may lead back below where a restart goes on.
       ...(startBlock > this.#startBlock ? { resumeBlock: startBlock } : {}),
       ...(known ? { known } : {}),
     });
@@ -140,5 +219,10 @@ export async function openEthereumL1(place: EthereumPlace, log: Log): Promise<Et
   const archive = place.archive === undefined
     ? undefined
     : new BlobArchive({ storage: new DiskStorage(), directory: place.archive, kzg });
-  return new EthereumL1(nodes, openBlobs(place, { nodes, kzg, archive, log }), place.startBlock);
+  if (!archive && place.beaconUrls.length === 0) {
+    writeStderr("warning: no --beacon and no --archive: batches in blobs cannot be read");
+  }
+  const l1 = new EthereumL1(nodes, openBlobs(place, { nodes, kzg, archive, log }), archive);
+  await l1.beginAt(place.startBlock);
+  return l1;
 }

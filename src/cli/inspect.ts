@@ -1,179 +1,77 @@
 /**
- * `montana inspect`: recognises blobs, a compressed batch or a raw one, and explains it.
+ * `montana inspect`: explains a file, a batch transaction on L1, or a batch by its number.
+ *
+ * With `--json` each is an object on a line of its own: an {@link Inspection} for a file, a
+ * {@link PostedInspection} for what is on L1.
  *
  * @module
  */
-import { allCompressors } from "../compress/formats.ts";
-import { CodecError, CompressionError, describeError } from "../errors.ts";
+import { ConfigError } from "../errors.ts";
 import { writeStdout } from "../runtime.ts";
-import type { Batch } from "../types.ts";
-import { decodeBatch, encodedBlockSize, HEADER_SIZE } from "../wire/batch.ts";
-import { batchToJson } from "../wire/batch_json.ts";
-import { BLOB_CAPACITY, BLOB_SIZE, fromBlobs, splitBlobs } from "../wire/blob.ts";
-import { compressorFor, open } from "../wire/envelope.ts";
-import { type CommandSpec, EXIT, type FlagValues, JSON_FLAG } from "./command.ts";
+import { fromHex } from "../wire/hex.ts";
+import { type CommandSpec, EXIT, type FlagValues, JSON_FLAG, listOf } from "./command.ts";
+import { findBatch, findTransaction, postedText, postedToJson } from "./inspect_l1.ts";
+import { inspectBytes, inspectionText, inspectionToJson } from "./inspection.ts";
 import { readInput } from "./io.ts";
-import { countOf, formatBytes, formatRatio, formatShare, formatTable, toJson } from "./text.ts";
+import { BATCHER_FLAG, ETHEREUM_FLAGS, INBOX_FLAG, L1_FLAG } from "./l1_flags.ts";
+import { toJson } from "./text.ts";
 
 /** The explanation. */
 export const inspect: CommandSpec = {
   name: "inspect",
-  summary: "Explain a file: blobs, a compressed batch or a raw batch",
-  argument: { name: "<file...>", help: "what to look at; - is standard input" },
-  flags: [JSON_FLAG],
-  examples: ["inspect blobs.bin", "inspect batch.bin --json"],
+  summary:
+    "Explain a file of blobs or a batch, a batch transaction on L1, or a batch by its number",
+  argument: {
+    name: "<what...>",
+    help: "files (- is standard input), or with --l1 the hash of a transaction, or batch:N",
+  },
+  flags: [
+    { ...L1_FLAG, isRequired: false },
+    INBOX_FLAG,
+    BATCHER_FLAG,
+    ...ETHEREUM_FLAGS,
+    JSON_FLAG,
+  ],
+  examples: [
+    "inspect blobs.bin",
+    "inspect batch.bin --json",
+    "inspect batch:12 --l1 ./l1",
+    "inspect 0x017dc9f6cd7717ab6d2f93d6062d237e3aa4008cea612d2c92de20370dbfc3f1 --l1 http://127.0.0.1:8545 --beacon http://127.0.0.1:5052",
+  ],
   run: runInspect,
 };
 
-/** What a file turned out to be. */
-export interface Inspection {
-  readonly kind: "blobs" | "compressed batch" | "raw batch";
-  readonly fileBytes: number;
-  readonly blobs: number;
-  /** Compressed bytes to the usable bytes of the blobs. */
-  readonly fill?: number;
-  readonly compression?: string;
-  readonly compressedBytes?: number;
-  readonly rawBytes: number;
-  /** Raw to compressed bytes. */
-  readonly ratio?: number;
-  readonly batch: Batch;
-  /** What was made sure of. */
-  readonly checks: readonly string[];
+/** How what was found is told. */
+interface Told {
+  readonly json: object;
+  readonly text: string;
 }
 
-async function runInspect(flags: FlagValues, paths: readonly string[] = []): Promise<number> {
-  for (const path of paths) {
-    const inspection = await inspectBytes(await readInput(path));
-    const title = paths.length > 1 ? `== ${path}\n` : "";
-    await writeStdout(flags.json ? jsonOf(inspection) : title + textOf(inspection));
+async function runInspect(flags: FlagValues, values: readonly string[] = []): Promise<number> {
+  for (const value of values) {
+    const { json, text } = await look(value, flags);
+    const title = values.length > 1 ? `== ${value}\n` : "";
+    await writeStdout(flags.json ? toJson(json) : title + text);
   }
   return EXIT.done;
 }
 
-/**
- * Recognises bytes by what they decode as.
- *
- * @throws {CodecError} where they are none of it, with what each attempt said
- */
-export async function inspectBytes(bytes: Uint8Array): Promise<Inspection> {
-  if (bytes.length > 0 && bytes.length % BLOB_SIZE === 0) return await inspectBlobs(bytes);
-  // A raw batch and a Brotli one both begin with 0: only one of them decodes to its last byte.
-  let rawError: unknown;
-  try {
-    return inspectRaw(bytes, "raw batch", bytes.length, 0, []);
-  } catch (error) {
-    if (!(error instanceof CodecError)) throw error;
-    rawError = error;
+async function look(value: string, flags: FlagValues): Promise<Told> {
+  const isHash = /^0x[0-9a-f]{64}$/i.test(value);
+  const [, batchNumber] = /^batch:(\d{1,20})$/.exec(value) ?? [];
+  const hasL1 = listOf(flags, "l1").length > 0;
+  if (!isHash && batchNumber === undefined) {
+    if (hasL1) throw usage(`Cannot find "${value}" on L1: need a transaction's hash, or batch:N`);
+    const inspection = await inspectBytes(await readInput(value));
+    return { json: inspectionToJson(inspection), text: inspectionText(inspection) };
   }
-  try {
-    return await inspectCompressed(bytes, "compressed batch", bytes.length, 0, []);
-  } catch (error) {
-    if (!(error instanceof CodecError || error instanceof CompressionError)) throw error;
-    throw new CodecError(
-      error instanceof CodecError ? error.code : "UnknownFormat",
-      `Cannot recognise ${bytes.length} bytes. As blobs: need a multiple of ${BLOB_SIZE} bytes. As a ` +
-        `raw batch: ${describeError(rawError)}. As a compressed batch: ${describeError(error)}`,
-      { cause: error },
-    );
-  }
+  if (!hasL1) throw usage(`Cannot look ${value} up without --l1: name where`);
+  const found = isHash
+    ? await findTransaction(fromHex(value, "hash", 32), flags)
+    : await findBatch(BigInt(batchNumber!), flags);
+  return { json: postedToJson(found), text: postedText(found) };
 }
 
-async function inspectBlobs(bytes: Uint8Array): Promise<Inspection> {
-  const blobs = splitBlobs(bytes);
-  const data = fromBlobs(blobs);
-  const checks = ["every field element is below the modulus", "nothing stands behind the data"];
-  try {
-    return await inspectCompressed(data, "blobs", bytes.length, blobs.length, checks);
-  } catch (error) {
-    if (!(error instanceof CodecError || error instanceof CompressionError)) throw error;
-    throw new CodecError(
-      error instanceof CodecError ? error.code : "Truncated",
-      `Cannot explain ${
-        countOf(blobs.length, "blob")
-      }: well encoded, with ${data.length} bytes of ` +
-        `data, but no whole batch (${
-          describeError(error)
-        }). A batch over several blobs needs them ` +
-        `all, in order, in one file`,
-      { cause: error },
-    );
-  }
-}
-
-async function inspectCompressed(
-  data: Uint8Array,
-  kind: Inspection["kind"],
-  fileBytes: number,
-  blobs: number,
-  checks: readonly string[],
-): Promise<Inspection> {
-  const compressors = allCompressors();
-  const compression = compressorFor(data, compressors).name;
-  const raw = await open(data, compressors);
-  const whole = [...checks, `one whole ${compression} stream, nothing behind it`];
-  const inspection = inspectRaw(raw, kind, fileBytes, blobs, whole);
-  return {
-    ...inspection,
-    ...(blobs > 0 ? { fill: data.length / (blobs * BLOB_CAPACITY) } : {}),
-    compression,
-    compressedBytes: data.length,
-    ratio: raw.length / data.length,
-  };
-}
-
-function inspectRaw(
-  raw: Uint8Array,
-  kind: Inspection["kind"],
-  fileBytes: number,
-  blobs: number,
-  checks: readonly string[],
-): Inspection {
-  const batch = decodeBatch(raw);
-  const whole = `${countOf(batch.blocks.length, "block")}, and nothing behind the last`;
-  return { kind, fileBytes, blobs, rawBytes: raw.length, batch, checks: [...checks, whole] };
-}
-
-function jsonOf({ batch, ...rest }: Inspection): string {
-  const { header } = batchToJson({ header: batch.header, blocks: [] });
-  const blocks = blockRows(batch);
-  return toJson({ ...rest, header, blocks });
-}
-
-function textOf(inspection: Inspection): string {
-  const { kind, fileBytes, blobs, fill, compression, compressedBytes, rawBytes, ratio, batch } =
-    inspection;
-  const { header } = batchToJson({ header: batch.header, blocks: [] });
-  const transactions = batch.blocks.reduce((sum, block) => sum + block.transactions.length, 0);
-  const facts: [string, string][] = [
-    ["is", blobs > 0 ? `a batch in ${countOf(blobs, "blob")}` : `a ${kind}`],
-    ["file", formatBytes(fileBytes)],
-  ];
-  if (fill !== undefined) facts.push(["fill", formatShare(fill)]);
-  if (compressedBytes !== undefined) {
-    facts.push(["compressed", `${formatBytes(compressedBytes)}, ${compression}`]);
-  }
-  facts.push(["raw", formatBytes(rawBytes)]);
-  if (ratio !== undefined) facts.push(["ratio", formatRatio(ratio)]);
-  facts.push(["transactions", `${transactions}`]);
-  for (const [field, value] of Object.entries(header)) facts.push([field, `${value}`]);
-
-  const width = Math.max(...facts.map(([name]) => name.length));
-  const lines = facts.map(([name, value]) => `${name.padEnd(width)}  ${value}\n`).join("");
-  const rows = blockRows(batch).map((row) => Object.values(row).map(String));
-  const table = formatTable(["block", "offset", "timestamp", "txs", "bytes"], rows);
-  const checks = inspection.checks.map((check) => `ok: ${check}\n`).join("");
-  return `${lines}\n${table}\n${checks}`;
-}
-
-/** Each block, and where it begins in the raw batch. */
-function blockRows({ blocks }: Batch) {
-  let offset = HEADER_SIZE;
-  return blocks.map((block, index) => {
-    const { timestamp, transactions } = block;
-    const bytes = encodedBlockSize(block);
-    const row = { index, offset, timestamp, transactions: transactions.length, bytes };
-    offset += bytes;
-    return row;
-  });
+function usage(message: string): ConfigError {
+  return new ConfigError("Usage", message);
 }

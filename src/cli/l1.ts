@@ -4,6 +4,7 @@
  * @module
  */
 import { ConfigError, PipelineError } from "../errors.ts";
+import type { L1Header, TxReceipt } from "../ethereum.ts";
 import type { BlockMark } from "../l1/block_marks.ts";
 import type { L1Head, OriginL1 } from "../local/inbox.ts";
 import type { L1BatchSource, Log } from "../ports.ts";
@@ -31,6 +32,20 @@ export interface L1Reader extends L1BatchSource {
   knownUpTo?(number: bigint): readonly BlockMark[];
 }
 
+/** A transaction that is in an L1 block. */
+export interface PostedTransaction {
+  readonly txHash: Uint8Array;
+  /** Who signed it; `undefined` where the signature is not one of these fields. */
+  readonly sender: Uint8Array | undefined;
+  /** None where it makes a contract. */
+  readonly to: Uint8Array | undefined;
+  readonly input: Uint8Array;
+  readonly blobHashes: readonly Uint8Array[];
+  readonly block: Pick<L1Header, "number" | "hash" | "timestamp">;
+  /** @throws {SourceError} `BlobMissing`, `Connection`, `Damaged` */
+  blobs(): Promise<readonly Uint8Array[]>;
+}
+
 /** What roles need of their L1. */
 export interface RoleL1 {
   /** For people: a directory, or the hosts of nodes. */
@@ -43,6 +58,15 @@ export interface RoleL1 {
   /** Hash of a block; `undefined` where there is no such block. */
   hashOf(number: bigint): Promise<Uint8Array | undefined>;
   reader(task: ReadTask): L1Reader;
+  /** A transaction in a block, wherever it goes; `"pool"` where it waits, `undefined` where it is unknown. */
+  transaction(txHash: Uint8Array): Promise<PostedTransaction | "pool" | undefined>;
+  /** All transactions to an inbox, from anybody, in the order of L1. */
+  postings(inbox: Uint8Array, startBlock: bigint): AsyncIterable<PostedTransaction>;
+  /**
+   * What a transaction cost, on an L1 that is paid; `undefined` where the L1 does not tell it (any more).
+   * None on a directory, where nothing costs anything.
+   */
+  receipt?(txHash: Uint8Array): Promise<TxReceipt | undefined>;
   close(): Promise<void>;
 }
 

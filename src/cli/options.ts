@@ -60,6 +60,15 @@ export function parseAddress(flag: string, text: string): Uint8Array {
   }
 }
 
+/** `PORT` of this machine, `HOST:PORT`, or `[::1]:PORT`; port 0 is any that is free. */
+export function parseListen(
+  flag: string,
+  text: string,
+): { readonly host: string; readonly port: number } {
+  const [, host = "127.0.0.1", port = ""] = /^(?:\[?([^\]]*)\]?:)?(\d+)$/.exec(text) ?? [];
+  return { host, port: parseCount(flag, port === "" ? text : port, 0, 65_535) };
+}
+
 /** One of a few words. */
 export function parseChoice<Choice extends string>(
   flag: string,

@@ -1,5 +1,8 @@
 /**
- * `montana report`: what stands on L1, batch by batch and in total.
+ * `montana report`: what stands on L1, batch by batch and in total, and on an L1 that is paid what it cost.
+ *
+ * With `--json` it is one object, `{ "batches": […], "totals": {…} }`: a {@link BatchRow} each, and
+ * {@link ReportTotals}. Numbers of 64 bits and amounts of wei are decimal text.
  *
  * @module
  */
@@ -8,6 +11,8 @@ import { DerivationPipeline } from "../pipeline/deriver.ts";
 import type { LogEvent } from "../ports.ts";
 import { writeStdout } from "../runtime.ts";
 import { BLOB_CAPACITY } from "../wire/blob.ts";
+import { fromHex, toHex } from "../wire/hex.ts";
+import { type BatchCost, costsOf, type UnitCosts, unitCosts } from "./batch_costs.ts";
 import { type CommandSpec, EXIT, type FlagValues, JSON_FLAG } from "./command.ts";
 import {
   addressesOf,
@@ -18,12 +23,20 @@ import {
   l1Place,
 } from "./l1_flags.ts";
 import { openL1 } from "./open_l1.ts";
-import { formatBytes, formatRatio, formatShare, formatTable, toJson } from "./text.ts";
+import {
+  formatBytes,
+  formatRatio,
+  formatShare,
+  formatTable,
+  formatWei,
+  formatWeiEach,
+  toJson,
+} from "./text.ts";
 
 /** The report. */
 export const report: CommandSpec = {
   name: "report",
-  summary: "Tell what was posted: batches, blocks, bytes, blobs, fill",
+  summary: "Tell what was posted: batches, blocks, bytes, blobs, fill, and what it cost",
   flags: [
     L1_FLAG,
     INBOX_FLAG,
@@ -31,16 +44,26 @@ export const report: CommandSpec = {
     ...ETHEREUM_FLAGS,
     JSON_FLAG,
   ],
-  examples: ["report --l1 ./l1", "report --l1 ./l1 --json"],
+  examples: [
+    "report --l1 ./l1",
+    "report --l1 ./l1 --json",
+    "report --l1 http://127.0.0.1:8545 --beacon http://127.0.0.1:5052 --inbox 0xff00000000000000000000000000000000008453 --batcher 0x5050f69a9786f081509234f1a7f4684b5e5b76c9 --start-block 21000000",
+  ],
   run: runReport,
 };
 
-/** One batch transaction on L1. Only what was accepted has blocks. */
-export interface BatchRow {
+/**
+ * One batch transaction on L1. Only what was accepted has blocks. What it cost is there on an L1 that is
+ * paid, whatever the verdict; without it where the node no longer has the receipt.
+ */
+export interface BatchRow extends Partial<BatchCost>, Partial<UnitCosts> {
   readonly batchNumber: bigint;
+  /** `future`: it still waits for one before it. */
   readonly verdict: "accepted" | "duplicate" | "future" | "dropped";
   readonly reason?: string;
   readonly l1Block: bigint;
+  /** `0x` and 64 digits. */
+  readonly txHash: string;
   readonly blocks: number;
   readonly transactions: number;
   readonly rawBytes: number;
@@ -53,7 +76,7 @@ export interface BatchRow {
 }
 
 /** Sums over all rows; `batches`, `blocks` and `transactions` count what was accepted. */
-export interface ReportTotals {
+export interface ReportTotals extends Partial<ReportCosts> {
   readonly batches: number;
   readonly blocks: number;
   readonly transactions: number;
@@ -68,29 +91,56 @@ export interface ReportTotals {
   readonly ignored: number;
 }
 
+/** What all rows cost together, on an L1 that is paid. */
+export interface ReportCosts extends UnitCosts {
+  /** Of all batch transactions, left out by derivation or not. */
+  readonly costWei: bigint;
+  /** The part of it that was paid for blob gas. */
+  readonly blobCostWei: bigint;
+  /** The part of it that brought no block: duplicates, dropped ones, and those that wait. */
+  readonly lostWei: bigint;
+  /** Rows whose receipt the node does not have: they are in none of these sums. */
+  readonly withoutReceipt: number;
+}
+
 async function runReport(flags: FlagValues): Promise<number> {
   const place = l1Place(flags);
   const addresses = addressesOf(flags, place);
-  const rows: BatchRow[] = [];
-  let ignored = 0;
+  // By transaction: a batch that waits is told of again in its turn, and so is what is read again.
+  const read = new Map<string, BatchRow>();
+  const ignored = new Map<string, bigint>();
   const log = (event: LogEvent) => {
     const row = rowOf(event);
-    if (row) rows.push(row);
-    if (event.event === "transaction.ignored") ignored += 1;
+    if (row) read.set(row.txHash, row);
+    if (event.event === "transaction.ignored") ignored.set(toHex(event.txHash), event.l1Block);
+    if (event.event !== "derivation.reset") return;
+    for (const [txHash, { l1Block }] of read) if (l1Block > event.l1Block) read.delete(txHash);
+    for (const [txHash, l1Block] of ignored) if (l1Block > event.l1Block) ignored.delete(txHash);
   };
   const l1 = (await openL1(place, log))!;
-  const deriver = new DerivationPipeline({
-    source: l1.reader({ addresses, head: "latest", startBlock: 0n, log }),
-    compressors: allCompressors(),
-    sink: { ingest: () => Promise.resolve() },
-    log,
-  });
-  while (await deriver.step());
-  await l1.close();
+  try {
+    const deriver = new DerivationPipeline({
+      source: l1.reader({ addresses, head: "latest", startBlock: 0n, log }),
+      compressors: allCompressors(),
+      sink: { ingest: () => Promise.resolve(), retract: () => Promise.resolve() },
+      log,
+    });
+    while (await deriver.step());
 
-  const totals = totalsOf(rows, ignored);
-  await writeStdout(flags.json ? toJson({ batches: rows, totals }) : tableOf(rows, totals));
+    const found = [...read.values()];
+    const costs = await costsOf(l1, found.map(({ txHash }) => fromHex(txHash, "hash", 32)));
+    const rows = costs ? found.map((each, index) => priced(each, costs[index])) : found;
+    const totals = totalsOf(rows, ignored.size, costs !== undefined);
+    await writeStdout(flags.json ? toJson({ batches: rows, totals }) : tableOf(rows, totals));
+  } finally {
+    await l1.close();
+  }
   return EXIT.done;
+}
+
+function priced(row: BatchRow, cost: BatchCost | undefined): BatchRow {
+  if (!cost) return row;
+  return { ...row, ...cost, ...unitCosts(cost.costWei, row.transactions, row.compressedBytes) };
 }
 
 function rowOf(event: LogEvent): BatchRow | undefined {
@@ -115,12 +165,13 @@ function row(
   batch: Extract<LogEvent, { event: "batch.accepted" }>["batch"],
   content = { blocks: 0, transactions: 0, rawBytes: 0 },
 ): BatchRow {
-  const { blockNumber: l1Block, blobs } = batch.inclusion;
+  const { blockNumber: l1Block, blobs, txHash } = batch.inclusion;
   const compressedBytes = batch.data.length;
   return {
     batchNumber: batch.batchNumber,
     verdict,
     l1Block,
+    txHash: toHex(txHash),
     ...content,
     compressedBytes,
     blobs,
@@ -129,7 +180,7 @@ function row(
   };
 }
 
-function totalsOf(rows: readonly BatchRow[], ignored: number): ReportTotals {
+function totalsOf(rows: readonly BatchRow[], ignored: number, isPaid: boolean): ReportTotals {
   const count = (verdict: BatchRow["verdict"]) =>
     rows.filter((each) => each.verdict === verdict).length;
   const sum = (key: "blocks" | "transactions" | "rawBytes" | "compressedBytes" | "blobs") =>
@@ -151,10 +202,30 @@ function totalsOf(rows: readonly BatchRow[], ignored: number): ReportTotals {
     futures: count("future"),
     dropped: count("dropped"),
     ignored,
+    ...(isPaid ? reportCosts(rows) : {}),
+  };
+}
+
+function reportCosts(rows: readonly BatchRow[]): ReportCosts {
+  const paid = rows.filter((each) => each.costWei !== undefined);
+  const total = (of: (row: BatchRow) => bigint) => paid.reduce((wei, each) => wei + of(each), 0n);
+  const count = (of: (row: BatchRow) => number) => paid.reduce((sum, each) => sum + of(each), 0);
+  const costWei = total((each) => each.costWei!);
+  return {
+    costWei,
+    blobCostWei: total((each) => each.blobGasUsed! * each.blobGasPriceWei!),
+    lostWei: total((each) => each.verdict === "accepted" ? 0n : each.costWei!),
+    ...unitCosts(
+      costWei,
+      count((each) => each.transactions),
+      count((each) => each.compressedBytes),
+    ),
+    withoutReceipt: rows.length - paid.length,
   };
 }
 
 function tableOf(rows: readonly BatchRow[], totals: ReportTotals): string {
+  const isPaid = totals.costWei !== undefined;
   const head = [
     "batch",
     "L1 block",
@@ -165,6 +236,7 @@ function tableOf(rows: readonly BatchRow[], totals: ReportTotals): string {
     "ratio",
     "blobs",
     "fill",
+    ...(isPaid ? ["cost", "per tx", "per byte"] : []),
     "",
   ];
   const cells = (each: BatchRow | ReportTotals) => [
@@ -175,6 +247,7 @@ function tableOf(rows: readonly BatchRow[], totals: ReportTotals): string {
     formatRatio(each.ratio ?? undefined),
     `${each.blobs}`,
     formatShare(each.fill ?? undefined),
+    ...(isPaid ? costCells(each) : []),
   ];
   const lines = rows.map((each) => [
     `${each.batchNumber}`,
@@ -186,9 +259,24 @@ function tableOf(rows: readonly BatchRow[], totals: ReportTotals): string {
     "total",
     "",
     ...cells(totals),
-    totals.ignored > 0 ? `${totals.ignored} ignored` : "",
+    remarks(totals),
   ];
   return formatTable(head, [...lines, total]);
+}
+
+function costCells({ costWei, weiPerTransaction, weiPerByte }: BatchRow | ReportTotals): string[] {
+  if (costWei === undefined) return ["?", "?", "?"];
+  const each = (wei: string | null | undefined) =>
+    typeof wei === "string" ? formatWeiEach(wei) : "-";
+  return [formatWei(costWei), each(weiPerTransaction), each(weiPerByte)];
+}
+
+function remarks({ ignored, lostWei = 0n, withoutReceipt = 0 }: ReportTotals): string {
+  return [
+    ignored > 0 ? `${ignored} ignored` : "",
+    lostWei > 0n ? `${formatWei(lostWei)} for what is left out` : "",
+    withoutReceipt > 0 ? `${withoutReceipt} without a receipt` : "",
+  ].filter(Boolean).join(", ");
 }
 
 function fillOf(bytes: number, blobs: number): number | null {

@@ -28,6 +28,30 @@ export function countOf(count: number | bigint, noun: string): string {
   return `${count} ${Number(count) === 1 ? noun : plural}`;
 }
 
+/** `0.0213 ether`, `31.4 gwei`, `7 wei`, in four digits. */
+export function formatWei(wei: bigint): string {
+  if (wei >= 10n ** 15n) return `${inFourDigits(Number(wei) / 1e18)} ether`;
+  if (wei >= 10n ** 7n) return `${inFourDigits(Number(wei) / 1e9)} gwei`;
+  return `${wei} wei`;
+}
+
+function inFourDigits(value: number): string {
+  return value >= 1000 ? value.toFixed(0) : `${Number(value.toPrecision(4))}`;
+}
+
+/** What one of `count` costs, in wei as decimal text with up to three places: `0.189`, `162.5`. */
+export function weiEach(wei: bigint, count: number): string {
+  const thousandths = wei * 1000n / BigInt(count);
+  const places = `${thousandths % 1000n}`.padStart(3, "0").replace(/0+$/, "");
+  return `${thousandths / 1000n}${places === "" ? "" : `.${places}`}`;
+}
+
+/** {@link weiEach} for people: `0.189 wei`, `1.3 gwei`. */
+export function formatWeiEach(each: string): string {
+  const wei = BigInt(each.split(".")[0]!);
+  return wei < 1000n ? `${each} wei` : formatWei(wei);
+}
+
 /** Columns under a head, numbers to the right. */
 export function formatTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const widths = head.map((title, column) =>
@@ -49,4 +73,9 @@ export function toJson(value: unknown): string {
 /** What was typed, without anything that may be a private key in the place of something else. */
 export function withoutKeys(text: string): string {
   return text.replace(/(0x)?[0-9a-f]{64,}/gi, "(64 or more hexadecimal digits, not repeated here)");
+}
+
+/** Wei as ether, to six digits that count. */
+export function formatEther(wei: bigint): string {
+  return `${Number((Number(wei) / 1e18).toPrecision(6))} ETH`;
 }

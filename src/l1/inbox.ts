@@ -23,9 +23,10 @@ import type { L1BatchSource, Log } from "../ports.ts";
 import type { L1Batch } from "../types.ts";
 import { equalBytes } from "../wire/bytes.ts";
 import { toHex } from "../wire/hex.ts";
+import type { BlobArchive } from "./blob_archive.ts";
 import { type BlockMark, BlockMarks } from "./block_marks.ts";
 import { BlockPrefetch, type PrefetchedBlock } from "./block_prefetch.ts";
-import { type Batcher, batchOfBlobs, inboxBlock } from "./inbox_block.ts";
+import { type Batcher, batchOfBlobs, type InboxBlock, inboxBlock } from "./inbox_block.ts";
 
 /** How far L1 is read: to one of its heads, or so many blocks below the latest. */
 export type ReadHead = "latest" | "safe" | "finalized" | { readonly confirmations: number };
@@ -37,6 +38,8 @@ export const REMEMBERED_BLOCKS = 8192;
 export interface L1InboxParts {
   readonly chain: Chain;
   readonly blobs: BlobSource;
+  /** Is told of each block with a batch in blobs, so that they can be asked for by its slot later. */
+  readonly archive?: Pick<BlobArchive, "noteBlock">;
   readonly log?: Log;
 }
 
@@ -96,6 +99,7 @@ const CACHED_HASHES = 1024;
 export class L1Inbox implements L1BatchSource {
   readonly #chain: Chain;
   readonly #blobs: BlobSource;
+  readonly #archive: L1InboxParts["archive"];
   readonly #log: Log;
   readonly #options: L1InboxOptions;
   readonly #readHead: ReadHead;
@@ -113,9 +117,10 @@ export class L1Inbox implements L1BatchSource {
   /** The latest block whose chain is known to hold all that was read. */
   #checkedTip: Uint8Array | undefined;
 
-  constructor({ chain, blobs, log = () => {} }: L1InboxParts, options: L1InboxOptions) {
+  constructor({ chain, blobs, archive, log = () => {} }: L1InboxParts, options: L1InboxOptions) {
     this.#chain = chain;
     this.#blobs = blobs;
+    this.#archive = archive;
     this.#log = log;
     this.#options = options;
     this.#readHead = options.head ?? { confirmations: SAFE_CONFIRMATIONS };
@@ -226,6 +231,7 @@ export class L1Inbox implements L1BatchSource {
       throw error;
     }
     await this.#link(taken.block.header);
+    await this.#note(taken.block);
     const current: Current = { ...taken, nextTransaction: 0, nextBlob: 0 };
     while (current.nextTransaction < this.#doneInNext) skip(current);
     return current;
@@ -250,6 +256,14 @@ export class L1Inbox implements L1BatchSource {
     // What stands below the first block tells how far down a reorganisation goes.
     if (!parent && number > 0n) this.#marks.add({ number: number - 1n, hash: parentHash });
     if (!read) this.#marks.add({ number, hash });
+  }
+
+  /** Whether it can be noted or not, it can be read. */
+  async #note({ header, blobHashes, allBlobHashes }: InboxBlock): Promise<void> {
+    if (!this.#archive || blobHashes.length === 0) return;
+    await this.#archive.noteBlock(header, allBlobHashes).catch((error) =>
+      this.#log({ event: "endpoint.failed", endpoint: "archive", error, next: undefined })
+    );
   }
 
   async #read(current: Current): Promise<L1Batch | undefined> {

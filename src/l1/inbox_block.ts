@@ -39,6 +39,8 @@ export interface InboxBlock {
   readonly transactions: readonly InboxTransaction[];
   /** Versioned hashes of the blobs that carry its batches, in order. */
   readonly blobHashes: readonly Uint8Array[];
+  /** Those of all blobs in the block, whoever posted them. */
+  readonly allBlobHashes: readonly Uint8Array[];
   /** What it and its blobs take in memory. */
   readonly bytes: number;
 }
@@ -66,6 +68,7 @@ export async function inboxBlock(
     header,
     transactions: read,
     blobHashes,
+    allBlobHashes: transactions.flatMap((each) => each.blobHashes),
     bytes: 1024 + dataBytes + BLOB_SIZE * blobHashes.length,
   };
 }

@@ -48,6 +48,8 @@ export class NonceSlot {
   /** Heads under which its nonce was deep in the chain, and none of the attempts there. */
   readonly missingUnder = new Set<string>();
   isTaken = false;
+  /** It can never carry its batch any more, whatever becomes of L1. */
+  isLost = false;
 
   /** When the newest attempt was last offered to a node, or known by one. */
   offeredAtMs = -Infinity;
@@ -120,13 +122,6 @@ export class NonceSlot {
   /** Neither in the chain nor impossible. */
   get isPending(): boolean {
     return this.inclusion === undefined && !this.isTaken;
-  }
-
-  /** It will never carry its batch: another transaction has it, an empty one, or one that reverted. */
-  get isSpent(): boolean {
-    const { inclusion } = this;
-    if (!inclusion) return this.isTaken;
-    return inclusion.attempt.batchNumber === undefined || !inclusion.receipt.isSuccess;
   }
 
   /** Wei that it cost, or can cost at the most. */

@@ -273,7 +273,7 @@ export class TxManager {
     const moment = this.#moment(view);
     this.#jobs.join(this.#slots);
     await this.#jobs.settle(view);
-    for (const slot of this.#jobs.orphans(this.#slots, view)) await this.#sendAnew(slot);
+    for (const slot of await this.#jobs.orphans(this.#slots, view)) await this.#sendAnew(slot);
     await this.#forget(view);
     for (const slot of this.#slots) {
       if (this.#isClosed) return;
