@@ -120,6 +120,7 @@ class EthereumBatcherWorld {
       finalDepth: this.#finalDepth,
       safeDepth: this.#finalDepth / 2,
       takesGaps: run.chance(0.5),
+      sidecar: run.pick(["cells", "cells", "both", "legacy"]),
       traffic: (): Traffic => ({ gasShare: 0.5, blobs: run.below(run.isCalm ? 4 : 7) }),
       isOverlooked: () => run.mishap(overlookedShare),
       onBlock: (block, change) => void (change === "added" && this.#land(block)),
@@ -185,7 +186,14 @@ class EthereumBatcherWorld {
   /** The faults come to an end. */
   async #settleDown(): Promise<void> {
     const run = this.#run;
-    await run.clock.sleep(this.#calmMs);
+    while (run.clock.elapsedMs < this.#calmMs) {
+      await run.clock.sleep(run.around(SLOT_MS, this.#calmMs));
+      if (!run.chance(0.2)) continue;
+      const ms = run.pick([-1, 1]) * run.around(10, 3_600_000);
+      run.note("clock", "jumps", ` by ${ms} ms`);
+      run.clock.jump(ms);
+      this.#record.clockJumped(run.clock.elapsedMs);
+    }
     run.say("calm from now on");
     run.isCalm = true;
     this.#ethereum.setFees({ baseFee: GWEI, blobBaseFee: GWEI / 10n });
