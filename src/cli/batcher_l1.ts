@@ -104,7 +104,7 @@ async function openEthereum(
         `${toHex(signer.address)}`,
     );
   }
-  const nodes = openNodes(place, log);
+  const nodes = await openNodes(place, log);
   const kzg = await openKzg(kzgPreference(flags));
   const archiveDir = place.archive ?? (dataDir === undefined ? undefined : join(dataDir, "blobs"));
   const archive = new BlobArchive({

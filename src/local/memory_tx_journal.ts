@@ -5,7 +5,18 @@
  */
 import type { LandedTx, TxAttempt, TxJournal } from "../ethereum.ts";
 
-/** Keeps what an account signed in memory. Whoever needs to outlive a crash takes `LogTxJournal`. */
+/**
+ * Keeps what an account signed in memory. Whoever needs to outlive a crash takes `LogTxJournal`.
+ *
+ * @example
+ * ```ts
+ * import { MemoryTxJournal } from "https://example.com/montana/v0.1.0/mod.ts";
+ *
+ * const journal = new MemoryTxJournal();
+ * await journal.forget(5n, []);
+ * if (journal.attempts.length !== 0) throw new Error("nothing was signed");
+ * ```
+ */
 export class MemoryTxJournal implements TxJournal {
   #attempts: readonly TxAttempt[] = [];
   #landed: readonly LandedTx[] = [];

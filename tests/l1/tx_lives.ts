@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { isRetryable, MontanaError, SinkError } from "../../src/errors.ts";
+import { isRetryable, MontanaError } from "../../src/errors.ts";
 import { TxManager } from "../../src/l1/tx_manager.ts";
 import type { TxManagerConfig } from "../../src/l1/tx_config.ts";
 import { MemoryTxJournal } from "../../src/local/memory_tx_journal.ts";
@@ -75,7 +75,6 @@ class Life {
 /** Runs one seed; the violation is in the run where there is one. */
 export async function runLives(seed: number, options: LivesOptions): Promise<Run> {
   const run = new Run(seed, options.isVerbose);
-  Object.assign(globalThis, { LINES: run.lines });
   const ethereum = new SimulatedEthereum({
     random: run.random,
     traffic: () => ({ gasShare: 0.3 + 0.4 * run.random.next(), blobs: run.below(6) }),
@@ -186,8 +185,7 @@ export async function runLives(seed: number, options: LivesOptions): Promise<Run
   ).catch((error) => void (failure ??= error));
   ended.abort();
   await calm;
-  const spent = record.replacements;
-  run.say(`${spent} replacements`);
+  run.say(`${record.replacements} replacements`);
   if (run.violation) throw run.violation;
   if (failure !== undefined) throw failure;
   return run;
@@ -215,5 +213,3 @@ async function upset(
     }
   }
 }
-
-export { SinkError };

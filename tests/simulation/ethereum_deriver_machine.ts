@@ -74,7 +74,7 @@ export class EthereumDeriverMachine {
     this.#machine = new Machine(run, { name: "deriver", ...(wrap ? { wrap } : {}) });
     this.#segmentBytes = run.around(512, 20_000);
     this.#config = {
-      pollIntervalMs: run.around(100, 30_000),
+      pollIntervalMs: run.around(2000, 30_000),
       maxAheadBytes: run.pick([0, 100 * 1024 * 1024]),
       retry: { maxAttempts: 1e9, baseDelayMs: 100, maxDelayMs: 5000, jitter: 0.2 },
     };
