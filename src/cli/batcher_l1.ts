@@ -20,8 +20,7 @@ import { Turns } from "../l1/turns.ts";
 import { DiskStorage } from "../local/disk_storage.ts";
 import { InboxSink } from "../local/inbox.ts";
 import { L1Directory } from "../local/l1_directory.ts";
-import { MemoryStorage } from "../local/memory_storage.ts";
-import { MemoryTxJournal } from "../local/memory_tx_journal.ts";
+import { MemoryBlobStore, MemoryTxJournal } from "../local/memory_tx_journal.ts";
 import type { BatchSink, Log } from "../ports.ts";
 import { sizesOf, withFallback } from "../retry.ts";
 import { systemClock, systemRandom, writeStderr } from "../runtime.ts";
@@ -110,25 +109,28 @@ async function openEthereum(
   const nodes = await openNodes(place, log);
   const kzg = await openKzg(kzgPreference(flags));
   const archiveDir = place.archive ?? (dataDir === undefined ? undefined : join(dataDir, "blobs"));
-  const archive = new BlobArchive({
-    storage: archiveDir === undefined ? new MemoryStorage() : new DiskStorage(),
-    directory: archiveDir ?? "blobs",
-    kzg,
-  });
+  const archive = archiveDir === undefined
+    ? undefined
+    : new BlobArchive({ storage: new DiskStorage(), directory: archiveDir, kzg });
   const l1 = new EthereumL1(nodes, openBlobs(place, { nodes, kzg, archive, log }), archive);
   const journal = await openJournal(l1, signer.address, dataDir, log);
   const confirmations = config.confirmations ?? TX_DEFAULTS.confirmations;
   if (dataDir === undefined) await untilQuiet(l1, signer.address, confirmations, signal);
 
+  const inMemory = new MemoryBlobStore();
+  const forgetting: Log = (event) => {
+    if (event.event === "tx.final") inMemory.forget(event.attempt.blobHashes);
+    log(event);
+  };
   const manager = await TxManager.open({
     chain: l1.chain,
     signer,
     journal,
     kzg,
-    blobs: archive,
+    blobs: archive ?? inMemory,
     clock: systemClock,
     random: systemRandom,
-    log: notingBlocks(archive, l1.chain, log),
+    log: archive ? notingBlocks(archive, l1.chain, log) : forgetting,
     ethConfig: () => nodes.request("eth_config", []),
   }, config);
   const posting = { manager, inbox: addresses.inbox, maxBlobs, log, turns: new Turns() };
