@@ -156,11 +156,19 @@ export { CommandHandler } from "./src/local/command_handler.ts";
 export { HttpHandler, type HttpHandlerOptions } from "./src/local/http_handler.ts";
 export {
   type Address,
+  type Answerer,
+  listen,
   type Listening,
   MAX_SOCKET_PATH_BYTES,
   serve,
 } from "./src/service/http_server.ts";
-export type { ApiDeadline, ApiOptions, ServedProcessor } from "./src/service/processor_api.ts";
+export type {
+  ApiDeadline,
+  ApiOptions,
+  ApiRequest,
+  ApiResponse,
+  ServedProcessor,
+} from "./src/service/processor_api.ts";
 export { StateJournal, type StateJournalOptions } from "./src/wal/state_journal.ts";
 
 export { FileBatchSource, FileSink } from "./src/local/files.ts";
@@ -267,8 +275,17 @@ export type { Runway, SpendLimits } from "./src/l1/spend_guard.ts";
 export type { PostingOptions } from "./src/l1/inbox_posting.ts";
 export { BlobSink, type BlobSinkOptions } from "./src/l1/blob_sink.ts";
 export { CalldataSink } from "./src/l1/calldata_sink.ts";
+export {
+  AutoSink,
+  type AutoSinkOptions,
+  type DataCosts,
+  dataCosts,
+  type DataKind,
+} from "./src/l1/auto_sink.ts";
+export { audited, type AuditParts } from "./src/l1/audit.ts";
+export { type Turn, Turns } from "./src/l1/turns.ts";
 export { LogTxJournal, type TxJournalOwner } from "./src/wal/tx_journal.ts";
-export { MemoryTxJournal } from "./src/local/memory_tx_journal.ts";
+export { MemoryBlobStore, MemoryTxJournal } from "./src/local/memory_tx_journal.ts";
 
 // Reading from Ethereum.
 export {
@@ -285,5 +302,7 @@ export type { BeaconHttpOptions } from "./src/l1/beacon_http.ts";
 export type { SlotRule } from "./src/l1/slots.ts";
 export { type ArchivedBlock, BlobArchive, type BlobArchiveParts } from "./src/l1/blob_archive.ts";
 export { BlobSources, type BlobSourcesParts } from "./src/l1/blob_sources.ts";
+export { notingBlocks } from "./src/l1/noted_blocks.ts";
+export { answerBeacon, type BeaconApiParts } from "./src/service/beacon_api.ts";
 export type { BlobBlock, BlobFinder, FoundBlobs, MissingReason } from "./src/l1/found_blobs.ts";
 // Nodes of L1, and what they say.

@@ -34,9 +34,10 @@ export async function mustBelong(
 
 /** What was posted, by the journal and by L1, whatever happened to the run before. */
 export async function findPosition(
-  { l1, journal, addresses, finalBlock, signal }: BatcherPlace,
+  place: BatcherPlace,
   source: FileBlockSource,
 ): Promise<RecoveredPosition> {
+  const { l1, journal, addresses, signal } = place;
   const known = journal?.state.position;
   const parts = {
     l1: l1.reader({
@@ -55,6 +56,7 @@ export async function findPosition(
       ),
   };
   if (!journal) return await recoverPosition(parts);
+  const finalBlock = await place.finalBlock();
   const start = { ...addresses, l1Block: finalBlock.number, l1BlockHash: finalBlock.hash };
   return await recoverFromJournal({ ...parts, journal, start, finalBlock });
 }

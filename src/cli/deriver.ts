@@ -177,7 +177,8 @@ async function runWith(
       out: outName(out),
       written: sink instanceof FileBlockSink ? sink.position : { blocks: 0, bytes: 0 },
       l1: { number: readFrom, hash, ...addresses },
-      known: source.knownUpTo?.(l1Block) ?? [],
+      known: source.knownUpTo?.(l1Block > readFrom ? l1Block : readFrom) ?? [],
+      l1Block,
       blocks,
     });
   };

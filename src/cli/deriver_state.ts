@@ -23,8 +23,10 @@ export interface DeriverState {
   readonly written: FilePosition;
   /** The L1 block to read again from. */
   readonly l1: L1Mark;
-  /** The highest L1 block that counts in all this, and some below it. */
+  /** The highest L1 block that was read, and some below it. */
   readonly known?: readonly BlockMark[];
+  /** The highest L1 block that anything handed over came from; -1 where nothing was. */
+  readonly l1Block?: bigint;
   /** Blocks handed over, by this run and those before. */
   readonly blocks?: number;
 }
@@ -90,8 +92,9 @@ export async function latestState(
 async function lastThatHolds(states: readonly DeriverState[], l1: RoleL1): Promise<number> {
   for (let index = states.length - 1; index >= 0; index--) {
     const { out, written, position } = states[index]!;
-    // Before the first batch, two L1s that began in the same second are the same.
-    if (index < states.length - 1 && position.nextBatchNumber === 0n) continue;
+    // Before the first batch, two directories that began in the same second are the same.
+    const isStart = position.nextBatchNumber === 0n && !l1.canReorganise;
+    if (index < states.length - 1 && isStart) continue;
     const bytes = written.bytes === 0 ? 0 : await stat(out).then(({ size }) => size, () => 0);
     if (bytes >= written.bytes && await areOnL1(l1, states[index]!)) return index;
   }
@@ -106,11 +109,10 @@ async function areOnL1(l1: RoleL1, { l1: mark, known = [] }: DeriverState): Prom
 /** The way that led to the last state: what was taken back on it is left out. */
 function historyOf(states: readonly DeriverState[]): Standing[] {
   const history: Standing[] = [];
-  for (const { position, l1, known, blocks } of states.toReversed()) {
-    if (blocks === undefined) break;
+  for (const { position, l1, l1Block, blocks } of states.toReversed()) {
+    if (blocks === undefined || l1Block === undefined) break;
     const next = history.at(-1)?.position.nextBatchNumber ?? position.nextBatchNumber + 1n;
     if (position.nextBatchNumber >= next) continue;
-    const l1Block = known?.at(-1)?.number ?? l1.number;
     history.push({ position, l1Block, readFrom: l1.number, blocks });
   }
   return history.reverse();

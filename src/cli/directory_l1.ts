@@ -14,6 +14,7 @@ import type { L1Reader, PostedTransaction, ReadTask, RoleL1 } from "./l1.ts";
 /** A directory in the place of an L1. */
 export class DirectoryL1 implements RoleL1 {
   readonly name: string;
+  readonly canReorganise = false;
   readonly directory: L1Directory;
 
   get origins(): OriginL1 {

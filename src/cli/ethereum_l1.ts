@@ -26,7 +26,7 @@ import { openKzg } from "../l1/kzg_pool.ts";
 import { DiskStorage } from "../local/disk_storage.ts";
 import type { L1Head, OriginL1 } from "../local/inbox.ts";
 import type { Log } from "../ports.ts";
-import { systemClock, systemRandom } from "../runtime.ts";
+import { leaveMemoryOutOfCores, systemClock, systemRandom, writeStderr } from "../runtime.ts";
 import { equalBytes } from "../wire/bytes.ts";
 import { toHex } from "../wire/hex.ts";
 import type { L1Reader, PostedTransaction, ReadTask, RoleL1 } from "./l1.ts";
@@ -34,26 +34,43 @@ import type { EthereumPlace } from "./l1_flags.ts";
 
 /** L1 blocks asked for at the same time, where they are looked through. */
 const BLOCKS_AT_ONCE = 8n;
+/** To read so many takes minutes. */
+const MANY_BLOCKS = 20_000n;
 
 /** Ethereum in the place of an L1. */
 export class EthereumL1 implements RoleL1 {
   readonly name: string;
+  readonly canReorganise = true;
   readonly chain: Chain;
   readonly rpc: JsonRpc;
   readonly origins: OriginL1;
   readonly #blobs: BlobSource;
-  readonly #startBlock: bigint;
+  readonly #archive: BlobArchive | undefined;
+  #startBlock = 0n;
 
-  constructor(rpc: JsonRpc, blobs: BlobSource, startBlock: bigint) {
+  /** @param archive is told in which blocks blobs are */
+  constructor(rpc: JsonRpc, blobs: BlobSource, archive?: BlobArchive) {
     this.rpc = rpc;
     this.chain = new RpcChain(rpc);
     this.name = rpc.name;
     this.#blobs = blobs;
-    this.#startBlock = startBlock;
+    this.#archive = archive;
     this.origins = {
       head: () => this.finalBlock(),
       block: async (number) => ({ hash: await this.#mustHave(number) }),
     };
+  }
+
+  /** Says which block is the first that may hold a batch; where nobody told, that is block 0. */
+  async beginAt(startBlock: bigint | undefined): Promise<void> {
+    this.#startBlock = startBlock ?? 0n;
+    if (startBlock !== undefined) return;
+    const head = await this.head("latest");
+    if (head < MANY_BLOCKS) return;
+    writeStderr(
+      `warning: reading ${head} L1 blocks from block 0 on: --start-block names the first that may ` +
+        `hold a batch`,
+    );
   }
 
   /**
@@ -122,11 +139,19 @@ export class EthereumL1 implements RoleL1 {
   }
 
   reader({ addresses, head, startBlock, known, log }: ReadTask): L1Reader {
-    return new L1Inbox({ chain: this.chain, blobs: this.#blobs, ...(log ? { log } : {}) }, {
+    const parts = {
+      chain: this.chain,
+      blobs: this.#blobs,
+      ...(this.#archive ? { archive: this.#archive } : {}),
+      ...(log ? { log } : {}),
+    };
+    return new L1Inbox(parts, {
       inbox: addresses.inbox,
       batchers: [{ address: addresses.batcher }],
       head,
-      startBlock: startBlock > this.#startBlock ? startBlock : this.#startBlock,
+      startBlock: this.#startBlock,
+      // A reorganisation may lead back below where a restart goes on.
+      ...(startBlock > this.#startBlock ? { resumeBlock: startBlock } : {}),
       ...(known ? { known } : {}),
     });
   }
@@ -156,8 +181,12 @@ export class EthereumL1 implements RoleL1 {
   }
 }
 
-/** The nodes of a place, asked in turn. */
-export function openNodes({ urls, chainId }: EthereumPlace, log: Log): RpcEndpoints {
+/** The nodes of a place, asked in turn. Their URLs may hold keys. */
+export async function openNodes(
+  { urls, chainId }: EthereumPlace,
+  log: Log,
+): Promise<RpcEndpoints> {
+  await leaveMemoryOutOfCores();
   return new RpcEndpoints({
     endpoints: urls.map((url) => new HttpJsonRpc({ url, clock: systemClock })),
     ...(chainId === undefined ? {} : { chainId }),
@@ -189,10 +218,15 @@ export function openBlobs(
 
 /** Opens Ethereum to read. */
 export async function openEthereumL1(place: EthereumPlace, log: Log): Promise<EthereumL1> {
-  const nodes = openNodes(place, log);
+  const nodes = await openNodes(place, log);
   const kzg = await openKzg("auto");
   const archive = place.archive === undefined
     ? undefined
     : new BlobArchive({ storage: new DiskStorage(), directory: place.archive, kzg });
-  return new EthereumL1(nodes, openBlobs(place, { nodes, kzg, archive, log }), place.startBlock);
+  if (!archive && place.beaconUrls.length === 0) {
+    writeStderr("warning: no --beacon and no --archive: batches in blobs cannot be read");
+  }
+  const l1 = new EthereumL1(nodes, openBlobs(place, { nodes, kzg, archive, log }), archive);
+  await l1.beginAt(place.startBlock);
+  return l1;
 }

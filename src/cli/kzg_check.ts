@@ -3,30 +3,12 @@
  *
  * @module
  */
-import { ConfigError } from "../errors.ts";
-import { findKzg, KZG_ENGINES, type KzgEngine, type KzgPreference } from "../l1/kzg.ts";
+import { findKzg, type KzgEngine, type KzgPreference } from "../l1/kzg.ts";
 import { openKzg } from "../l1/kzg_pool.ts";
 import { testKzg } from "../l1/kzg_self_test.ts";
 import { systemClock } from "../runtime.ts";
 import type { Check, Finding } from "./checks.ts";
-import { type Flag, type FlagValues, textOf } from "./command.ts";
-
-/** Which engine is wanted. */
-export const KZG_FLAG: Flag = {
-  flags: "--kzg <engine>",
-  help: `engine for blob commitments and proofs: auto, ${KZG_ENGINES.join(", ")}`,
-  value: "auto",
-};
-
-const PREFERENCES: readonly string[] = ["auto", ...KZG_ENGINES];
-
-/** @throws {ConfigError} `Usage` for an engine that there is not */
-export function kzgPreference(flags: FlagValues): KzgPreference {
-  const text = textOf(flags, "kzg") ?? "auto";
-  if (PREFERENCES.includes(text)) return text as KzgPreference;
-  const expected = PREFERENCES.join(", ");
-  throw new ConfigError("Usage", `Cannot use --kzg ${text}: expected one of ${expected}`);
-}
+import { KZG_FLAG, kzgPreference } from "./sending_flags.ts";
 
 const NAMES: Readonly<Record<KzgEngine, string>> = {
   native: "native (node-eth-kzg)",

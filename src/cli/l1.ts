@@ -50,6 +50,8 @@ export interface PostedTransaction {
 export interface RoleL1 {
   /** For people: a directory, or the hosts of nodes. */
   readonly name: string;
+  /** Whether blocks can become others. */
+  readonly canReorganise: boolean;
   /** Which of its blocks batches name. */
   readonly origins: OriginL1;
   head(tag: L1Head): Promise<bigint>;

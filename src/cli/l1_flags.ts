@@ -8,12 +8,13 @@ import { DEFAULT_BATCHER, DEFAULT_INBOX } from "../local/inbox.ts";
 import { RETRY_DEFAULTS, type RetryPolicy } from "../retry.ts";
 import { toHex } from "../wire/hex.ts";
 import { type Flag, type FlagValues, listOf, textOf } from "./command.ts";
-import { parseAddress, parseDuration } from "./options.ts";
+import { outOfEnvironment, parseAddress, parseDuration } from "./options.ts";
 
 /** Which L1. */
 export const L1_FLAG: Flag = {
   flags: "--l1 <where>",
-  help: "a directory, or the URL of an Ethereum node; more URLs are asked where one fails",
+  help:
+    "a directory, or the URL of an Ethereum node (env:NAME: out of the environment); more URLs are asked where one fails",
   isRequired: true,
   isRepeated: true,
 };
@@ -38,7 +39,7 @@ export const ETHEREUM_FLAGS: readonly Flag[] = [
     isRepeated: true,
   },
   { flags: "--archive <dir>", help: "blobs are looked for here first, and kept here" },
-  { flags: "--start-block <n>", help: "the first L1 block that may hold a batch", value: "0" },
+  { flags: "--start-block <n>", help: "the first L1 block that may hold a batch (0)" },
   { flags: "--chain-id <n>", help: "which chain the L1 must be (default: what the node says)" },
   { flags: "--block-time <time>", help: "between two L1 blocks", value: "12s" },
 ];
@@ -69,20 +70,26 @@ export interface EthereumPlace {
   readonly urls: readonly string[];
   readonly beaconUrls: readonly string[];
   readonly archive: string | undefined;
-  readonly startBlock: bigint;
+  /** The first block that may hold a batch, where it was told. */
+  readonly startBlock: bigint | undefined;
   readonly chainId: bigint | undefined;
   readonly blockTimeMs: number;
 }
 
 /** The L1 of `--l1` and the flags around it. */
 export function l1Place(flags: FlagValues): L1Place {
-  const places = listOf(flags, "l1");
+  const numberOf = (name: string) => {
+    const text = textOf(flags, name);
+    return text === undefined ? undefined : parseNumber(`--${dashed(name)}`, text);
+  };
+  const places = listOf(flags, "l1").map((text) => outOfEnvironment("--l1", text));
   const isUrl = places.map((place) => /^[a-z]+:\/\//i.test(place));
   if (isUrl.every((each) => !each)) {
     const [path = ""] = places;
     if (path === "" || places.length > 1) {
       throw usage(`Cannot use ${places.length} --l1: need one directory, or URLs of nodes`);
     }
+    numberOf("startBlock");
     const other = ["beacon", "archive", "chainId"].find((name) => flags[name] !== undefined);
     if (other !== undefined) {
       throw usage(`Cannot use --${dashed(other)} with an L1 in a directory: it is for Ethereum`);
@@ -92,14 +99,13 @@ export function l1Place(flags: FlagValues): L1Place {
   if (isUrl.includes(false)) {
     throw usage(`Cannot use --l1 ${places[isUrl.indexOf(false)]} beside a URL: need URLs only`);
   }
-  const chainId = textOf(flags, "chainId");
   return {
     kind: "ethereum",
     urls: places,
-    beaconUrls: listOf(flags, "beacon"),
+    beaconUrls: listOf(flags, "beacon").map((text) => outOfEnvironment("--beacon", text)),
     archive: textOf(flags, "archive"),
-    startBlock: parseNumber("--start-block", textOf(flags, "startBlock") ?? "0"),
-    chainId: chainId === undefined ? undefined : parseNumber("--chain-id", chainId),
+    startBlock: numberOf("startBlock"),
+    chainId: numberOf("chainId"),
     blockTimeMs: parseDuration("--block-time", textOf(flags, "blockTime") ?? "12s"),
   };
 }

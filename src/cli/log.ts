@@ -6,12 +6,13 @@
 import { describeError } from "../errors.ts";
 import type { Log, LogEvent } from "../ports.ts";
 import { systemClock, writeStderr } from "../runtime.ts";
+import type { TxCost } from "../types.ts";
 import { toHex } from "../wire/hex.ts";
 import { type Flag, type FlagValues, textOf } from "./command.ts";
 import { describeEthereumEvent, isEthereumEvent } from "./ethereum_log.ts";
 import { parseChoice } from "./options.ts";
 import { type Described, describeProcessorEvent } from "./processor_log.ts";
-import { countOf, formatBytes, formatRatio } from "./text.ts";
+import { countOf, formatBytes, formatEther, formatRatio } from "./text.ts";
 
 /** How much is told, and in which form. */
 export const LOG_FLAGS: readonly Flag[] = [
@@ -95,12 +96,14 @@ export function describe(event: LogEvent): Described {
       const where = receipt.blobHashes.length > 0
         ? countOf(receipt.blobHashes.length, "blob")
         : "calldata";
+      const paidWei = receipt.cost && costWei(receipt.cost);
+      const price = paidWei === undefined ? "" : `, ${formatEther(paidWei)}`;
       return {
         level: "info",
         text:
           `batch ${receipt.batchNumber}: ${countOf(blocks, "block")}, ${formatBytes(rawBytes)}` +
           ` → ${formatBytes(compressedBytes)} (${formatRatio(rawBytes / compressedBytes)}x), ` +
-          `${where} in L1 block ${receipt.l1Block} (${reason})`,
+          `${where} in L1 block ${receipt.l1Block}${price} (${reason})`,
         fields: {
           batch: `${receipt.batchNumber}`,
           reason,
@@ -111,6 +114,7 @@ export function describe(event: LogEvent): Described {
           l1_block: `${receipt.l1Block}`,
           tx_hash: toHex(receipt.txHash),
           latency_ms: Math.round(latencyMs),
+          ...(paidWei === undefined ? {} : { paid_wei: `${paidWei}` }),
         },
       };
     }
@@ -215,6 +219,10 @@ export function describe(event: LogEvent): Described {
     default:
       return isEthereumEvent(event) ? describeEthereumEvent(event) : describeProcessorEvent(event);
   }
+}
+
+function costWei({ gasUsed, gasPrice, blobGasUsed, blobGasPrice }: TxCost): bigint {
+  return gasUsed * gasPrice + blobGasUsed * blobGasPrice;
 }
 
 function failed(error: unknown, what: string, fields: Described["fields"]): Described {

@@ -15,7 +15,7 @@ import {
 } from "../wal/processor_config.ts";
 import { MAX_SHARDS } from "../wal/shards.ts";
 import { type Flag, type FlagValues, textOf } from "./command.ts";
-import { parseChoice, parseCount, parseDuration, parseSize } from "./options.ts";
+import { parseChoice, parseCount, parseDuration, parseListen, parseSize } from "./options.ts";
 
 /** The directory of a processor. */
 export const PROCESSOR_DIR_FLAG: Flag = {
@@ -231,10 +231,7 @@ function targetOf(flags: FlagValues): Target {
 function addressesOf(flags: FlagValues): readonly Address[] {
   const addresses: Address[] = [];
   const listen = textOf(flags, "listen");
-  if (listen !== undefined) {
-    const [, host = "127.0.0.1", port = ""] = /^(?:\[?([^\]]*)\]?:)?(\d+)$/.exec(listen) ?? [];
-    addresses.push({ host, port: parseCount("--listen", port === "" ? listen : port, 0, 65_535) });
-  }
+  if (listen !== undefined) addresses.push(parseListen("--listen", listen));
   const path = textOf(flags, "socket");
   if (path === "") throw usage(`Cannot use --socket "": need a path`);
   if (path !== undefined) addresses.push({ path });

@@ -7,6 +7,7 @@ import process from "node:process";
 import { ConfigError, describeError, isRetryable, MontanaError } from "../errors.ts";
 import { runtimeName, writeStderr, writeStdout } from "../runtime.ts";
 import { VERSION } from "../version.ts";
+import { archive } from "./archive.ts";
 import { batcher } from "./batcher.ts";
 import { decode, encode } from "./codec.ts";
 import { type CommandGroup, type CommandSpec, EXIT, type FlagValues } from "./command.ts";
@@ -36,6 +37,7 @@ const COMMANDS: readonly (CommandSpec | CommandGroup)[] = [
   explain,
   report,
   wal,
+  archive,
   doctor,
   signer,
   version,

@@ -9,6 +9,12 @@ import { TX_DEFAULTS, type TxManagerConfig } from "../l1/tx_config.ts";
 import { type Flag, type FlagValues, textOf } from "./command.ts";
 import { parseChoice, parseCount, parseDuration, parseWei } from "./options.ts";
 
+/** Who commits to blobs and makes their proofs. */
+export const KZG_FLAG: Flag = {
+  flags: "--kzg <engine>",
+  help: `who commits to blobs: auto, ${KZG_ENGINES.join(", ")} (auto)`,
+};
+
 /** How batches are sent. */
 export const SENDING_FLAGS: readonly Flag[] = [
   {
@@ -35,7 +41,7 @@ export const SENDING_FLAGS: readonly Flag[] = [
   { flags: "--max-spend-per-hour <wei>", help: "most in an hour, as 0.5ether (no limit)" },
   { flags: "--max-spend-per-batch <wei>", help: "most for one batch (no limit)" },
   { flags: "--sidecar <form>", help: "how blobs travel: auto, cells or legacy (auto)" },
-  { flags: "--kzg <engine>", help: `who commits to blobs: auto, ${KZG_ENGINES.join(", ")} (auto)` },
+  KZG_FLAG,
 ];
 
 /** How an account sends, as far as the flags say. */

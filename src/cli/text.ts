@@ -80,3 +80,8 @@ export function toJson(value: unknown): string {
 export function withoutKeys(text: string): string {
   return text.replace(/(0x)?[0-9a-f]{64,}/gi, "(64 or more hexadecimal digits, not repeated here)");
 }
+
+/** Wei as ether, to six digits that count. */
+export function formatEther(wei: bigint): string {
+  return `${Number((Number(wei) / 1e18).toPrecision(6))} ETH`;
+}

@@ -36,6 +36,7 @@ import {
 } from "./found_blobs.ts";
 import { fieldsOf } from "./slots.ts";
 
+const BLOCK_NAME = /^(\d{15})\.json$/;
 const BLOB_NAME = /^[0-9a-f]{64}\.blob$/;
 
 /** What an archive is made of. */
@@ -179,10 +180,30 @@ export class BlobArchive implements BlobStore, BlobSource, BlobFinder {
       .map((name) => fromHex(`0x${name.slice(0, 64)}`, "hash", 32));
   }
 
-  /** Names of what a crash left behind, or others put there. */
-  async strangers(): Promise<readonly string[]> {
-    const names = await this.#storage.list(`${this.directory}/blobs`);
-    return names.filter((name) => !BLOB_NAME.test(name) && !name.endsWith(TEMPORARY_FILE_SUFFIX));
+  /**
+   * The L1 blocks that were noted, by their times.
+   *
+   * @throws {SourceError} `Damaged`
+   */
+  async blocks(): Promise<readonly ArchivedBlock[]> {
+    const blocks: ArchivedBlock[] = [];
+    for (const name of await this.#storage.list(`${this.directory}/blocks`)) {
+      const [, time] = BLOCK_NAME.exec(name) ?? [];
+      const block = time === undefined ? undefined : await this.blockAt(BigInt(time));
+      if (block) blocks.push(block);
+    }
+    return blocks;
+  }
+
+  /** Paths of what a crash left behind, or what another process is writing just now. */
+  async leftovers(): Promise<readonly string[]> {
+    const paths: string[] = [];
+    for (const directory of [`${this.directory}/blobs`, `${this.directory}/blocks`]) {
+      const names = await this.#storage.list(directory);
+      const left = names.filter((name) => name.endsWith(TEMPORARY_FILE_SUFFIX));
+      paths.push(...left.map((name) => `${directory}/${name}`));
+    }
+    return paths;
   }
 
   async #read(path: string): Promise<Uint8Array | undefined> {

@@ -107,9 +107,15 @@ export class BlobSources implements BlobSource {
     const reason = REASONS.find((each) => reasons.has(each)) ?? "unknown";
     throw blobMissing(block, hashes, { blobs }, {
       who: "any source",
-      why: told.length > 0 ? told.join("; ") : "none has them",
+      why: told.length > 0 ? told.join("; ") : this.#whyNone(),
       reason,
     });
+  }
+
+  #whyNone(): string {
+    return this.#standings.length > 0
+      ? "none has them"
+      : "none is named; name a beacon node, or an archive";
   }
 
   /** Those that answer first; those in quarantine not at all. */

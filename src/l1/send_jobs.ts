@@ -103,11 +103,15 @@ export class SendJobs {
    * Nonces whose batch is nobody's: it was confirmed, a reorganisation took it out, and its nonce went to
    * another transaction. It has to be sent anew.
    */
-  orphans(slots: readonly NonceSlot[], { head }: L1View): NonceSlot[] {
-    return slots.filter((slot) =>
-      this.isOwed(slot, slots, head) &&
-      ![...this.#queue, ...this.#sent].some((job) => job.batchNumber === slot.batchNumber)
-    );
+  async orphans(slots: readonly NonceSlot[], { head }: L1View): Promise<NonceSlot[]> {
+    const orphans: NonceSlot[] = [];
+    for (const slot of slots) {
+      if (!this.isOwed(slot, slots, head)) continue;
+      const isOf = (job: SendJob) => job.batchNumber === slot.batchNumber;
+      if ([...this.#queue, ...this.#sent].some(isOf)) continue;
+      if (await this.#isLost(slot, head)) orphans.push(slot);
+    }
+    return orphans;
   }
 
   /** Whether the batch of a nonce still needs another. */
@@ -119,7 +123,7 @@ export class SendJobs {
     if (batchNumber === undefined || slot.isTooLate(head)) return false;
     const isElsewhere = (each: { batchNumber: bigint | undefined }) =>
       each.batchNumber === batchNumber;
-    return !slots.some((each) => each !== slot && isElsewhere(each) && !each.isSpent) &&
+    return !slots.some((each) => each !== slot && isElsewhere(each) && !each.isLost) &&
       !journal.landed.some((each) => isElsewhere(each) && each.isSuccess);
   }
 
@@ -129,7 +133,7 @@ export class SendJobs {
       const { payload, batchNumber } = job;
       if (!payload) continue;
       const ofBatch = slots.filter((slot) => slot.batchNumber === batchNumber);
-      const slot = ofBatch.findLast((each) => !each.isSpent);
+      const slot = ofBatch.findLast((each) => !each.isLost);
       const landed = this.#parts.journal.landed
         .findLast((each) => each.batchNumber === batchNumber && each.isSuccess);
       if (slot) {
@@ -172,9 +176,21 @@ export class SendJobs {
         return job.reject(job.taken(slot.nonce));
       case "cancelled":
     }
+    if (!await this.#isLost(slot, head)) return;
     // This nonce can carry it no more: it takes the next.
     job.slot = undefined;
     this.#queue.unshift(job);
+  }
+
+  /**
+   * Whether a nonce can never carry its batch any more, whatever becomes of L1: only then the batch may have
+   * another. What no node ever took needs no more than its confirmations.
+   */
+  async #isLost(slot: NonceSlot, head: L1View["head"]): Promise<boolean> {
+    const { watch } = this.#parts;
+    const isNeverOffered = slot.isTaken && !slot.isOffered;
+    slot.isLost ||= isNeverOffered || await watch.isFinal(slot, await watch.finalNumber(head));
+    return slot.isLost;
   }
 
   #joinSlot(job: SendJob, slot: NonceSlot, payload: Payload): void {

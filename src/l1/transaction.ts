@@ -9,6 +9,8 @@ import type { L1BlockTransaction, SignedTransaction, UnsignedTransaction } from 
 import { fromHex, shown, toHex } from "../wire/hex.ts";
 import { signer, type SignerTransaction, type TxType } from "./deps.ts";
 
+const BLOB_TYPE = 3;
+
 /** A signed transaction, taken apart. */
 export interface DecodedTransaction {
   readonly tx: UnsignedTransaction;
@@ -103,13 +105,17 @@ export function parseBlockTransaction(json: unknown): L1BlockTransaction {
     );
   }
   const fields = json as JsonFields;
-  const { to, blobVersionedHashes } = fields;
+  const { to, type } = fields;
   const hash = fromHex(fields.hash, "hash", 32);
   return {
     hash,
     to: to === null || to === undefined ? undefined : fromHex(to, "to", 20),
     input: fromHex(fields.input, "input"),
-    blobHashes: list(blobVersionedHashes, "blobVersionedHashes")
+    // Of another type they would be no part of what was signed, whatever a node says.
+    blobHashes: list(
+      Number(type) === BLOB_TYPE ? fields.blobVersionedHashes : [],
+      "blobVersionedHashes",
+    )
       .map((each) => fromHex(each, "blobVersionedHashes", 32)),
     sender: () => recoverSender(fields, hash),
   };

@@ -128,6 +128,7 @@ export class DerivationPipeline {
     this.#expectedAhead = position.nextBatchNumber;
     this.#lastTimestamp = position.lastTimestamp;
     this.#undo = new Undo(position, history);
+    this.#lastReadL1Block = history.at(-1)?.readFrom;
   }
 
   /** Where it stands: give it to a new deriver to go on from here. */
@@ -151,12 +152,14 @@ export class DerivationPipeline {
 
   /** All of it, as it is to be kept for a later run's history. */
   get standing(): Standing {
-    return this.#undo.highest({
+    const { l1Block, blocks } = this.#undo;
+    return {
       position: this.position,
-      l1Block: this.#lastReadL1Block ?? -1n,
+      // What was read since does not count: it is read again.
+      l1Block: l1Block ?? this.#lastReadL1Block ?? -1n,
       readFrom: this.l1Position ?? 0n,
-      blocks: this.#undo.blocks,
-    });
+      blocks,
+    };
   }
 
   /** Numbers of the batches that are here before their turn. */
@@ -261,7 +264,12 @@ export class DerivationPipeline {
     this.#expected += 1n;
     this.#lastTimestamp = blocks.at(-1)!.timestamp;
     const transactions = blocks.reduce((sum, block) => sum + block.transactions.length, 0);
-    this.#undo.note({ ...this.standing, blocks: this.#undo.blocks + blocks.length });
+    this.#undo.note({
+      position: this.position,
+      l1Block: this.#lastReadL1Block!,
+      readFrom: this.l1Position!,
+      blocks: this.#undo.blocks + blocks.length,
+    });
     this.#log({ event: "batch.accepted", batch, blocks: blocks.length, transactions, rawBytes });
     return { verdict: "accept", batch, blocks: blocks.length, rawBytes };
   }
@@ -283,12 +291,15 @@ export class DerivationPipeline {
       }
       await this.#sink.retract(blocks);
     }
-    const { position: { nextBatchNumber, lastTimestamp }, l1Block, readFrom } = to;
-    this.#undo.backTo(to);
+    const { position: { nextBatchNumber, lastTimestamp } } = to;
+    // An earlier run may have kept how far it had read since, which was the other way.
+    const readFrom = min(to.readFrom, ancestor + 1n);
+    this.#undo.backTo(to, readFrom);
     this.#expected = nextBatchNumber;
     this.#expectedAhead = nextBatchNumber;
     this.#lastTimestamp = lastTimestamp;
-    this.#lastReadL1Block = l1Block < 0n ? undefined : l1Block;
+    // Not the highest that counts: a batch that waited then is read again first.
+    this.#lastReadL1Block = readFrom;
     this.#waiting = [];
     this.#current = undefined;
     this.#ahead.clear();

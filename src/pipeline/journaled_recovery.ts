@@ -5,8 +5,9 @@
  * @module
  */
 import type { BatchSource } from "../ports.ts";
-import type { L2Block } from "../types.ts";
-import type { BatcherPosition } from "./batcher.ts";
+import type { CompressedBatch, L2Block } from "../types.ts";
+import { equalBytes } from "../wire/bytes.ts";
+import type { BatcherPosition } from "./batcher_parts.ts";
 import type { BatcherJournal, JournalPosition } from "./batcher_journal.ts";
 import { type RecoveredPosition, recoverPosition, type RecoveryParts } from "./recovery.ts";
 
@@ -30,9 +31,12 @@ export async function recoverFromJournal(
   parts: JournaledRecoveryParts,
 ): Promise<RecoveredPosition & BatcherPosition> {
   const { journal, start, signal } = parts;
-  const { position, taken } = journal.state;
+  const { position, taken, sealed } = journal.state;
   const source = new JournaledSource(parts.source, taken);
-  const recovered = await recoverPosition({ ...parts, source }, position);
+  // Nothing holds a later batch back where an earlier one was refused, or took too long.
+  const isOwn = ({ batchNumber, data }: CompressedBatch) =>
+    sealed.some((each) => each.batchNumber === batchNumber && equalBytes(each.data, data));
+  const recovered = await recoverPosition({ ...parts, source, isOwn }, position);
   if (signal?.aborted) return recovered;
 
   const { nextBatchNumber, blocks, lastBlock } = recovered;

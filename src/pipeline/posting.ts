@@ -91,7 +91,7 @@ export class Posting {
     await journal?.sealed({ batchNumber, blocks: batch.blocks.length, reason, data });
     this.#lastMs = clock.now();
     this.#line.push(entryOf(batch, data, this.#lastMs));
-    this.#submit();
+    this.submit();
   }
 
   /**
@@ -104,7 +104,7 @@ export class Posting {
     await this.settle();
     const oldest = this.#line[0];
     if (!oldest) return undefined;
-    this.#submit();
+    this.submit();
     const outcome = await oldest.outcome!;
     if ("error" in outcome) {
       oldest.outcome = undefined;
@@ -148,8 +148,11 @@ export class Posting {
     }
   }
 
-  /** Submits what is not being submitted, as much as the sink takes, the oldest first. */
-  #submit(): void {
+  /**
+   * Submits what is not on its way, as much as the sink takes, the oldest first: what an earlier run wrote
+   * down, and what failed.
+   */
+  submit(): void {
     const { sink, log } = this.#parts;
     for (const entry of this.#line.slice(0, this.#atOnce)) {
       if (entry.outcome) continue;

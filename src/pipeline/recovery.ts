@@ -10,7 +10,7 @@ import type { DerivedBlock, L1Batch, L2Block } from "../types.ts";
 import { decodeBatch } from "../wire/batch.ts";
 import { equalBytes } from "../wire/bytes.ts";
 import { open } from "../wire/envelope.ts";
-import type { BatcherPosition } from "./batcher.ts";
+import type { BatcherPosition } from "./batcher_parts.ts";
 import { DerivationPipeline } from "./deriver.ts";
 
 /** What a batcher finds out where it stands from. */
@@ -22,6 +22,8 @@ export interface RecoveryParts {
   readonly source: BatchSource;
   readonly clock: Clock;
   readonly signal?: AbortSignal;
+  /** Whether a batch that stands on L1 before its turn was sealed here: then those before it will follow. */
+  readonly isOwn?: (batch: L1Batch) => boolean;
   /** Told once, when the source has kept it waiting for a block that L1 holds. */
   readonly onWait?: (derived: DerivedBlock) => void;
 }
@@ -38,8 +40,17 @@ export interface RecoveredPosition extends BatcherPosition {
 /** Where the search for more begins. */
 export type KnownPosition = Pick<RecoveredPosition, "nextBatchNumber" | "blocks" | "lastBlock">;
 
+/** Where on L1 a batch was found. */
+interface Accepted {
+  readonly batchNumber: bigint;
+  readonly number: bigint;
+  readonly hash: Uint8Array;
+}
+
 /** Time between two looks at a source that does not have yet what L1 has. */
 const SOURCE_WAIT_MS = 100;
+/** Batches and blocks that a reorganisation of L1 may take back meanwhile. */
+const MAX_UNDONE = 2000;
 /** Looks after which somebody should know that it waits. */
 const PATIENCE = 10;
 
@@ -54,8 +65,12 @@ export async function recoverPosition(
   known: KnownPosition = { nextBatchNumber: 0n, blocks: 0 },
 ): Promise<RecoveredPosition> {
   const matcher = new SourceMatcher(parts);
-  const early: L1Batch[] = [];
-  let last: L1Batch | undefined;
+  let early: L1Batch[] = [];
+  let accepted: Accepted[] = [];
+  const position = {
+    nextBatchNumber: known.nextBatchNumber,
+    ...(known.lastBlock ? { lastTimestamp: known.lastBlock.timestamp } : {}),
+  };
   const deriver = new DerivationPipeline(
     {
       source: parts.l1,
@@ -63,14 +78,21 @@ export async function recoverPosition(
       sink: matcher,
       log: (event) => {
         if (event.event === "batch.future") early.push(event.batch);
-        if (event.event === "batch.accepted") last = event.batch;
+        if (event.event === "batch.accepted") {
+          const { batchNumber, inclusion } = event.batch;
+          accepted.push({ batchNumber, number: inclusion.blockNumber, hash: inclusion.blockHash });
+          if (accepted.length > 2 * MAX_UNDONE) accepted = accepted.slice(-MAX_UNDONE);
+        }
+        if (event.event === "derivation.reset") {
+          early = [];
+          accepted = accepted.filter((each) => each.batchNumber < event.nextBatchNumber);
+        }
       },
     },
     {},
-    {
-      nextBatchNumber: known.nextBatchNumber,
-      ...(known.lastBlock ? { lastTimestamp: known.lastBlock.timestamp } : {}),
-    },
+    position,
+    // However far L1 goes back meanwhile, what was known before is not looked for.
+    [{ position, l1Block: -1n, readFrom: 0n, blocks: 0 }],
   );
   try {
     while (!parts.signal?.aborted && await deriver.step());
@@ -80,7 +102,8 @@ export async function recoverPosition(
   }
 
   const { expected } = deriver.waitingFor;
-  const foreign = await firstWhole(early.filter((each) => each.batchNumber > expected), parts);
+  const others = early.filter((each) => each.batchNumber > expected && !parts.isOwn?.(each));
+  const foreign = await firstWhole(others, parts);
   if (foreign && !parts.signal?.aborted) {
     throw new PipelineError(
       "SequenceGap",
@@ -91,14 +114,13 @@ export async function recoverPosition(
     );
   }
   const lastBlock = matcher.lastBlock ?? known.lastBlock;
+  const last = accepted.at(-1);
   return {
     nextBatchNumber: expected,
     blocks: known.blocks + matcher.matched,
     pending: matcher.rest,
     ...(lastBlock ? { lastBlock } : {}),
-    ...(last
-      ? { lastL1Block: { number: last.inclusion.blockNumber, hash: last.inclusion.blockHash } }
-      : {}),
+    ...(last ? { lastL1Block: { number: last.number, hash: last.hash } } : {}),
   };
 }
 
@@ -125,6 +147,7 @@ class SourceMatcher implements L2BlockSink {
   readonly #signal: AbortSignal | undefined;
   readonly #onWait: (derived: DerivedBlock) => void;
   #waits = 0;
+  /** The last that were matched, and those that follow. */
   #blocks: readonly L2Block[] = [];
   #next = 0;
   matched = 0;
@@ -152,11 +175,30 @@ class SourceMatcher implements L2BlockSink {
     this.lastBlock = block;
   }
 
+  /** L1 lost them: they are still to be posted, or found again. */
+  retract(blocks: number): Promise<void> {
+    const left = this.#next - blocks;
+    if (left < 0 || left === 0 && this.matched > blocks) {
+      throw new PipelineError(
+        "WrongL1",
+        `Cannot go on: L1 was reorganised while it was read, and lost more than ${MAX_UNDONE} blocks; ` +
+          `start again`,
+        { details: { blocks } },
+      );
+    }
+    this.#next = left;
+    this.matched -= blocks;
+    this.lastBlock = this.#blocks[left - 1];
+    return Promise.resolve();
+  }
+
   async #nextBlock(derived: DerivedBlock): Promise<L2Block | undefined> {
     while (this.#next >= this.#blocks.length) {
-      this.#blocks = await this.#source.pendingBlocks();
-      this.#next = 0;
-      if (this.#blocks.length > 0) break;
+      const more = await this.#source.pendingBlocks();
+      const kept = this.#blocks.slice(-MAX_UNDONE);
+      this.#blocks = [...kept, ...more];
+      this.#next = kept.length;
+      if (more.length > 0) break;
       if (this.#source.isExhausted ?? true) return undefined;
       if (this.#signal?.aborted) {
         this.isInterrupted = true;

@@ -18,7 +18,10 @@ export interface Standing {
   readonly position: DeriverPosition;
   /** The highest L1 block that anything accepted until then came from. */
   readonly l1Block: bigint;
-  /** The L1 block to read again from: a batch that waited then may lie below `l1Block`. */
+  /**
+   * The L1 block to read again from: a batch that waited then may lie below `l1Block`. What an earlier run
+   * kept may lie above it, where that had read on since.
+   */
   readonly readFrom: bigint;
   /** Blocks emitted until then, from wherever counting began. */
   readonly blocks: number;
@@ -54,15 +57,17 @@ export class Undo {
     return this.#standings.at(-1)?.blocks ?? 0;
   }
 
-  note(standing: Standing): void {
-    this.#standings.push(this.highest(standing));
-    if (this.#standings.length > MAX_STANDINGS) this.#standings.shift();
+  /** The highest L1 block that anything emitted came from; `undefined` where nobody knows. */
+  get l1Block(): bigint | undefined {
+    return this.#standings.at(-1)?.l1Block;
   }
 
-  /** An earlier run may have read further than this one has by now. */
-  highest(standing: Standing): Standing {
-    const l1Block = this.#standings.at(-1)?.l1Block ?? -1n;
-    return l1Block > standing.l1Block ? { ...standing, l1Block } : standing;
+  note(standing: Standing): void {
+    // An earlier run may have read further than this one has by now.
+    const highest = this.l1Block ?? -1n;
+    const l1Block = highest > standing.l1Block ? highest : standing.l1Block;
+    this.#standings.push({ ...standing, l1Block });
+    if (this.#standings.length > MAX_STANDINGS) this.#standings.shift();
   }
 
   /** Where it stood last when nothing above `l1Block` counted; `undefined` where nobody knows. */
@@ -70,8 +75,9 @@ export class Undo {
     return this.#standings.findLast((each) => each.l1Block <= l1Block);
   }
 
-  /** Forgets what came after. */
-  backTo(standing: Standing): void {
-    this.#standings.length = this.#standings.indexOf(standing) + 1;
+  /** Forgets what came after, and that anything was read from `readFrom` on. */
+  backTo(standing: Standing, readFrom: bigint): void {
+    this.#standings.length = this.#standings.indexOf(standing);
+    this.#standings.push({ ...standing, readFrom });
   }
 }

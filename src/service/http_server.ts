@@ -1,5 +1,6 @@
 /**
- * Listens for requests, on a port or on a unix socket, and hands them to `processor_api.ts`.
+ * Listens for requests, on a port or on a unix socket, and hands them to whoever answers them, such as
+ * `processor_api.ts`.
  *
  * @module
  */
@@ -8,7 +9,13 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { connect } from "node:net";
 import { ConfigError } from "../errors.ts";
 import { systemCode, systemReason } from "../local/disk.ts";
-import { answer, type ApiOptions, type ApiRequest, type ServedProcessor } from "./processor_api.ts";
+import {
+  answer,
+  type ApiOptions,
+  type ApiRequest,
+  type ApiResponse,
+  type ServedProcessor,
+} from "./processor_api.ts";
 
 /** What the name of a unix socket may have at most, on Linux; macOS takes 103. */
 export const MAX_SOCKET_PATH_BYTES = 103;
@@ -31,18 +38,30 @@ export interface Listening {
   close(): Promise<void>;
 }
 
+/** Answers requests; it does not throw. */
+export type Answerer = (request: ApiRequest) => Promise<ApiResponse>;
+
+/**
+ * Serves a batch processor.
+ *
+ * @throws {ConfigError} `Invalid` when that cannot be
+ */
+export function serve(
+  processor: ServedProcessor,
+  address: Address,
+  options: ApiOptions,
+): Promise<Listening> {
+  return listen(address, (request) => answer(processor, request, options));
+}
+
 /**
  * Listens.
  *
  * @throws {ConfigError} `Invalid` when that cannot be
  */
-export async function serve(
-  processor: ServedProcessor,
-  address: Address,
-  options: ApiOptions,
-): Promise<Listening> {
+export async function listen(address: Address, answerer: Answerer): Promise<Listening> {
   const server = createServer((request, response) => {
-    handle(processor, request, response, options).catch(() => response.destroy());
+    handle(answerer, request, response).catch(() => response.destroy());
   });
   const isSocket = "path" in address;
   if (isSocket) await makeRoom(address.path, address.isOurs === true);
@@ -60,10 +79,9 @@ export async function serve(
 const HERE = "http://localhost/";
 
 async function handle(
-  processor: ServedProcessor,
+  answerer: Answerer,
   message: IncomingMessage,
   response: ServerResponse,
-  options: ApiOptions,
 ): Promise<void> {
   const request: ApiRequest = {
     method: message.method ?? "GET",
@@ -73,7 +91,7 @@ async function handle(
     contentType: message.headers["content-type"],
     body: (maxBytes) => readBody(message, maxBytes),
   };
-  const { status, body, headers } = await answer(processor, request, options);
+  const { status, body, headers } = await answerer(request);
   response.writeHead(status, {
     "content-type": "application/json",
     ...headers,

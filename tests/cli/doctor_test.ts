@@ -52,5 +52,5 @@ test("montana doctor fails with 4, and says what to do", async () => {
 test("montana doctor refuses an engine that there is not", async () => {
   const { code, stderr } = await run("doctor --kzg stone");
   equal(code, 2);
-  match(stderr, /Cannot use --kzg stone: expected one of auto, native, c-kzg, portable/);
+  match(stderr, /Cannot use --kzg "stone": need one of auto, native, c-kzg, portable/);
 });

@@ -3,12 +3,13 @@
  *
  * @module
  */
-import { ok } from "node:assert/strict";
+import { deepStrictEqual as deepEqual, ok, strictEqual as equal } from "node:assert/strict";
 import { chmod, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { toHex } from "../../src/wire/hex.ts";
 import { withDirectory } from "../helpers.ts";
 import { type Anvil, type AnvilOptions, startAnvil } from "../l1/anvil.ts";
+import { type FaultProxy, startFaultProxy } from "../l1/fault_proxy.ts";
 import { sameBlocks } from "./files.ts";
 import { run, type RunOptions, start, succeeded } from "./montana.ts";
 
@@ -62,6 +63,19 @@ export async function withEthereum(
   });
 }
 
+/** The same with a proxy before the anvil, whose blocks are a quarter of a second apart unless told. */
+export async function withProxy(
+  action: (place: EthereumPlace, proxy: FaultProxy) => Promise<void>,
+  options: AnvilOptions = { blockTimeS: 0.25 },
+): Promise<void> {
+  let proxy: FaultProxy;
+  await withEthereum(
+    (place) => action(place, proxy),
+    options,
+    async (anvil) => proxy = await startFaultProxy(anvil.url),
+  );
+}
+
 /** Posts what `source` holds, derives it, and makes sure that its blocks come back as they were. */
 export async function thereAndBack(
   { cwd, post, derive }: EthereumPlace,
@@ -83,6 +97,7 @@ export interface PostedTransaction {
   readonly type: number;
   readonly blobs: number;
   readonly block: bigint;
+  readonly batch: bigint;
   readonly input: string;
 }
 
@@ -100,11 +115,51 @@ export async function postedTransactions({ anvil, batcher }: EthereumPlace) {
         type: Number(each.type),
         blobs: each.blobVersionedHashes?.length ?? 0,
         block: number,
+        batch: Buffer.from(each.input.slice(2), "hex").readBigUInt64LE(),
         input: each.input,
       });
     }
   }
   return found;
+}
+
+/** Makes sure that batches 0, 1, 2 … stand on L1, each once, under nonces 0, 1, 2 … */
+export async function landedOnce(place: EthereumPlace, batches: number): Promise<void> {
+  const posted = await postedTransactions(place);
+  const inOrder = posted.map((_, index) => BigInt(index));
+  deepEqual(posted.map(({ batch }) => batch), inOrder, "each batch once, in order");
+  deepEqual(posted.map(({ nonce }) => nonce), inOrder, "each nonce");
+  equal(posted.length, batches, "batches");
+}
+
+/**
+ * Makes sure of what may never be sent: another payload under a nonce, a batch under two nonces, or two
+ * replacements within the interval.
+ *
+ * @returns how many replacements there were
+ */
+export function sentWithCare({ sent }: FaultProxy, bumpIntervalMs: number): number {
+  const payloads = new Map<bigint, string>();
+  const nonces = new Map<string, bigint>();
+  const hashes = new Set<string>();
+  const newestMs = new Map<bigint, number>();
+  let replacements = 0;
+  for (const { tx, hash, atMs } of sent) {
+    const { nonce } = tx;
+    const payload = [tx.to, tx.input, ...tx.blobHashes].map(toHex).join();
+    equal(payload, payloads.get(nonce) ?? payload, `two payloads for nonce ${nonce}`);
+    equal(nonce, nonces.get(payload) ?? nonce, "a batch under two nonces");
+    payloads.set(nonce, payload);
+    nonces.set(payload, nonce);
+    if (hashes.has(toHex(hash))) continue;
+    hashes.add(toHex(hash));
+    const beforeMs = newestMs.get(nonce);
+    newestMs.set(nonce, atMs);
+    if (beforeMs === undefined) continue;
+    replacements += 1;
+    ok(atMs - beforeMs >= bumpIntervalMs, `nonce ${nonce} replaced after ${atMs - beforeMs} ms`);
+  }
+  return replacements;
 }
 
 export { run, start, succeeded };

@@ -10,7 +10,7 @@ import { test } from "node:test";
 import { skipWithoutAnvil } from "../l1/anvil.ts";
 import { hasShared, sharedPath } from "../shared.ts";
 import {
-  type EthereumPlace,
+  landedOnce,
   postedTransactions,
   run,
   start,
@@ -96,10 +96,3 @@ test(REORG, skipped(REORG), async () => {
     await landedOnce(place, 12);
   });
 });
-
-/** Each batch once, each nonce once, and none left out. */
-async function landedOnce(place: EthereumPlace, batches: number): Promise<void> {
-  const posted = await postedTransactions(place);
-  deepEqual(posted.map(({ nonce }) => nonce), Array.from({ length: batches }, (_, n) => BigInt(n)));
-  equal(new Set(posted.map(({ input }) => input)).size, batches);
-}

@@ -17,7 +17,7 @@ import { LIBRARIES, VERSION } from "../../src/version.ts";
 import { skipWithout, withDirectory } from "../helpers.ts";
 import { deno, whyNot } from "../runtimes.ts";
 import { contentOf, sourceText } from "./files.ts";
-import { run, type RunOptions, start, succeeded } from "./montana.ts";
+import { type Outcome, run, type RunOptions, start, succeeded } from "./montana.ts";
 import { filesIn, layTraps, openTraps, sprung } from "./traps.ts";
 
 /** The executable. */
@@ -114,6 +114,26 @@ test(VERSION_NAME, { skip: skip(VERSION_NAME) }, async () => {
       kzg: answer.kzg,
       formats: { brotli: 0, zstd: 1, none: 2 },
     });
+  });
+});
+
+const KZG_NAME = "an executable has its KZG engines in it, and takes none that it finds";
+test(KZG_NAME, { skip: skip(KZG_NAME) }, async () => {
+  await withTraps(async (cwd, env) => {
+    const doctor = (flags: string, more: Record<string, string> = {}) =>
+      run(`doctor --json ${flags}`, { alone: executable(), cwd, env: { ...env, ...more } });
+    const engineOf = (outcome: Outcome) => JSON.parse(succeeded(outcome))[0].details.engine;
+    const { kzg, runtime } = JSON.parse(
+      succeeded(await run("version --json", { alone: executable(), cwd, env })),
+    );
+    equal(engineOf(await doctor("")), kzg);
+    equal(engineOf(await doctor("--kzg portable")), "portable");
+    // There is one in `node_modules`, and it is a trap.
+    equal((await doctor("--kzg c-kzg")).code, 4);
+    // Bun writes the addon into the directory for temporary files before it is loaded.
+    if (!runtime.startsWith("bun")) return;
+    const nowhere = join(cwd, "nowhere");
+    equal(engineOf(await doctor("", { TMPDIR: nowhere, BUN_TMPDIR: nowhere })), "portable");
   });
 });
 

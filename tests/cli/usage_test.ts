@@ -98,7 +98,14 @@ test("montana refuses a value that cannot be with exit 2, before it makes anythi
       [`${batcher} --batch-interval -1s`, /"-1s": need a time/],
       [`${batcher} --inbox 0x12`, /--inbox "0x12": need an address/],
       [`${batcher} --batcher nobody`, /--batcher "nobody": need an address/],
-      ["batcher --l2 - --l1 http://localhost", /--l1 "http:\/\/localhost": need a directory/],
+      ["batcher --l2 - --l1 http://localhost", /Cannot sign: name who does, by one of --key-file/],
+      [`${batcher} --l1 l2`, /Cannot use 2 --l1: need one directory, or URLs of nodes/],
+      [`${batcher} --l1 http://localhost`, /Cannot use --l1 l1 beside a URL: need URLs only/],
+      [`${batcher} --chain-id 1`, /Cannot use --chain-id with an L1 in a directory/],
+      [`${batcher} --da blobs-then-calldata`, /with an L1 in a directory: it has no prices/],
+      ["deriver --l1 http://localhost --out o", /an Ethereum L1 without --inbox: name its address/],
+      ["deriver --l1 l1 --out o --head safe --confirmations 3", /together: give one/],
+      ["deriver --l1 l1 --out o --start-block x", /--start-block "x": need a whole number/],
       ["encode --stage raw --level 0", /level 0: Brotli has 1 to 11/],
       ["deriver --l1 l1 --out o --poll-interval soon", /"soon": need a time/],
       ["deriver --l1 l1 --out o --max-ahead-bytes 1GB", /--max-ahead-bytes "1GB": need a size/],
@@ -111,12 +118,12 @@ test("montana refuses a value that cannot be with exit 2, before it makes anythi
 test("montana names a flag or argument that is missing", async () => {
   const cases: [string, RegExp][] = [
     ["batcher", /required option '--l2 <file>' not specified/],
-    ["batcher --l2 a", /required option '--l1 <dir>' not specified/],
+    ["batcher --l2 a", /required option '--l1 <where>' not specified/],
     ["deriver --l1 a", /required option '--out <file>' not specified/],
     ["encode", /required option '--stage <stage>' not specified/],
-    ["report", /required option '--l1 <dir>' not specified/],
+    ["report", /required option '--l1 <where>' not specified/],
     ["decode --stage", /option '--stage <stage>' argument missing/],
-    ["inspect", /missing required argument 'file'/],
+    ["inspect", /missing required argument 'what'/],
   ];
   await inPairs(cases, async ([args, error]) => failed(await run(args), 2, error));
 });

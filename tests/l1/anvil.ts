@@ -30,14 +30,14 @@
  * |                    | genesis with `excessBlobGas` it rises with full blocks while the base fee is |
  * |                    | high (EIP-7918), and falls with empty ones once that is low                 |
  * | `eth_blobBaseFee`  | of the next block; at block 0 by another update fraction than later         |
- * | first blobs        | take seconds of its processor: it loads the trusted setup                   |
+ * | first blobs        | take seconds, as it loads the trusted setup: see `loadTrustedSetup()`         |
  * | receipts           | tell `blobGasPrice` without blobs too, by the update fraction of Cancun      |
  * | paths              | JSON-RPC at `/` only                                                        |
  *
  * @module
  */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
-import { accessSync, constants } from "node:fs";
+import { accessSync, constants, rmSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -172,7 +172,10 @@ export async function startAnvil(options: AnvilOptions = {}): Promise<Anvil> {
     stdio: ["ignore", "pipe", "pipe"],
   });
   // A test run that ends half way must not leave it behind.
-  const killAtExit = () => kill(child);
+  const killAtExit = () => {
+    kill(child);
+    rmSync(home, { recursive: true, force: true });
+  };
   process.once("exit", killAtExit);
   const ended = new Promise<void>((resolve) => {
     child.once("close", () => {
@@ -184,6 +187,7 @@ export async function startAnvil(options: AnvilOptions = {}): Promise<Anvil> {
     return new Anvil(child, await listening(child), home, ended);
   } catch (error) {
     kill(child);
+    await ended;
     await rm(home, { recursive: true, force: true });
     throw error;
   }

@@ -15,7 +15,7 @@ import { existsSync } from "node:fs";
 import { test } from "node:test";
 import { toHex } from "../../src/wire/hex.ts";
 import { type Anvil, ANVIL_ACCOUNTS, skipWithoutAnvil, startAnvil } from "./anvil.ts";
-import { GWEI, type Sending, sending, ZERO_BLOB_HASH } from "./sending.ts";
+import { GWEI, loadTrustedSetup, type Sending, sending, ZERO_BLOB_HASH } from "./sending.ts";
 
 const skip = skipWithoutAnvil("anvil");
 const [first, second] = ANVIL_ACCOUNTS as [(typeof ANVIL_ACCOUNTS)[0], (typeof ANVIL_ACCOUNTS)[0]];
@@ -102,6 +102,8 @@ test("anvil: as many blobs as go into a transaction, a request and a block", { s
 
 test("anvil: what its pool takes, and forgets", { skip }, async () => {
   await using anvil = await startAnvil({ noMining: true });
+  await loadTrustedSetup(anvil);
+  deepEqual(await anvil.rpc("txpool_status"), { pending: "0x0", queued: "0x0" });
   const knows = async (hash: string) =>
     await anvil.rpc("eth_getTransactionByHash", [hash]) !== null;
   const old = await send(anvil, {});

@@ -186,7 +186,7 @@ test("BlobSources says of each source why it has not, and the weightiest reason"
   );
   equal(error.details.why, "not yet");
   const none = new BlobSources({ sources: [], clock: new ManualClock() });
-  await rejects(none.blobs(BLOCK, HASHES), /from any source: none has them/);
+  await rejects(none.blobs(BLOCK, HASHES), /from any source: none is named; name a beacon node/);
 });
 
 test("BlobSources keeps what it found, and reads on where that fails", async () => {

@@ -12,7 +12,7 @@ import type {
   L1BlockTransaction,
   L1Header,
 } from "../../src/ethereum.ts";
-import { L1Inbox, type L1InboxOptions } from "../../src/l1/inbox.ts";
+import { L1Inbox, type L1InboxOptions, type L1InboxParts } from "../../src/l1/inbox.ts";
 import { blobHash } from "../../src/local/l1_block.ts";
 import type { CompressedBatch } from "../../src/types.ts";
 import { toBlobs } from "../../src/wire/blob.ts";
@@ -155,8 +155,10 @@ export function openInbox(
   chain: FakeChain,
   options: Partial<L1InboxOptions> = {},
   events = new Events(),
+  archive?: L1InboxParts["archive"],
 ): L1Inbox {
-  return new L1Inbox({ chain, blobs: chain, log: events.log }, {
+  const parts = { chain, blobs: chain, log: events.log, ...(archive ? { archive } : {}) };
+  return new L1Inbox(parts, {
     inbox: INBOX,
     batchers: [{ address: BATCHER }],
     head: "latest",

@@ -41,6 +41,11 @@ export interface ProxiedCall {
   readonly fault: Fault["fault"] | undefined;
 }
 
+/** A transaction as it came, whatever was done with it then. */
+export interface ProxiedSend extends SentTransaction {
+  readonly atMs: number;
+}
+
 /** Makes another result of what the node answered; of a `GET`, the body. */
 // deno-lint-ignore no-explicit-any -- what a test rewrites it knows the shape of
 export type Rewrite = (result: any, params: readonly unknown[]) => unknown;
@@ -52,13 +57,14 @@ const SEND = "eth_sendRawTransaction";
 export class FaultProxy implements AsyncDisposable {
   readonly url: string;
   readonly calls: ProxiedCall[] = [];
+  readonly sent: ProxiedSend[] = [];
   readonly #server: Server;
   readonly #upstream: string;
   readonly #next = new Map<string, (Fault | undefined)[]>();
   readonly #always = new Map<string, Fault>();
   readonly #rewrites = new Map<string, Rewrite>();
   readonly #play: BlobFeePlay;
-  #chance: ((method: string) => Fault | undefined) | undefined;
+  #plan: ((method: string) => Fault | undefined) | undefined;
 
   constructor(server: Server, url: string, upstream: string) {
     this.#server = server;
@@ -87,18 +93,23 @@ export class FaultProxy implements AsyncDisposable {
   /** Gives a share of all calls one of these faults, the same for the same seed and calls. */
   byChance(seed: number, share: number, faults: readonly Fault[]): void {
     const random = new SeededRandom(seed);
-    this.#chance = () => {
+    this.byPlan(() => {
       const isFault = random.next() < share;
       const fault = faults[Math.floor(random.next() * faults.length)];
       return isFault ? fault : undefined;
-    };
+    });
+  }
+
+  /** Asks for the fault of each call that has none otherwise, before anything is done with it. */
+  byPlan(plan: (method: string) => Fault | undefined): void {
+    this.#plan = plan;
   }
 
   /** Lets all calls through again. */
   heal(): void {
     this.#next.clear();
     this.#always.clear();
-    this.#chance = undefined;
+    this.#plan = undefined;
   }
 
   /** Makes other results of what the node answers to a method; none ends it. */
@@ -136,7 +147,7 @@ export class FaultProxy implements AsyncDisposable {
       const faults = this.#next.get(key);
       if (faults && faults.length > 0) return faults.shift();
     }
-    return this.#always.get(method) ?? this.#always.get(ANY) ?? this.#chance?.(method);
+    return this.#always.get(method) ?? this.#always.get(ANY) ?? this.#plan?.(method);
   }
 
   async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -148,6 +159,7 @@ export class FaultProxy implements AsyncDisposable {
     const sent = method === SEND
       ? await sentTransaction(fromHex(params[0], "raw")).catch(() => undefined)
       : undefined;
+    if (sent) this.sent.push({ ...sent, atMs: systemClock.now() });
     const fault = this.#faultOf(method);
     const shown = sent ? [toHex(sent.hash)] : params;
     this.calls.push({ method, params: shown, fault: fault?.fault });
@@ -157,7 +169,9 @@ export class FaultProxy implements AsyncDisposable {
     });
   }
 
-  async #get(path: string, response: ServerResponse): Promise<void> {
+  async #get(url: string, response: ServerResponse): Promise<void> {
+    // Providers have a key before it.
+    const path = url.replace(/^.*(?=\/eth\/v\d)/, "");
     const method = `GET ${path.replace(/[?].*$/, "").replace(/\/[^/]*\d[^/]*$/, keepVersion)}`;
     const fault = this.#faultOf(method);
     this.calls.push({ method, params: [path], fault: fault?.fault });

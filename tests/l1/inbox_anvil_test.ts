@@ -1,13 +1,16 @@
 import { deepStrictEqual as deepEqual, ok, strictEqual as equal } from "node:assert/strict";
 import { after, before, test } from "node:test";
-import type { Kzg } from "../../src/ethereum.ts";
 import { BeaconNode } from "../../src/l1/beacon.ts";
+import { BlobArchive } from "../../src/l1/blob_archive.ts";
 import { BlobSources } from "../../src/l1/blob_sources.ts";
 import { RpcChain } from "../../src/l1/chain.ts";
 import { L1Inbox, type L1InboxOptions } from "../../src/l1/inbox.ts";
 import { HttpJsonRpc } from "../../src/l1/json_rpc.ts";
-import { KzgPool, openKzg } from "../../src/l1/kzg_pool.ts";
+import { type KzgPool, openKzg } from "../../src/l1/kzg_pool.ts";
+import { MemoryStorage } from "../../src/local/memory_storage.ts";
 import { systemClock } from "../../src/runtime.ts";
+import { answerBeacon } from "../../src/service/beacon_api.ts";
+import { listen } from "../../src/service/http_server.ts";
 import { BLOB_CAPACITY, encodeBlob } from "../../src/wire/blob.ts";
 import { toHex } from "../../src/wire/hex.ts";
 import { blobCalldata } from "../../src/wire/inbox.ts";
@@ -22,12 +25,19 @@ before(async () => void (kzg = await openKzg()));
 after(() => kzg.close());
 
 /** Blobs are those of an anvil that mines when told to, as a beacon node and as a chain. */
-function inboxOf(anvil: Anvil, options: Partial<L1InboxOptions> = {}, events = new Events()) {
+function inboxOf(
+  anvil: Anvil,
+  options: Partial<L1InboxOptions> = {},
+  events = new Events(),
+  archive?: BlobArchive,
+  beaconUrl = anvil.url,
+): L1Inbox {
   const chain = new RpcChain(new HttpJsonRpc({ url: anvil.url, clock: systemClock }));
-  const beacon = new BeaconNode({ url: anvil.url, kzg: kzg as Kzg, clock: systemClock });
+  const beacon = new BeaconNode({ url: beaconUrl, kzg, clock: systemClock });
   const { log } = events;
-  const blobs = new BlobSources({ sources: [beacon], chain, clock: systemClock, log });
-  return new L1Inbox({ chain, blobs, log }, {
+  const stored = archive ? { store: archive } : {};
+  const blobs = new BlobSources({ sources: [beacon], chain, clock: systemClock, log, ...stored });
+  return new L1Inbox({ chain, blobs, log, ...(archive ? { archive } : {}) }, {
     inbox: INBOX,
     batchers: [{ address: anvil.accounts[0]!.address }],
     head: "latest",
@@ -147,3 +157,40 @@ test("L1Inbox reads anvil's safe and finalised blocks, and 12 below the latest b
     [8n, 20n, 18n, 16n],
   );
 });
+
+test(
+  "a deriver reads out of an archive that is served what the network has forgotten",
+  { skip },
+  async () => {
+    await using anvil = await startAnvil({ noMining: true });
+    const poster = new AnvilPoster(anvil, anvil.accounts[0]!, kzg);
+    const stranger = new AnvilPoster(anvil, anvil.accounts[1]!, kzg);
+    await stranger.send({ input: new Uint8Array(), blobs: [encodeBlob(noise(9))] });
+    await poster.post(posted(batch(0, BLOB_CAPACITY + 5)));
+    // Blocks of the same second would be one to an archive.
+    await anvil.rpc("evm_increaseTime", [12]);
+    await poster.post(posted(batch(1)), posted(batch(2)));
+    const archive = new BlobArchive({ storage: new MemoryStorage(), directory: "/a", kzg });
+    const first = inboxOf(anvil, {}, new Events(), archive);
+    const read = await readAll(first);
+    deepEqual(read, ["0@1", "1@2", "2@2"]);
+    await first.stop();
+
+    const server = await listen(
+      { host: "127.0.0.1", port: 0 },
+      (request) => answerBeacon({ archive, kzg }, request),
+    );
+    const second = inboxOf(anvil, {}, new Events(), undefined, server.name);
+    deepEqual(await readAll(second), read);
+    await second.stop();
+    // By its slot, which is its time here, a block is whole only where others' blobs are kept too.
+    const [before, after] = await Promise.all([1, 2].map(async (number) => {
+      const { timestamp } = await anvil.rpc("eth_getBlockByNumber", [`0x${number}`, false]);
+      return await fetch(`${server.name}/eth/v1/beacon/blobs/${Number(timestamp)}`);
+    }));
+    equal(before!.status, 404);
+    equal((await after!.json()).data.length, 2);
+    await before!.body?.cancel();
+    await server.close();
+  },
+);

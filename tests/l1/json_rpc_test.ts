@@ -109,6 +109,19 @@ test("HttpJsonRpc tells busy from refused, by status and by text", async () => {
   });
 });
 
+test("HttpJsonRpc goes nowhere else than told: a transaction stays where it was sent", async () => {
+  const paths: (string | undefined)[] = [];
+  await withServer(({ id }, response, { url }) => {
+    paths.push(url);
+    if (url !== "/") return void response.end(JSON.stringify({ id, result: "0x1" }));
+    response.writeHead(307, { location: "/elsewhere" }).end();
+  }, async (url) => {
+    const node = new HttpJsonRpc({ url, clock: systemClock });
+    equal((await failure(node.request("eth_sendRawTransaction", ["0x"]))).code, "Refused");
+  });
+  equal(paths.join(), "/");
+});
+
 test("HttpJsonRpc refuses what is no answer to its request", async () => {
   let body = "";
   await withServer((asked, response) => {

@@ -7,8 +7,7 @@ import { systemClock } from "../../src/runtime.ts";
 import { toHex } from "../../src/wire/hex.ts";
 import { ANVIL_ACCOUNTS, skipWithoutAnvil, startAnvil } from "./anvil.ts";
 import { said } from "./scripted_node.ts";
-import { GWEI, type Sending, sending, zeroSidecar } from "./sending.ts";
-import { networkForm } from "../../src/l1/sidecar.ts";
+import { GWEI, type Sending, sending, wrongProof } from "./sending.ts";
 
 /** Whole answers, with the numbers that stand in them. */
 const ANSWERS: Readonly<Record<NodeAnswer, Readonly<Record<string, readonly string[]>>>> = {
@@ -249,16 +248,9 @@ test("what anvil says of transactions is told apart", { skip }, async () => {
   const { signed } = await sending({ nonce: 1n, blobs: 1, blobFee: 2n * GWEI });
   equal(await sendRaw(signed.raw), "sidecar refused");
   for (const form of ["cells", "legacy"] as const) {
-    const { proofs, ...sidecar } = zeroSidecar(1, form);
-    const wrong = proofs.map((_, index) => index === 0 ? GENERATOR : proofs[0]!);
-    const raw = await networkForm(signed, { ...sidecar, proofs: wrong }, form);
+    const { raw } = await wrongProof(form, { nonce: 1n, blobFee: 2n * GWEI });
     equal(await sendRaw(raw), "sidecar refused", form);
   }
   equal(await sendRaw(Uint8Array.of(3, 0xc0)), "sidecar refused");
   ok(await anvil.head() > 0n);
 });
-
-/** A point that is no proof of zero. */
-const GENERATOR = Uint8Array.fromHex(
-  "97f1d3a73197d7942695638c4fa9ac0fc3688c4f9774b905a14e3a3f171bac586c55e83ff97a1aeffb3af00adb22c6bb",
-);

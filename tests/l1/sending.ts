@@ -4,10 +4,11 @@
  *
  * @module
  */
+import { toHex } from "../../src/wire/hex.ts";
 import type { BlobSidecar, SidecarForm, SignedTransaction } from "../../src/ethereum.ts";
 import { CELLS_PER_BLOB, networkForm, versionedHash } from "../../src/l1/sidecar.ts";
 import { signWith } from "../../src/l1/transaction.ts";
-import { ANVIL_ACCOUNTS, type AnvilAccount } from "./anvil.ts";
+import { type Anvil, ANVIL_ACCOUNTS, type AnvilAccount } from "./anvil.ts";
 
 export const GWEI = 10n ** 9n;
 /** Where the transactions go. */
@@ -15,6 +16,10 @@ export const INBOX: Uint8Array = new Uint8Array(20).fill(0xb0);
 
 /** The point at infinity, as BLS12-381 writes it. */
 const INFINITY = Uint8Array.of(0xc0, ...new Uint8Array(47));
+/** A point that is no proof of zeros. */
+const GENERATOR = Uint8Array.fromHex(
+  "97f1d3a73197d7942695638c4fa9ac0fc3688c4f9774b905a14e3a3f171bac586c55e83ff97a1aeffb3af00adb22c6bb",
+);
 /** The name of the blob of zeros. */
 export const ZERO_BLOB_HASH: Uint8Array = versionedHash(INFINITY);
 
@@ -67,4 +72,22 @@ export function zeroSidecar(blobs: number, form: SidecarForm): BlobSidecar {
     commitments: Array.from({ length: blobs }, () => INFINITY),
     proofs: Array.from({ length: proofs }, () => INFINITY),
   };
+}
+
+/** A blob transaction with a proof that is none. */
+export async function wrongProof(form: SidecarForm, options: Sending = {}): Promise<Sent> {
+  const { signed } = await sending({ ...options, blobs: 1 });
+  const { proofs, ...sidecar } = zeroSidecar(1, form);
+  const wrong = proofs.map((proof, index) => index === 0 ? GENERATOR : proof);
+  return { signed, raw: await networkForm(signed, { ...sidecar, proofs: wrong }, form) };
+}
+
+/**
+ * Lets anvil load the trusted setup, which it does for the first blobs that it sees, and takes seconds on
+ * a busy machine. It refuses what it is sent: nothing is changed by it.
+ */
+export async function loadTrustedSetup(anvil: Anvil): Promise<void> {
+  const { raw } = await wrongProof("legacy");
+  const refused = await anvil.rpc("eth_sendRawTransaction", [toHex(raw)]).catch((error) => error);
+  if (!/KZG/i.test(`${refused}`)) throw new Error(`anvil should refuse the proof: ${refused}`);
 }

@@ -26,6 +26,7 @@ import { fromHex, toHex } from "../../src/wire/hex.ts";
 import { hasShared, readShared } from "../shared.ts";
 import { ANVIL_ADDRESS, ANVIL_KEY, bytes, unsignedTransaction } from "./transactions.ts";
 
+type JsonFields = Record<string, unknown>;
 type Hex = `0x${string}`;
 const hex = (data: Uint8Array) => toHex(data) as Hex;
 const account = privateKeyToAccount(hex(ANVIL_KEY));
@@ -206,6 +207,56 @@ for (const [name, kind] of Object.entries(KINDS)) {
   });
 }
 
+test("a node cannot put blobs beside a transaction that was signed without", async () => {
+  const kind = { to: hex(ANVIL_ADDRESS), gas: 1n, ...KINDS["EIP-1559"] };
+  const json = await asNode(await account.signTransaction(kind as never));
+  const read = parseBlockTransaction({ ...json, blobVersionedHashes: [`0x01${"cd".repeat(31)}`] });
+  deepEqual(await read.sender(), ANVIL_ADDRESS);
+  deepEqual(read.blobHashes, []);
+});
+
+test("whatever a node says, the sender is the one who signed, or nobody", async () => {
+  const nodes = await Promise.all(
+    Object.values(KINDS).map(async (kind) =>
+      await asNode(
+        await account.signTransaction({ to: hex(ANVIL_ADDRESS), gas: 1n, ...kind } as never),
+      )
+    ),
+  );
+  const value = fc.oneof(
+    fc.jsonValue({ maxDepth: 2 }),
+    fc.bigInt(0n, 2n ** 256n).map((each) => `0x${each.toString(16)}`),
+    fc.uint8Array({ maxLength: 40 }).map(toHex),
+    fc.constant(undefined),
+  );
+  let [refused, strange, recovered] = [0, 0, 0];
+  await fc.assert(
+    fc.asyncProperty(fc.constantFrom(...nodes), fc.nat(), value, async (json, pick, said) => {
+      const names = Object.keys(json);
+      const changed = { ...json, [names[pick % names.length]!]: said };
+      let read;
+      try {
+        read = parseBlockTransaction(changed);
+      } catch (error) {
+        equal((error as { code?: string }).code, "InvalidHeader", String(error));
+        return void refused++;
+      }
+      const sender = await read.sender();
+      if (sender === undefined) return void strange++;
+      deepEqual(sender, ANVIL_ADDRESS);
+      recovered++;
+      // Only what is not signed may have been changed.
+      for (const field of ["nonce", "value", "gas", "r", "s"]) {
+        const same = (changed as JsonFields)[field] === json[field] ||
+          BigInt(String((changed as JsonFields)[field])) === BigInt(String(json[field]));
+        ok(same, `${field} was changed`);
+      }
+    }),
+    { numRuns: 400 },
+  );
+  ok(refused > 0 && strange > 0 && recovered > 0, `${refused}, ${strange}, ${recovered}`);
+});
+
 test("a transaction that makes a contract goes to nobody", async () => {
   const kind = { ...KINDS["EIP-1559"], data: "0x60", nonce: 1, gas: 1n };
   const json = await asNode(await account.signTransaction(kind as never));
@@ -229,8 +280,8 @@ test("parseBlockTransaction() names the field that is not what it must be", () =
   refused({ hash: "0x22" }, "hash");
   refused({ to: "0x22" }, "to");
   refused({ input: undefined }, "input");
-  refused({ blobVersionedHashes: "0x01" }, "blobVersionedHashes");
-  refused({ blobVersionedHashes: ["0x01"] }, "blobVersionedHashes");
+  refused({ type: "0x3", blobVersionedHashes: "0x01" }, "blobVersionedHashes");
+  refused({ type: "0x3", blobVersionedHashes: ["0x01"] }, "blobVersionedHashes");
 });
 
 for (const name of ["21", "26"]) {

@@ -27,6 +27,8 @@ class ForkingL1 implements L1BatchSource {
   blocks: CompressedBatch[][] = [[]];
   /** The last block that both ways share, of what was read. */
   #ancestor: number | undefined;
+  /** The one that was told last. */
+  #told: number | undefined;
   #next: { block: number; batch: number };
   /** The highest block that was read, and is still there. */
   #highest = -1;
@@ -44,13 +46,19 @@ class ForkingL1 implements L1BatchSource {
   }
 
   rewind(number: bigint): void {
+    if (this.#ancestor === this.#told) this.#ancestor = undefined;
+    this.resume(number);
+  }
+
+  /** As after a restart: a reorganisation that nobody followed is still to be told. */
+  resume(number: bigint): void {
     this.#next = { block: Number(number), batch: 0 };
   }
 
   nextBatch(): Promise<L1Batch | undefined> {
     if (this.#ancestor !== undefined) {
       const block = this.#ancestor;
-      this.#ancestor = undefined;
+      this.#told = block;
       this.#next = { block: block + 1, batch: 0 };
       return Promise.reject(
         new SourceError("Reorganised", `above ${block}`, { details: { block: BigInt(block) } }),
@@ -225,6 +233,54 @@ test("DerivationPipeline goes back behind its own start where it is told of earl
   ]);
 });
 
+test("DerivationPipeline.standing counts what was emitted, whatever was read since", async () => {
+  const l1 = new ForkingL1();
+  const sink = new MemoryBlockSink();
+  l1.blocks.push(...await blocksOf([[0, 0]], [], [[0, 1]], [[0, 2]]));
+  const first = deriverOf(l1, sink);
+  deepEqual(await deriveAll(first), ["accept", "duplicate", "duplicate"]);
+  const { standing } = first;
+  deepEqual([standing.l1Block, standing.readFrom], [1n, 4n]);
+  // Block 2 holds batch 1 now; a restart had read on to block 4.
+  l1.fork(3, await blocksOf([[1, 1]], [[2, 0]]));
+  const again = deriverOf(l1, sink, standing.position, [standing]);
+  deepEqual(await deriveAll(again), ["reset", "accept", "accept"]);
+  equal(sink.blocks.length, 4);
+});
+
+test("DerivationPipeline goes back as far again where L1 is reorganised twice after a restart", async () => {
+  const l1 = new ForkingL1();
+  const sink = new MemoryBlockSink();
+  l1.blocks.push(...await blocksOf([], [], [[2, 0]]));
+  const first = deriverOf(l1, sink);
+  deepEqual(await deriveAll(first), ["future"]);
+  const { standing } = first;
+  equal(standing.readFrom, 3n);
+  const again = deriverOf(l1, sink, standing.position, [standing]);
+  // Batch 1 is in block 1 now, and waits there.
+  l1.fork(3, await blocksOf([[1, 0]], [], []));
+  deepEqual(await deriveAll(again), ["reset", "future"]);
+  l1.fork(1, await blocksOf([[0, 0]]));
+  deepEqual(await deriveAll(again), ["reset", "future", "accept", "accept"]);
+});
+
+test("DerivationPipeline reads again from a batch that waited, though it ends after a reset", async () => {
+  const l1 = new ForkingL1();
+  const sink = new MemoryBlockSink();
+  // Batch 2 waits for batch 1, which is the one that goes.
+  l1.blocks.push(...await blocksOf([[2, 0]], [[0, 0]], [[1, 0]]));
+  const first = deriverOf(l1, sink);
+  deepEqual(await deriveAll(first), ["future", "accept", "accept", "accept"]);
+  l1.fork(1, await blocksOf([[1, 1]]));
+  equal((await first.step())?.verdict, "reset");
+  const { standing } = first;
+  equal(standing.readFrom, 1n);
+  l1.resume(standing.readFrom);
+  const again = deriverOf(l1, sink, standing.position, [standing]);
+  deepEqual(await deriveAll(again), ["future", "duplicate", "accept", "accept"]);
+  deepEqual(sink.blocks.map(({ batchNumber }) => batchNumber), [0n, 1n, 1n, 2n]);
+});
+
 test("DerivationPipeline gives what L1 holds in the end, however it was reorganised", async () => {
   const versions = await Promise.all(
     Array.from(
@@ -236,14 +292,20 @@ test("DerivationPipeline gives what L1 holds in the end, however it was reorgani
     fc.array(fc.tuple(fc.nat({ max: 2 }), fc.nat({ max: 2 })), { maxLength: 3 }),
     { maxLength: 6 },
   );
-  const change = fc.record({ depth: fc.nat({ max: 8 }), blocks, steps: fc.nat({ max: 8 }) });
+  const change = fc.record({
+    depth: fc.nat({ max: 8 }),
+    blocks,
+    steps: fc.nat({ max: 8 }),
+    isRestarted: fc.boolean(),
+  });
   let resets = 0;
   await fc.assert(
     fc.asyncProperty(fc.array(change, { minLength: 1, maxLength: 6 }), async (changes) => {
       const l1 = new ForkingL1();
       const sink = new MemoryBlockSink();
-      const deriver = deriverOf(l1, sink);
-      for (const { depth, blocks, steps } of changes) {
+      let deriver = deriverOf(l1, sink);
+      let history: Standing[] = [deriver.standing];
+      for (const { depth, blocks, steps, isRestarted } of changes) {
         // Numbers that are near to what could come next, so that many are accepted.
         let number = Number(deriver.position.nextBatchNumber) - 1;
         const made = blocks.map((each) =>
@@ -255,7 +317,16 @@ test("DerivationPipeline gives what L1 holds in the end, however it was reorgani
         l1.fork(depth, made);
         for (let left = steps; left > 0; left--) {
           if ((await deriver.step())?.verdict === "reset") resets += 1;
+          const { standing } = deriver;
+          history = history.filter((each) =>
+            each.position.nextBatchNumber < standing.position.nextBatchNumber
+          );
+          history.push(standing);
         }
+        if (!isRestarted) continue;
+        await deriver.stopReadingAhead();
+        l1.resume(deriver.standing.readFrom);
+        deriver = deriverOf(l1, sink, deriver.position, history);
       }
       await deriveAll(deriver);
       const fresh = new MemoryBlockSink();

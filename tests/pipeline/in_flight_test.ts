@@ -155,6 +155,29 @@ test("BatcherPipeline goes on taking blocks while batches are on their way", asy
   deepEqual(await batcher.shutdown(), []);
 });
 
+test("BatcherPipeline submits again what failed, though no block follows", async () => {
+  const { batcher, sink } = await startIn(newWorld(), plainBlocks(4));
+  await batcher.tick();
+  await settle();
+  deepEqual(numbers(sink.begun), [0n, 1n]);
+  sink.fail(0n, new SinkError("Connection", "down"));
+  await settle();
+  await rejects(batcher.tick(), { code: "Connection" });
+  await batcher.tick();
+  deepEqual(numbers(sink.begun), [0n, 1n, 0n]);
+});
+
+test("BatcherJournal has batches posted that a run before sealed, though no block follows", async () => {
+  const world = newWorld();
+  const first = await startIn(world, plainBlocks(4));
+  await first.batcher.tick();
+  deepEqual(numbers(first.sink.begun), [0n, 1n]);
+  await first.journal.close();
+  const { batcher, sink } = await startIn(world, []);
+  await batcher.tick();
+  deepEqual(numbers(sink.begun), [0n, 1n]);
+});
+
 test("BatcherPipeline.shutdown() waits for all that is on its way", async () => {
   const world = newWorld();
   const { batcher, sink } = await startIn(world, plainBlocks(5));

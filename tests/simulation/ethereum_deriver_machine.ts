@@ -11,11 +11,7 @@ import { parseBlockLine } from "../../src/local/block_line.ts";
 import { FileBlockSink, type FilePosition } from "../../src/local/file_block_sink.ts";
 import { MemoryBlockSink } from "../../src/local/memory.ts";
 import { DerivationRunner } from "../../src/pipeline/derivation_runner.ts";
-import {
-  DerivationPipeline,
-  type DeriverPosition,
-  type Standing,
-} from "../../src/pipeline/deriver.ts";
+import { DerivationPipeline, type Standing } from "../../src/pipeline/deriver.ts";
 import type { Compressor, L1BatchSource, Log, Storage } from "../../src/ports.ts";
 import type { DerivedBlock } from "../../src/types.ts";
 import { equalBytes } from "../../src/wire/bytes.ts";
@@ -49,9 +45,10 @@ export interface EthereumDeriverParts {
 interface State {
   readonly standing: Standing;
   readonly written: FilePosition;
-  readonly l1: BlockMark;
-  /** The state before it: whose batch the one of this state follows. */
-  readonly before: BlockMark & { readonly nextBatchNumber: bigint };
+  /** The highest L1 block that counts in it, and some below it. */
+  readonly known: readonly BlockMark[];
+  /** Where it stood before, for a reorganisation that goes deeper. */
+  readonly history: readonly Standing[];
 }
 
 const OUT = "/out/blocks.jsonl";
@@ -73,7 +70,7 @@ export class EthereumDeriverMachine {
     this.#machine = new Machine(run, { name: "deriver", ...(wrap ? { wrap } : {}) });
     this.#segmentBytes = run.around(512, 20_000);
     this.#config = {
-      pollIntervalMs: run.around(100, 30_000),
+      pollIntervalMs: run.around(2000, 30_000),
       maxAheadBytes: run.pick([0, 100 * 1024 * 1024]),
       retry: { maxAttempts: 1e9, baseDelayMs: 100, maxDelayMs: 5000, jitter: 0.2 },
     };
@@ -90,21 +87,16 @@ export class EthereumDeriverMachine {
 
   async #derive(life: Life): Promise<void> {
     const run = this.#run;
-    const { ethereum, blobs, inbox, batchers, compressors, head, isAll } = this.#parts;
+    const { blobs, inbox, batchers, compressors, head, isAll } = this.#parts;
     const { storage, clock } = life;
-    const tell = run.log("deriver");
-    const log: Log = (event) => {
-      if (event.event === "derivation.reset") trail.cutAbove(event.l1Block);
-      tell(event);
-    };
+    const log = run.log("deriver");
     const states = await StateJournal.open<State>(
       { storage, directory: "/deriver", log },
       STATES,
       { segmentBytes: this.#segmentBytes },
     );
-    const isOwn = states.states.length > 0;
-    const trail = new Trail(beginning(ethereum, isOwn), await this.#latest(states, storage));
-    const { state, history } = trail;
+    const state = await this.#latest(states, storage);
+    const { standing, history } = state;
     const sink = await FileBlockSink.open(OUT, state.written, (path) => openStored(storage, path));
     const reader = new L1Inbox(
       { chain: this.#parts.node, blobs, log },
@@ -112,8 +104,8 @@ export class EthereumDeriverMachine {
         inbox,
         batchers: batchers.map((address) => ({ address })),
         head,
-        startBlock: state.standing.readFrom,
-        known: history.map(({ l1 }) => l1),
+        resumeBlock: standing.readFrom,
+        known: state.known,
       },
     );
     let isCaughtUp = false;
@@ -130,16 +122,20 @@ export class EthereumDeriverMachine {
     const runner = new DerivationRunner(
       { source: life.gate(source), compressors, sink, clock, random: run.random, log },
       this.#config,
-      state.standing.position,
-      history.map(({ standing }) => standing),
+      standing.position,
+      [...history, standing],
     );
     const { pipeline } = runner;
+    let line = history;
+    let last = standing;
     const save = async () => {
-      const mark = await markOf(reader, pipeline.standing.l1Block);
-      const { position, l1Position } = pipeline;
-      await states.save(
-        trail.next({ position, mark, readFrom: l1Position, written: sink.position }),
-      );
+      const next = pipeline.standing;
+      const { nextBatchNumber } = next.position;
+      line = [...line, last].filter(({ position }) => position.nextBatchNumber < nextBatchNumber);
+      last = next;
+      const { l1Block, readFrom } = next;
+      const known = reader.knownUpTo(l1Block > readFrom ? l1Block : readFrom);
+      await states.save({ standing: next, written: sink.position, known, history: line });
     };
     const isDone = () => isCaughtUp && isAll(pipeline.position.nextBatchNumber);
     const stop = life.stopSignal(isDone);
@@ -154,15 +150,16 @@ export class EthereumDeriverMachine {
     this.isDone = run.isCalm && isDone();
   }
 
-  /** The newest state that L1 and the file still agree with, and those that led to it. */
-  async #latest(states: StateJournal<State>, storage: Storage): Promise<readonly State[]> {
+  /** The newest state that L1 and the file still agree with. */
+  async #latest({ states }: StateJournal<State>, storage: Storage): Promise<State> {
     const size = await storage.size(OUT) ?? 0;
-    const newestFirst = states.states.toReversed();
-    for (const [age, state] of newestFirst.entries()) {
-      if (size < state.written.bytes || !await this.#isOnL1(state.l1)) continue;
-      return led(state, newestFirst.slice(age + 1));
+    for (const state of states.toReversed()) {
+      const mark = state.known.at(-1);
+      if (size >= state.written.bytes && (!mark || await this.#isOnL1(mark))) return state;
     }
-    return [];
+    // The file is its own, if it ever wrote that down.
+    const written = { blocks: 0, bytes: 0, isOwn: states.length > 0 };
+    return { standing: BEGINNING, written, known: [], history: [] };
   }
 
   async #isOnL1({ number, hash }: BlockMark): Promise<boolean> {
@@ -215,93 +212,13 @@ export class EthereumDeriverMachine {
   }
 }
 
-/** States of which each followed the one before, in what L1 and the output are now. */
-class Trail {
-  #states: readonly State[];
-
-  constructor(beginning: State, states: readonly State[]) {
-    const isFromStart = states.length === 0 || states[0]!.before.nextBatchNumber === 0n;
-    this.#states = isFromStart ? [beginning, ...states] : states;
-  }
-
-  get state(): State {
-    return this.#states.at(-1)!;
-  }
-
-  get history(): readonly State[] {
-    return this.#states;
-  }
-
-  /** L1 was reorganised above that block. */
-  cutAbove(l1Block: bigint): void {
-    this.#states = this.#states.filter(({ standing }) => standing.l1Block <= l1Block);
-  }
-
-  next({ position, mark, readFrom, written }: {
-    readonly position: DeriverPosition;
-    readonly mark: BlockMark | undefined;
-    readonly readFrom: bigint | undefined;
-    readonly written: FilePosition;
-  }): State {
-    const { nextBatchNumber } = position;
-    const kept = this.#states.filter(({ standing }) =>
-      standing.position.nextBatchNumber <= nextBatchNumber
-    );
-    const last = kept.at(-1)!;
-    // An earlier life may have read further than this one has by now.
-    const isFurther = mark !== undefined && mark.number > last.standing.l1Block;
-    const l1 = isFurther ? mark : last.l1;
-    const isSame = last.standing.position.nextBatchNumber === nextBatchNumber;
-    const before = isSame ? last.before : {
-      ...last.l1,
-      nextBatchNumber: last.standing.position.nextBatchNumber,
-    };
-    const state: State = {
-      standing: {
-        position,
-        l1Block: isFurther ? mark.number : last.standing.l1Block,
-        readFrom: readFrom ?? last.standing.readFrom,
-        blocks: written.blocks,
-      },
-      written,
-      l1,
-      before,
-    };
-    const isBeginning = last.standing.position.nextBatchNumber === 0n && last.standing.l1Block < 0n;
-    this.#states = [...isSame && !isBeginning ? kept.slice(0, -1) : kept, state];
-    return state;
-  }
-}
-
-/** The states that led to this one, out of those before it, newest first; and itself. */
-function led(state: State, earlier: readonly State[]): State[] {
-  const states = [state];
-  for (const each of earlier) {
-    const { before } = states[0]!;
-    const isBefore = before.nextBatchNumber > 0n &&
-      each.standing.position.nextBatchNumber === before.nextBatchNumber &&
-      each.l1.number === before.number && equalBytes(each.l1.hash, before.hash);
-    if (isBefore) states.unshift(each);
-  }
-  return states;
-}
-
-/** What stands before the first state. */
-function beginning(ethereum: SimulatedEthereum, isOwn: boolean): State {
-  const l1 = { number: 0n, hash: ethereum.blocks[0]!.header.hash };
-  return {
-    standing: { position: { nextBatchNumber: 0n }, l1Block: -1n, readFrom: 0n, blocks: 0 },
-    written: { blocks: 0, bytes: 0, isOwn },
-    l1,
-    before: { ...l1, nextBatchNumber: 0n },
-  };
-}
-
-async function markOf(reader: L1Inbox, number: bigint): Promise<BlockMark | undefined> {
-  if (number < 0n) return undefined;
-  const hash = await reader.l1BlockHash(number);
-  return hash && { number, hash };
-}
+/** Before anything was read. */
+const BEGINNING: Standing = {
+  position: { nextBatchNumber: 0n },
+  l1Block: -1n,
+  readFrom: 0n,
+  blocks: 0,
+};
 
 /** All states that are kept. */
 async function readStates(storage: Storage, log: Log): Promise<unknown> {

@@ -64,7 +64,7 @@ class EthereumDeriverWorld {
   constructor(run: Run, defects: EthereumDeriverDefects) {
     this.#run = run;
     this.#finalDepth = run.pick([4, 16, 64]);
-    this.#calmMs = run.around(20, 200) * SLOT_MS;
+    this.#calmMs = run.around(10, 150) * SLOT_MS;
     this.#count = run.around(2, 12);
     this.#blobShare = run.pick([0, 0.3, 0.8]);
     this.#rivalShare = run.pick([0, 0.3]);
@@ -153,6 +153,7 @@ class EthereumDeriverWorld {
       await run.clock.sleep(run.around(1000, run.isCalm ? 2 * SLOT_MS : 10 * SLOT_MS));
       const missing = this.#missing();
       if (missing === undefined && run.isCalm) return;
+      if (missing === undefined && run.chance(0.8)) continue;
       if (run.mishap(0.1)) await this.#postRubbish();
       const early = run.mishap(0.3) ? run.below(3) : 0;
       const number = Math.min(this.#count - 1, (missing ?? run.below(this.#count)) + early);

@@ -40,6 +40,7 @@ export class SentRecord {
   readonly #noncesOf = new Map<bigint, Set<bigint>>();
   readonly #digests = new Map<bigint, string>();
   readonly #hashes = new Set<string>();
+  #jumpedAtMs = -Infinity;
 
   constructor(options: RecordOptions) {
     this.#options = options;
@@ -53,6 +54,11 @@ export class SentRecord {
   /** All that were seen, in the order of nonces. */
   get transactions(): readonly NetworkTransaction[] {
     return [...this.#byNonce.values()].flat().map(({ tx }) => tx);
+  }
+
+  /** The clock on the wall was set: whoever goes by it replaces too soon, or too late. */
+  clockJumped(atMs: number): void {
+    this.#jumpedAtMs = atMs;
   }
 
   /** A transaction was sent, or is sent again. */
@@ -74,9 +80,9 @@ export class SentRecord {
     this.#byNonce.set(tx.nonce, [...before, { tx, atMs, batch }]);
   }
 
-  /** Numbers of batches as they are on the chain, first to last. */
-  landed(): bigint[] {
-    return this.#own().flatMap((tx) => this.#batchOf(tx)?.number ?? []);
+  /** Numbers of batches as they are on the chain, first to last, in blocks up to this one. */
+  landed(upTo: bigint = this.#options.ethereum.head.header.number): bigint[] {
+    return this.#own(upTo).flatMap((tx) => this.#batchOf(tx)?.number ?? []);
   }
 
   /** Batches from 0 to `count - 1` are on the chain, each once. */
@@ -94,9 +100,12 @@ export class SentRecord {
     }
   }
 
-  #own(): NetworkTransaction[] {
+  #own(upTo?: bigint): NetworkTransaction[] {
     const { ethereum, address } = this.#options;
-    return ethereum.blocks.flatMap(({ transactions }) => transactions)
+    const blocks = upTo === undefined
+      ? ethereum.blocks
+      : ethereum.blocks.slice(0, Number(upTo) + 1);
+    return blocks.flatMap(({ transactions }) => transactions)
       .filter(({ from }) => equalBytes(from, address));
   }
 
@@ -130,7 +139,7 @@ export class SentRecord {
 
   #checkGap(before: Sent | undefined, tx: NetworkTransaction, atMs: number): void {
     const { check, leastBumpMs = 0 } = this.#options;
-    if (!before) return;
+    if (!before || before.atMs <= this.#jumpedAtMs) return;
     const gapMs = atMs - before.atMs;
     check(
       gapMs >= leastBumpMs,

@@ -20,7 +20,7 @@ interface SeenBatch {
   readonly data: Uint8Array;
   /** Blocks before it, and its own. */
   readonly first: number;
-  readonly count: number;
+  count: number;
   isLanded: boolean;
 }
 
@@ -29,12 +29,15 @@ export class Posted {
   readonly #run: Run;
   readonly #chain: Chain;
   readonly #compressor: Compressor;
+  readonly #isOneAtATime: boolean;
   readonly #batches: SeenBatch[] = [];
 
-  constructor(run: Run, chain: Chain, compressor: Compressor) {
+  /** @param isOneAtATime whether a batch may go out only when the one before it is there */
+  constructor(run: Run, chain: Chain, compressor: Compressor, isOneAtATime = true) {
     this.#run = run;
     this.#chain = chain;
     this.#compressor = compressor;
+    this.#isOneAtATime = isOneAtATime;
   }
 
   /** Batches that were seen. */
@@ -83,17 +86,19 @@ export class Posted {
     );
     const before = this.#batches.at(-1);
     run.check(
-      before?.isLanded ?? true,
+      !this.#isOneAtATime || (before?.isLanded ?? true),
       `batch ${number} goes out before the one before it is there`,
     );
     const first = before ? before.first + before.count : 0;
+    const seen = { data: data.slice(), first, count: 0, isLanded: false };
+    this.#batches.push(seen);
     const batch = decodeBatch(await open(data, [this.#compressor]));
     const end = this.#checkRange(batch, number, first);
     run.check(
       end <= this.#chain.forgotten,
       `batch ${number} ends with block ${end - 1}, and ${this.#chain.forgotten} were written down`,
     );
-    this.#batches.push({ data: data.slice(), first, count: end - first, isLanded: false });
+    seen.count = end - first;
   }
 
   /** A batch is on L1. */

@@ -3,12 +3,17 @@
  *
  * @module
  */
-import type { LocalL1 } from "../../src/local/inbox.ts";
 import type { BatchSource } from "../../src/ports.ts";
 import { SourceError } from "../../src/errors.ts";
 import type { L2Block } from "../../src/types.ts";
 import { l2Hash, noise } from "../helpers.ts";
 import type { Run } from "./run.ts";
+
+/** Which blocks of L1 batches name. */
+export interface Origins {
+  head(tag: "latest"): Promise<bigint>;
+  block(number: bigint): Promise<{ readonly hash: Uint8Array }>;
+}
 
 /** A chain that comes into being as time passes, and forgets what was taken from it. */
 export class Chain {
@@ -61,7 +66,7 @@ export class Chain {
   }
 
   /** A source that gives what comes behind the first `taken` blocks. */
-  source(taken: number, l1: LocalL1): BatchSource {
+  source(taken: number, l1: Origins): BatchSource {
     const run = this.#run;
     run.check(
       taken >= this.#forgotten,

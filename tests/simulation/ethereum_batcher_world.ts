@@ -1,0 +1,418 @@
+/**
+ * A batcher with its journals and its archive of blobs, that posts to a simulated Ethereum through nodes
+ * that lag, err, lose and double, while fees leap and the chain is reorganised; on a machine that fails, and
+ * ended at any call of the disk or of a node. In the end each batch is on the chain once, and a deriver on
+ * a machine of its own gives every block once and in order.
+ *
+ * @module
+ */
+import { NoopCompressor } from "../../src/compress/noop.ts";
+import type { Chain as NodeChain, TxJournal } from "../../src/ethereum.ts";
+import { BlobArchive } from "../../src/l1/blob_archive.ts";
+import { BlobSink } from "../../src/l1/blob_sink.ts";
+import { CalldataSink } from "../../src/l1/calldata_sink.ts";
+import { L1Inbox } from "../../src/l1/inbox.ts";
+import { TxManager } from "../../src/l1/tx_manager.ts";
+import type { TxManagerConfig } from "../../src/l1/tx_config.ts";
+import { BatchSubmissionRunner } from "../../src/pipeline/batch_runner.ts";
+import { BatcherJournal } from "../../src/pipeline/batcher_journal.ts";
+import { recoverFromJournal } from "../../src/pipeline/journaled_recovery.ts";
+import type { BatchSink, Compressor, Storage } from "../../src/ports.ts";
+import { withFallback } from "../../src/retry.ts";
+import { LogTxJournal } from "../../src/wal/tx_journal.ts";
+import { equalBytes } from "../../src/wire/bytes.ts";
+import { parseCalldata } from "../../src/wire/inbox.ts";
+import { content, noise, withMembers } from "../helpers.ts";
+import { RunLengthCompressor } from "./compressor.ts";
+import { type SimulatedBlock, SimulatedEthereum, type Traffic } from "./ethereum.ts";
+import { EthereumDeriverMachine } from "./ethereum_deriver_machine.ts";
+import { planByChance, SimulatedNode } from "./ethereum_node.ts";
+import { SentRecord } from "./ethereum_record.ts";
+import { decodeFake, FakeKzg, FakeSigner } from "./ethereum_transactions.ts";
+import { Posted } from "./inbox.ts";
+import { type Life, Machine } from "./life.ts";
+import type { Outcome, Run } from "./run.ts";
+import { Chain } from "./source.ts";
+
+/** What is planted in a run. */
+export interface EthereumBatcherDefects {
+  /** A disk with a defect, in place of one that does as it says. */
+  readonly disk?: (disk: Storage) => Storage;
+  readonly journal?: (journal: TxJournal) => TxJournal;
+  /** What the account's manager asks, in place of a node. */
+  readonly chain?: (chain: NodeChain) => NodeChain;
+}
+
+const INBOX = noise(20, 40);
+const BATCHER = noise(20, 41);
+const CHAIN_ID = 31_337n;
+const GWEI = 1_000_000_000n;
+const ETHER = 10n ** 18n;
+const SLOT_MS = 12_000;
+/** From when all is calm until all is final and derived. */
+const LIMIT_MS = 3 * 3_600_000;
+
+/**
+ * Runs one seed.
+ *
+ * @throws {Error} where a promise is broken
+ */
+export async function runEthereumBatcherWorld(
+  run: Run,
+  defects: EthereumBatcherDefects = {},
+): Promise<Outcome> {
+  await new EthereumBatcherWorld(run, defects).play();
+  return run;
+}
+
+class EthereumBatcherWorld {
+  readonly #run: Run;
+  readonly #defects: EthereumBatcherDefects;
+  readonly #ethereum: SimulatedEthereum;
+  readonly #node: SimulatedNode;
+  readonly #chain: Chain;
+  readonly #compressor: Compressor;
+  readonly #posted: Posted;
+  readonly #record: SentRecord;
+  readonly #machine: Machine;
+  readonly #deriver: EthereumDeriverMachine;
+  readonly #finalDepth: number;
+  readonly #calmMs: number;
+  readonly #segmentBytes: number;
+  readonly #missedShare: number;
+  /** How often a life ends at a call of a node. */
+  readonly #deathShare: number;
+  readonly #da: "blobs" | "calldata" | "fallback";
+  readonly #config;
+  readonly #sending: Partial<TxManagerConfig>;
+  #isBatcherDone = false;
+
+  constructor(run: Run, defects: EthereumBatcherDefects) {
+    this.#run = run;
+    this.#defects = defects;
+    this.#finalDepth = run.pick([4, 8, 32]);
+    this.#calmMs = run.around(10, 100) * SLOT_MS;
+    this.#segmentBytes = run.around(2048, 40_000);
+    this.#missedShare = run.pick([0, 0.1]);
+    this.#deathShare = run.pick([0, 0.01, 0.05]);
+    this.#da = run.pick(["calldata", "calldata", "calldata", "blobs", "fallback"]);
+    this.#sending = {
+      confirmations: run.between(1, 4),
+      finalityDepth: this.#finalDepth,
+      maxPendingTx: run.between(1, 4),
+      sendTimeoutMs: run.pick([Infinity, Infinity, run.around(2, 40) * SLOT_MS]),
+      ...(run.chance(0.3) ? { maxFeePerGas: 20n * GWEI, maxFeePerBlobGas: 20n * GWEI } : {}),
+    };
+    this.#config = {
+      batchIntervalMs: run.around(1000, 60_000),
+      maxBatchBytes: run.around(3000, 20_000),
+      minBatchBytes: run.around(1, 2000),
+      maxBlocksPerBatch: run.around(1, 20),
+      targetBatchSize: run.around(500, 20_000),
+      maxBatchesAtOnce: run.between(1, 4),
+      pollIntervalMs: run.around(1000, 10_000),
+      retry: { maxAttempts: 5, baseDelayMs: 100, maxDelayMs: 5000, jitter: 0.2 },
+    };
+    const overlookedShare = run.pick([0, 0.3, 0.7]);
+    this.#ethereum = new SimulatedEthereum({
+      random: run.random,
+      chainId: CHAIN_ID,
+      finalDepth: this.#finalDepth,
+      safeDepth: this.#finalDepth / 2,
+      takesGaps: run.chance(0.5),
+      sidecar: run.pick(["cells", "cells", "both", "legacy"]),
+      traffic: (): Traffic => ({ gasShare: 0.5, blobs: run.below(run.isCalm ? 4 : 7) }),
+      isOverlooked: () => run.mishap(overlookedShare),
+      onBlock: (block, change) => void (change === "added" && this.#land(block)),
+    });
+    this.#ethereum.fund(BATCHER, 1000n * ETHER);
+    this.#chain = new Chain(run, run.around(3, 40), Math.ceil(this.#calmMs * run.pick([0.1, 1])));
+    this.#compressor = run.chance(0.5) ? new NoopCompressor() : new RunLengthCompressor(run);
+    this.#posted = new Posted(run, this.#chain, this.#compressor, false);
+    this.#record = new SentRecord({
+      ethereum: this.#ethereum,
+      address: BATCHER,
+      inbox: INBOX,
+      leastBumpMs: 4 * SLOT_MS,
+      check: (isKept, message) => run.check(isKept, message),
+    });
+    const faultShare = run.pick([0, 0.02, 0.15]);
+    const { clock } = run;
+    this.#node = new SimulatedNode(this.#ethereum, {
+      clock,
+      plan: planByChance(run, faultShare, { headsBehind: run.around(1, 4) }),
+      onSend: async (raw) => this.#record.see(await decodeFake(raw), clock.elapsedMs),
+    });
+    const { disk: wrap } = defects;
+    this.#machine = new Machine(run, { name: "batcher", ...(wrap ? { wrap } : {}) });
+    this.#deriver = new EthereumDeriverMachine(run, {
+      ethereum: this.#ethereum,
+      node: this.#node,
+      blobs: this.#node.blobSource({ fails: () => run.mishap(faultShare) }),
+      inbox: INBOX,
+      batchers: [BATCHER],
+      compressors: [this.#compressor],
+      head: run.pick(["latest", "safe", { confirmations: 2 }]),
+      isAll: (next) => this.#isAllFinal && next === BigInt(this.#posted.length),
+      ...(wrap ? { wrap } : {}),
+    });
+  }
+
+  async play(): Promise<void> {
+    const run = this.#run;
+    const ends: unknown[] = [];
+    const start = (task: Promise<void>) => void task.catch((error) => ends.push(error));
+    start(this.#keepBatching());
+    start(this.#deriver.keepDeriving());
+    start(this.#ethereum.keepGoing(run.clock, undefined, this.#missedShare));
+    start(this.#keepReorganising());
+    start(this.#keepChangingFees());
+    start(this.#keepRepeating());
+    start(this.#settleDown());
+    const isDone = () => this.#isBatcherDone && this.#deriver.isDone;
+    await run.clock.run(
+      () => ends.length > 0 || !!run.violation || isDone(),
+      this.#calmMs + LIMIT_MS,
+    );
+    if (run.violation ?? ends[0]) throw run.violation ?? ends[0];
+    this.#record.verify(this.#posted.length);
+    const derived = await this.#deriver.verify();
+    run.check(
+      content(derived).join() === content(this.#chain.blocks).join(),
+      "the derived blocks are not those of the source",
+    );
+  }
+
+  /** The faults come to an end. */
+  async #settleDown(): Promise<void> {
+    const run = this.#run;
+    while (run.clock.elapsedMs < this.#calmMs) {
+      await run.clock.sleep(run.around(SLOT_MS, this.#calmMs));
+      if (!run.chance(0.2)) continue;
+      const ms = run.pick([-1, 1]) * run.around(10, 3_600_000);
+      run.note("clock", "jumps", ` by ${ms} ms`);
+      run.clock.jump(ms);
+      this.#record.clockJumped(run.clock.elapsedMs);
+    }
+    run.say("calm from now on");
+    run.isCalm = true;
+    this.#ethereum.setFees({ baseFee: GWEI, blobBaseFee: GWEI / 10n });
+  }
+
+  async #keepReorganising(): Promise<void> {
+    const run = this.#run;
+    const everyMs = run.around(3, 100) * SLOT_MS;
+    const returned = run.pick([0, 0.5, 1]);
+    for (;;) {
+      await run.clock.sleep(run.around(SLOT_MS / 4, everyMs));
+      if (run.isCalm) return;
+      const depth = run.around(1, this.#finalDepth);
+      const head = this.#ethereum.head.header.number;
+      const removed = this.#ethereum.reorganise(depth, { returned, longer: run.below(2) });
+      run.note("L1", "is reorganised", ` from ${head} by ${removed.length}`);
+    }
+  }
+
+  /** Up to fifty times as much, and back. */
+  async #keepChangingFees(): Promise<void> {
+    const run = this.#run;
+    const most = run.pick([1, 3, 50]);
+    for (;;) {
+      await run.clock.sleep(run.around(SLOT_MS, 60 * SLOT_MS));
+      if (run.isCalm) return;
+      const fee = () => GWEI * BigInt(run.around(1, 10 * most)) / 10n;
+      const [baseFee, blobBaseFee] = [fee(), fee()];
+      this.#ethereum.setFees({ baseFee, blobBaseFee });
+      run.note("L1", "changes its fees", ` to ${baseFee} and ${blobBaseFee} wei`);
+    }
+  }
+
+  /** Somebody on the network remembers what was sent once, and sends it again. */
+  async #keepRepeating(): Promise<void> {
+    const run = this.#run;
+    for (;;) {
+      await run.clock.sleep(run.around(1000, 40 * SLOT_MS));
+      if (run.isCalm) return;
+      const all = this.#record.transactions.filter((tx) =>
+        tx.sidecar || tx.blobHashes.length === 0
+      );
+      if (all.length === 0) continue;
+      const tx = run.pick(all);
+      try {
+        this.#ethereum.pool.add(tx, this.#ethereum.account(BATCHER));
+        run.note("somebody", "repeats a transaction", ` of nonce ${tx.nonce}`);
+      } catch {
+        // The pool has no room for it now.
+      }
+    }
+  }
+
+  async #keepBatching(): Promise<void> {
+    const run = this.#run;
+    while (!this.#isBatcherDone) {
+      await this.#machine.live((life) => this.#batch(life));
+      await run.clock.sleep(run.around(1, 20_000));
+    }
+  }
+
+  /** As `montana batcher --l1 http://… --data-dir DIR` does. */
+  async #batch(life: Life): Promise<void> {
+    const run = this.#run;
+    const { storage, clock } = life;
+    const log = run.log("batcher");
+    const chain = life.gate(this.#mortal(life));
+    const config = { segmentBytes: this.#segmentBytes };
+    const journal = await this.#openJournal(life);
+    const transactions = await LogTxJournal.open(
+      { storage, directory: "/transactions", log },
+      { address: BATCHER, chainId: CHAIN_ID },
+      config,
+    );
+    const kzg = new FakeKzg();
+    const archive = new BlobArchive({ storage, directory: "/blobs", kzg });
+    const manager = await TxManager.open({
+      chain: this.#defects.chain?.(chain) ?? chain,
+      signer: new FakeSigner(BATCHER),
+      journal: this.#defects.journal?.(transactions) ?? transactions,
+      kzg,
+      blobs: archive,
+      clock,
+      random: run.random,
+      log,
+    }, this.#sending);
+    const origins = {
+      head: async () => (await chain.header("finalized"))!.number,
+      block: async (number: bigint) => (await chain.header(number))!,
+    };
+    const source = life.gate(this.#chain.source(journal.blocks, origins));
+    const finalBlock = await chain.header("finalized");
+    const { number, hash } = finalBlock!;
+    const stop = life.stopSignal(() => this.#isAllFinal);
+    const position = await recoverFromJournal({
+      l1: life.gate(this.#reader(chain, journal)),
+      compressors: [this.#compressor],
+      source,
+      clock,
+      signal: stop,
+      journal,
+      start: { inbox: INBOX, batcher: BATCHER, l1Block: number, l1BlockHash: hash },
+      finalBlock: { number, hash },
+    });
+    const close = async () => {
+      await manager.close();
+      await transactions.close();
+      await journal.close();
+    };
+    if (stop.aborted) return await close();
+    this.#posted.checkPosition(position);
+    run.say(`batcher: goes on with batch ${position.nextBatchNumber}, ${position.blocks} blocks`);
+    const runner = new BatchSubmissionRunner(
+      {
+        source,
+        compressor: life.gate(this.#compressor),
+        sink: life.gate(this.#sink(manager, chain)),
+        clock,
+        random: run.random,
+        log,
+        journal,
+      },
+      this.#config,
+      {},
+      position,
+    );
+    await runner.run({ signal: stop, shutdownTimeoutMs: run.around(1, 60) * SLOT_MS });
+    run.check(runner.pendingBlocks === 0, `${runner.pendingBlocks} blocks are left behind`);
+    run.note("batcher", "shuts down");
+    await close();
+    this.#isBatcherDone = run.isCalm && this.#isAllFinal;
+  }
+
+  #sink(manager: TxManager, chain: NodeChain): BatchSink {
+    const posting = { manager, inbox: INBOX, compressors: [this.#compressor] };
+    const [blobs, calldata] = [new BlobSink(posting), new CalldataSink(posting)];
+    const sinks = {
+      blobs: () => blobs,
+      calldata: () => calldata,
+      fallback: () => withFallback(blobs, calldata),
+    };
+    const sink: BatchSink = sinks[this.#da]();
+    return withMembers(sink, {
+      submit: async (batch) => {
+        await this.#posted.see(batch);
+        const receipt = await sink.submit(batch);
+        const final = await chain.header("finalized").catch(() => undefined);
+        const isBelow = final && final.number < receipt.l1Block;
+        return isBelow
+          ? { ...receipt, finalBlock: { number: final.number, hash: final.hash } }
+          : receipt;
+      },
+    });
+  }
+
+  #reader(chain: NodeChain, journal: BatcherJournal): L1Inbox {
+    const known = journal.state.position;
+    return new L1Inbox({ chain, blobs: this.#node.blobSource() }, {
+      inbox: INBOX,
+      batchers: [{ address: BATCHER }],
+      head: "latest",
+      startBlock: known ? known.l1Block + 1n : 0n,
+    });
+  }
+
+  /** A node, at whose calls the life may end: before they are made, or when they have had their effect. */
+  #mortal(life: Life): NodeChain {
+    const run = this.#run;
+    return new Proxy<NodeChain>(this.#node, {
+      get: (target, key) => {
+        const member = Reflect.get(target, key, target);
+        if (typeof member !== "function") return member;
+        const share = key === "send" ? this.#deathShare : this.#deathShare / 20;
+        return async (...values: unknown[]) => {
+          if (run.mishap(share)) life.kill();
+          if (life.isOver) return await new Promise(() => {});
+          const result = await member.apply(target, values);
+          if (run.mishap(share)) life.kill();
+          return result;
+        };
+      },
+    });
+  }
+
+  async #openJournal(life: Life): Promise<BatcherJournal> {
+    const { storage } = life;
+    const parts = { storage, directory: "/batcher", log: this.#run.log("batcher") };
+    const journal = await BatcherJournal.open(parts, { segmentBytes: this.#segmentBytes });
+    return withMembers(journal, {
+      taken: async (blocks) => {
+        await journal.taken(blocks);
+        if (life.isOver) return;
+        this.#chain.forget(blocks);
+        this.#run.note("journal", "took", ` ${blocks.length}, ${this.#chain.forgotten} in all`);
+      },
+      confirmed: async (receipt, blocks) => {
+        await journal.confirmed(receipt, blocks);
+        this.#posted.checkPosition(journal.position);
+      },
+    });
+  }
+
+  /** What of ours a block has. */
+  #land({ header, transactions }: SimulatedBlock): void {
+    const run = this.#run;
+    for (const { from, to, input, blobHashes, nonce } of transactions) {
+      if (!equalBytes(from, BATCHER)) continue;
+      const batch = equalBytes(to, INBOX) ? parseCalldata(input, blobHashes.length) : undefined;
+      const what = batch ? "lands" : "is cancelled";
+      run.note("L1", what, `: nonce ${nonce}, batch ${batch?.batchNumber} in ${header.number}`);
+      if (batch) this.#posted.land(batch);
+    }
+  }
+
+  /** Every block of the source is in a batch that no reorganisation takes. */
+  get #isAllFinal(): boolean {
+    const { blocks, length } = this.#posted;
+    if (blocks !== this.#chain.blocks.length) return false;
+    const upTo = this.#ethereum.finalNumber();
+    return new Set(this.#record.landed(upTo)).size === length;
+  }
+}
