@@ -12,7 +12,7 @@ import { openKzg } from "../l1/kzg_pool.ts";
 import { fieldsOf, slotOf, type SlotRule } from "../l1/slots.ts";
 import { systemClock } from "../runtime.ts";
 import { type Check, type Finding, finding } from "./checks.ts";
-import { kzgPreference } from "./kzg_check.ts";
+import { kzgPreference } from "./sending_flags.ts";
 import { ethereumPlace, workingNode } from "./node_check.ts";
 import { countOf } from "./text.ts";
 

@@ -7,7 +7,7 @@
  * @module
  */
 import { ConfigError, describeError } from "../errors.ts";
-import { writeStdout } from "../runtime.ts";
+import { leaveMemoryOutOfCores, writeStdout } from "../runtime.ts";
 import { accountCheck } from "./account_check.ts";
 import { beaconCheck } from "./beacon_check.ts";
 import type { Check, Finding } from "./checks.ts";
@@ -31,6 +31,8 @@ export const doctor: CommandSpec = {
     "doctor --l1 http://127.0.0.1:8545 --beacon http://127.0.0.1:5052 --inbox 0xff00000000000000000000000000000000008453 --key-file batcher.key --data-dir ./batcher --json",
   ],
   async run(flags) {
+    // The URLs of nodes may hold keys.
+    await leaveMemoryOutOfCores();
     const findings: Finding[] = [];
     for (const check of CHECKS) {
       const made = await findingsOf(check, flags);

@@ -58,7 +58,9 @@ export async function findTransaction(
   flags: FlagValues,
 ): Promise<PostedInspection> {
   const place = l1Place(flags);
-  return await withL1(place, async (l1) => {
+  // Nothing is looked through, so nobody needs to say from where on.
+  const anywhere = place.kind === "ethereum" ? { ...place, startBlock: 0n } : place;
+  return await withL1(anywhere, async (l1) => {
     const posted = await l1.transaction(txHash);
     if (posted === "pool") {
       throw notFound(
