@@ -3,6 +3,7 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { skipWithoutAnvil } from "../l1/anvil.ts";
+import { FakeBeacon, GENESIS_TIME } from "../l1/fake_beacon.ts";
 import { INBOX, run, withEthereum } from "./ethereum.ts";
 import { textOf } from "./montana.ts";
 
@@ -85,7 +86,8 @@ test(L1, { skip: skipWithoutAnvil(L1) }, async () => {
   }, {});
 });
 
-const NODES = "montana doctor tells a node that is away, of another chain, or ahead of the clock";
+const NODES =
+  "montana doctor tells a node that is away, of another chain, ahead of the clock, or without blobs";
 test(NODES, { skip: skipWithoutAnvil(NODES) }, async () => {
   await withEthereum(async ({ cwd, anvil, url }) => {
     const away = ["--l1", "http://127.0.0.1:1/secret"];
@@ -94,7 +96,12 @@ test(NODES, { skip: skipWithoutAnvil(NODES) }, async () => {
       equal(outcome.code, 4, textOf(outcome));
       for (const pattern of patterns) match(textOf(outcome), pattern);
     };
-    await anvil.rpc("evm_setNextBlockTimestamp", [Math.floor(Date.now() / 1000) + 3600]);
+    await using ofAnother = await FakeBeacon.start();
+    await using withoutBlobs = await FakeBeacon.start();
+    withoutBlobs.spec = { SECONDS_PER_SLOT: "1" };
+    // In an hour, and in the middle of a slot of 12 s.
+    const slots = BigInt(Math.floor(Date.now() / 1000) + 3600) - GENESIS_TIME;
+    await anvil.rpc("evm_setNextBlockTimestamp", [Number(GENESIS_TIME + slots / 12n * 12n + 6n)]);
     await anvil.mine();
     await told(
       away,
@@ -102,10 +109,19 @@ test(NODES, { skip: skipWithoutAnvil(NODES) }, async () => {
       /^warn {2}beacon: no --beacon and no --archive/m,
     );
     await told(
-      [...away, "--l1", url, "--chain-id", "1"],
+      [
+        ...[...away, "--l1", url, "--chain-id", "1"],
+        ...["--beacon", ofAnother.url, "--beacon", withoutBlobs.url],
+      ],
       /^warn {2}l1 127\.0\.0\.1:1: Unreachable: .*\n {6}fix: another node answers/m,
       /^fail {2}l1 .*: its chain id is 31337, need 1$/m,
       /^fail {2}clock: the newest block of L1 is 3[56]\d\d(\.\d)? s ahead of this machine's clock$/m,
+      new RegExp(`^fail {2}beacon ${ofAnother.host}: slots of 12 s .* is in no such slot$`, "m"),
+      new RegExp(`^ok {4}beacon ${withoutBlobs.host}: slots of 1 s since`, "m"),
+      new RegExp(
+        `^fail {2}blobs ${withoutBlobs.host}: it answered 404 and 404 .*\\n {6}fix: `,
+        "m",
+      ),
     );
   }, {});
 });
