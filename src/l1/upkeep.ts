@@ -59,8 +59,13 @@ export class Upkeep {
     const { view, nowMs } = moment;
     const isFirst = slot.nonce === view.nextNonce;
     slot.firstSinceMs = isFirst ? slot.firstSinceMs ?? nowMs : undefined;
-    const isTooLate = !slot.isCancelled && slot.isTooLate(view.head);
-    if (isTooLate) slot.owes = "cancel";
+    // Where the nonce is used, its receipt tells.
+    const isTooLate = !slot.isCancelled && slot.nonce >= view.nextNonce &&
+      slot.isTooLate(view.head);
+    if (isTooLate) {
+      slot.owes = "cancel";
+      this.tell(slot, "window", expired(slot, view.head.number));
+    }
     if (await this.#replace(slot, moment) || isTooLate) return;
 
     const isFresh = nowMs - slot.offeredAtMs < this.#parts.config.blockTimeMs;
@@ -224,6 +229,15 @@ export class Upkeep {
       { details: { balance, need } },
     );
   }
+}
+
+function expired({ batchNumber, nonce, deadlineL1Block }: NonceSlot, head: bigint): SinkError {
+  return new SinkError(
+    "WindowExpired",
+    `Cannot send batch ${batchNumber} any more: L1 is at block ${head}, and readers drop it behind block ` +
+      `${deadlineL1Block}. Its nonce ${nonce} goes to an empty transaction`,
+    { details: { batch: batchNumber, nonce, deadline: deadlineL1Block, head } },
+  );
 }
 
 /** The error for a market above a ceiling. */

@@ -355,6 +355,45 @@ test("TxManager does not lose a transaction that a node swallowed", async () => 
   });
 });
 
+test("TxManager goes on with what was signed where a batch comes back the way it went first", async () => {
+  const isStuck = { ethereum: { isOverlooked: () => world.ethereum.head.header.number < 12n } };
+  const world = new TxWorld({ ...isStuck, config: { sendTimeoutMs: 100_000 } });
+  try {
+    const manager = await world.open();
+    await rejects(world.run(manager.send(request(0, { blobs: 0 }))), { code: "Timeout" });
+    await rejects(world.run(manager.send(request(0, { blobs: 1 }))), { code: "Timeout" });
+    const signed = world.told("tx.signed").length;
+    const again = manager.send(request(0, { blobs: 0 }));
+    again.catch(() => {});
+    await world.pass(10_000);
+    equal(world.told("tx.signed").length, signed);
+    await world.until(() => world.journal.landed.length > 0);
+    deepEqual(world.record.landed(), [0n]);
+    deepEqual(world.violations, []);
+    await world.run(manager.close());
+  } finally {
+    world.close();
+  }
+});
+
+test("TxManager says which blob the archive lost, and goes on when it is given the batch again", async () => {
+  await inWorld({}, async (world) => {
+    let manager = await world.open();
+    manager.send(request(0)).catch(() => {});
+    await world.until(() => world.told("tx.sent").length === 1);
+    await world.run(manager.close());
+    world.blobs.clear();
+    world.ethereum.pool.clear();
+    manager = await world.open();
+    await world.until(() => world.told("tx.waits").some(({ reason }) => reason === "archive"));
+    const { error } = world.told("tx.waits").at(-1)!;
+    ok(String(error).includes(toHex(world.journal.attempts[0]!.blobHashes[0]!)));
+    await world.run(manager.send(request(0)));
+    world.record.verify(1);
+    await world.run(manager.close());
+  });
+});
+
 test("SidecarForms leans to cells, believes a node that has no Osaka, and tries the other form only by itself", async () => {
   const before = { current: { precompiles: { ECREC: "0x1" } } };
   const after = { current: { precompiles: { P256VERIFY: "0x100" } } };
