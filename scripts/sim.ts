@@ -1,5 +1,5 @@
 /**
- * The simulation: `deno task sim --seeds N [--from S] [--world batcher|processor|log]` runs seeds and says
+ * The simulation: `deno task sim --seeds N [--from S] [--world NAME]` runs seeds and says
  * how many a minute; `deno task sim --seed X [--world …] [--verbose]` replays one and prints its trace,
  * with `--verbose` each call of the disk. Exit code 1 where a promise is broken.
  *

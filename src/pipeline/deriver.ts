@@ -289,7 +289,7 @@ export class DerivationPipeline {
     const { position: { nextBatchNumber, lastTimestamp } } = to;
     // An earlier run may have kept how far it had read since, which was the other way.
     const readFrom = min(to.readFrom, ancestor + 1n);
-    this.#undo.backTo(to);
+    this.#undo.backTo(to, readFrom);
     this.#expected = nextBatchNumber;
     this.#expectedAhead = nextBatchNumber;
     this.#lastTimestamp = lastTimestamp;

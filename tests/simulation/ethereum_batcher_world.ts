@@ -95,7 +95,7 @@ class EthereumBatcherWorld {
     this.#segmentBytes = run.around(2048, 40_000);
     this.#missedShare = run.pick([0, 0.1]);
     this.#deathShare = run.pick([0, 0.01, 0.05]);
-    this.#da = run.pick(["calldata", "calldata", "blobs", "fallback"]);
+    this.#da = run.pick(["calldata", "calldata", "calldata", "blobs", "fallback"]);
     this.#sending = {
       confirmations: run.between(1, 4),
       finalityDepth: this.#finalDepth,
@@ -110,7 +110,7 @@ class EthereumBatcherWorld {
       maxBlocksPerBatch: run.around(1, 20),
       targetBatchSize: run.around(500, 20_000),
       maxBatchesAtOnce: run.between(1, 4),
-      pollIntervalMs: run.around(100, 6000),
+      pollIntervalMs: run.around(1000, 10_000),
       retry: { maxAttempts: 5, baseDelayMs: 100, maxDelayMs: 5000, jitter: 0.2 },
     };
     const overlookedShare = run.pick([0, 0.3, 0.7]);
@@ -120,6 +120,7 @@ class EthereumBatcherWorld {
       finalDepth: this.#finalDepth,
       safeDepth: this.#finalDepth / 2,
       takesGaps: run.chance(0.5),
+      sidecar: run.pick(["cells", "cells", "both", "legacy"]),
       traffic: (): Traffic => ({ gasShare: 0.5, blobs: run.below(run.isCalm ? 4 : 7) }),
       isOverlooked: () => run.mishap(overlookedShare),
       onBlock: (block, change) => void (change === "added" && this.#land(block)),
@@ -185,7 +186,14 @@ class EthereumBatcherWorld {
   /** The faults come to an end. */
   async #settleDown(): Promise<void> {
     const run = this.#run;
-    await run.clock.sleep(this.#calmMs);
+    while (run.clock.elapsedMs < this.#calmMs) {
+      await run.clock.sleep(run.around(SLOT_MS, this.#calmMs));
+      if (!run.chance(0.2)) continue;
+      const ms = run.pick([-1, 1]) * run.around(10, 3_600_000);
+      run.note("clock", "jumps", ` by ${ms} ms`);
+      run.clock.jump(ms);
+      this.#record.clockJumped(run.clock.elapsedMs);
+    }
     run.say("calm from now on");
     run.isCalm = true;
     this.#ethereum.setFees({ baseFee: GWEI, blobBaseFee: GWEI / 10n });
@@ -229,7 +237,7 @@ class EthereumBatcherWorld {
         tx.sidecar || tx.blobHashes.length === 0
       );
       if (all.length === 0) continue;
-      const { tx } = { tx: run.pick(all) };
+      const tx = run.pick(all);
       try {
         this.#ethereum.pool.add(tx, this.#ethereum.account(BATCHER));
         run.note("somebody", "repeats a transaction", ` of nonce ${tx.nonce}`);
@@ -290,7 +298,13 @@ class EthereumBatcherWorld {
       start: { inbox: INBOX, batcher: BATCHER, l1Block: number, l1BlockHash: hash },
       finalBlock: { number, hash },
     });
-    if (!stop.aborted) this.#posted.checkPosition(position);
+    const close = async () => {
+      await manager.close();
+      await transactions.close();
+      await journal.close();
+    };
+    if (stop.aborted) return await close();
+    this.#posted.checkPosition(position);
     run.say(`batcher: goes on with batch ${position.nextBatchNumber}, ${position.blocks} blocks`);
     const runner = new BatchSubmissionRunner(
       {
@@ -309,9 +323,7 @@ class EthereumBatcherWorld {
     await runner.run({ signal: stop, shutdownTimeoutMs: run.around(1, 60) * SLOT_MS });
     run.check(runner.pendingBlocks === 0, `${runner.pendingBlocks} blocks are left behind`);
     run.note("batcher", "shuts down");
-    await manager.close();
-    await transactions.close();
-    await journal.close();
+    await close();
     this.#isBatcherDone = run.isCalm && this.#isAllFinal;
   }
 

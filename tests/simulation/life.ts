@@ -265,7 +265,9 @@ export class Life {
   #plan(call: StorageCall): StorageFault | undefined {
     const { number, method, path, bytes } = call;
     const { run, who } = this;
-    run.whisper(() => `${who}: ${number} ${method} ${path}${bytes ? `, ${bytes} bytes` : ""}`);
+    // A name that no other process has is another one in each run.
+    const name = path.replace(/[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}/, "…");
+    run.whisper(() => `${who}: ${number} ${method} ${name}${bytes ? `, ${bytes} bytes` : ""}`);
     run.check(number < MOST_CALLS, `${who} goes round in circles: ${method} ${path}`);
     const directory = path.slice(0, path.lastIndexOf("/"));
     const isLog = path.includes(".wal");
