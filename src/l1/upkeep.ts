@@ -19,7 +19,7 @@ import type { TxManagerConfig } from "./tx_config.ts";
 import type { L1View } from "./watch.ts";
 
 /** So often nodes may refuse what none of them ever took, before that is an error. */
-const REFUSALS_UNTIL_FAILED = 3;
+const REFUSALS_UNTIL_FAILED = { "sidecar refused": 3, "unknown": 10 } as const;
 /** So often a pool may say that the account is taken by the other type, before it is freed. */
 const REFUSALS_UNTIL_FREED = 2;
 
@@ -198,7 +198,7 @@ export class Upkeep {
       case "sidecar refused":
       case "unknown": {
         slot.refusals += 1;
-        if (slot.isOffered || slot.refusals < REFUSALS_UNTIL_FAILED) return;
+        if (slot.isOffered || slot.refusals < REFUSALS_UNTIL_FAILED[answer]) return;
         slot.verdict = new SinkError("TxFailed", this.#refused(slot, text), {
           details: { tx: toHex(slot.newest.signed.hash), nonce: slot.nonce },
         });
