@@ -220,7 +220,7 @@ export class TxManager {
    * @throws {SinkError} | {RpcError}
    */
   async healthCheck(): Promise<void> {
-    this.#refuseAfterEnd();
+    if (this.#ended !== undefined) throw this.#ended;
     if (this.#problem !== undefined) throw this.#problem;
     const balance = await this.#parts.chain.balance(this.address);
     if (balance > 0n) return;
@@ -237,7 +237,8 @@ export class TxManager {
    * @throws {SinkError} `WindowExpired`, `TxFailed`, `NonceTaken`, `InsufficientFunds`, `Changed`
    */
   send(request: TxRequest): Promise<SubmissionReceipt> {
-    this.#refuseAfterEnd();
+    const ended = this.#ended;
+    if (ended !== undefined) return Promise.reject(ended);
     const same = this.#jobs.find(request);
     if (same) return same.promise;
     const job = new SendJob(request, this.#parts.clock.now());
@@ -435,11 +436,10 @@ export class TxManager {
     this.#jobs.rejectAll(() => error);
   }
 
-  #refuseAfterEnd(): void {
-    if (this.#failure !== undefined) throw this.#failure;
-    if (this.#isClosed) {
-      throw new SinkError("Connection", "Cannot send: the manager is closed", { kind: "critical" });
-    }
+  /** Why nothing is sent any more. */
+  get #ended(): unknown {
+    if (this.#failure !== undefined || !this.#isClosed) return this.#failure;
+    return new SinkError("Connection", "Cannot send: the manager is closed", { kind: "critical" });
   }
 }
 

@@ -329,7 +329,7 @@ test("TxManager joins calls for one batch, and refuses another batch of its numb
     const other = { ...request(0), blobs: request(7).blobs };
     await rejects(world.run(manager.send(other)), { code: "Changed" });
     await world.run(manager.close());
-    throws(() => void manager.send(request(0)), { code: "Connection" });
+    await rejects(manager.send(request(0)), { code: "Connection", kind: "critical" });
     await world.pass(300_000);
     manager = await world.open();
     await world.run(manager.send(request(0)));
