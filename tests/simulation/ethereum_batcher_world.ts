@@ -8,6 +8,7 @@
  */
 import { NoopCompressor } from "../../src/compress/noop.ts";
 import type { Chain as NodeChain, TxJournal } from "../../src/ethereum.ts";
+import { AutoSink } from "../../src/l1/auto_sink.ts";
 import { BlobArchive } from "../../src/l1/blob_archive.ts";
 import { BlobSink } from "../../src/l1/blob_sink.ts";
 import { CalldataSink } from "../../src/l1/calldata_sink.ts";
@@ -82,7 +83,7 @@ class EthereumBatcherWorld {
   readonly #missedShare: number;
   /** How often a life ends at a call of a node. */
   readonly #deathShare: number;
-  readonly #da: "blobs" | "calldata" | "fallback";
+  readonly #da: "blobs" | "calldata" | "fallback" | "auto";
   readonly #config;
   readonly #sending: Partial<TxManagerConfig>;
   #isBatcherDone = false;
@@ -95,7 +96,7 @@ class EthereumBatcherWorld {
     this.#segmentBytes = run.around(2048, 40_000);
     this.#missedShare = run.pick([0, 0.1]);
     this.#deathShare = run.pick([0, 0.01, 0.05]);
-    this.#da = run.pick(["calldata", "calldata", "calldata", "blobs", "fallback"]);
+    this.#da = run.pick(["calldata", "calldata", "blobs", "fallback", "auto"]);
     this.#sending = {
       confirmations: run.between(1, 4),
       finalityDepth: this.#finalDepth,
@@ -334,6 +335,7 @@ class EthereumBatcherWorld {
       blobs: () => blobs,
       calldata: () => calldata,
       fallback: () => withFallback(blobs, calldata),
+      auto: () => new AutoSink(posting),
     };
     const sink: BatchSink = sinks[this.#da]();
     return withMembers(sink, {
