@@ -285,7 +285,7 @@ export {
 export { audited, type AuditParts } from "./src/l1/audit.ts";
 export { type Turn, Turns } from "./src/l1/turns.ts";
 export { LogTxJournal, type TxJournalOwner } from "./src/wal/tx_journal.ts";
-export { MemoryTxJournal } from "./src/local/memory_tx_journal.ts";
+export { MemoryBlobStore, MemoryTxJournal } from "./src/local/memory_tx_journal.ts";
 
 // Reading from Ethereum.
 export {

@@ -129,7 +129,8 @@ export function withFallback(primary: BatchSink, secondary: BatchSink, log?: Log
   };
 }
 
-function sizesOf({ blobBytes, maxInFlight }: BatchSink): Partial<BatchSink> {
+/** What a wrapper of a sink passes on as it is. */
+export function sizesOf({ blobBytes, maxInFlight }: BatchSink): Partial<BatchSink> {
   return {
     ...(blobBytes === undefined ? {} : { blobBytes }),
     ...(maxInFlight === undefined ? {} : { maxInFlight }),

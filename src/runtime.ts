@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { writeFile } from "node:fs/promises";
 import process from "node:process";
 import { randomInt } from "node:crypto";
 import { writeError } from "./local/disk.ts";
@@ -90,6 +91,15 @@ function sqlite(): typeof import("node:sqlite") {
   } finally {
     process.emitWarning = emitWarning;
   }
+}
+
+/**
+ * What of the memory is written when a process dies of a fault: nothing, from now on, in this process and
+ * those that it starts. Linux alone has such a switch (core(5)).
+ */
+export async function leaveMemoryOutOfCores(): Promise<void> {
+  // Where it cannot be had, the limits of the service have to do it: `LimitCORE=0`.
+  await writeFile("/proc/self/coredump_filter", "0").catch(() => {});
 }
 
 /**

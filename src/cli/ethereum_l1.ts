@@ -26,7 +26,7 @@ import { openKzg } from "../l1/kzg_pool.ts";
 import { DiskStorage } from "../local/disk_storage.ts";
 import type { L1Head, OriginL1 } from "../local/inbox.ts";
 import type { Log } from "../ports.ts";
-import { systemClock, systemRandom, writeStderr } from "../runtime.ts";
+import { leaveMemoryOutOfCores, systemClock, systemRandom, writeStderr } from "../runtime.ts";
 import { equalBytes } from "../wire/bytes.ts";
 import { toHex } from "../wire/hex.ts";
 import type { L1Reader, PostedTransaction, ReadTask, RoleL1 } from "./l1.ts";
@@ -181,8 +181,12 @@ export class EthereumL1 implements RoleL1 {
   }
 }
 
-/** The nodes of a place, asked in turn. */
-export function openNodes({ urls, chainId }: EthereumPlace, log: Log): RpcEndpoints {
+/** The nodes of a place, asked in turn. Their URLs may hold keys. */
+export async function openNodes(
+  { urls, chainId }: EthereumPlace,
+  log: Log,
+): Promise<RpcEndpoints> {
+  await leaveMemoryOutOfCores();
   return new RpcEndpoints({
     endpoints: urls.map((url) => new HttpJsonRpc({ url, clock: systemClock })),
     ...(chainId === undefined ? {} : { chainId }),
@@ -214,7 +218,7 @@ export function openBlobs(
 
 /** Opens Ethereum to read. */
 export async function openEthereumL1(place: EthereumPlace, log: Log): Promise<EthereumL1> {
-  const nodes = openNodes(place, log);
+  const nodes = await openNodes(place, log);
   const kzg = await openKzg("auto");
   const archive = place.archive === undefined
     ? undefined

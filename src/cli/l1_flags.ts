@@ -8,12 +8,13 @@ import { DEFAULT_BATCHER, DEFAULT_INBOX } from "../local/inbox.ts";
 import { RETRY_DEFAULTS, type RetryPolicy } from "../retry.ts";
 import { toHex } from "../wire/hex.ts";
 import { type Flag, type FlagValues, listOf, textOf } from "./command.ts";
-import { parseAddress, parseDuration } from "./options.ts";
+import { outOfEnvironment, parseAddress, parseDuration } from "./options.ts";
 
 /** Which L1. */
 export const L1_FLAG: Flag = {
   flags: "--l1 <where>",
-  help: "a directory, or the URL of an Ethereum node; more URLs are asked where one fails",
+  help:
+    "a directory, or the URL of an Ethereum node (env:NAME: out of the environment); more URLs are asked where one fails",
   isRequired: true,
   isRepeated: true,
 };
@@ -81,7 +82,7 @@ export function l1Place(flags: FlagValues): L1Place {
     const text = textOf(flags, name);
     return text === undefined ? undefined : parseNumber(`--${dashed(name)}`, text);
   };
-  const places = listOf(flags, "l1");
+  const places = listOf(flags, "l1").map((text) => outOfEnvironment("--l1", text));
   const isUrl = places.map((place) => /^[a-z]+:\/\//i.test(place));
   if (isUrl.every((each) => !each)) {
     const [path = ""] = places;
@@ -101,7 +102,7 @@ export function l1Place(flags: FlagValues): L1Place {
   return {
     kind: "ethereum",
     urls: places,
-    beaconUrls: listOf(flags, "beacon"),
+    beaconUrls: listOf(flags, "beacon").map((text) => outOfEnvironment("--beacon", text)),
     archive: textOf(flags, "archive"),
     startBlock: numberOf("startBlock"),
     chainId: numberOf("chainId"),

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import process from "node:process";
 import { ConfigError } from "../errors.ts";
 import { fromHex } from "../wire/hex.ts";
 
@@ -20,6 +21,19 @@ const SIZE_UNITS: Readonly<Record<string, number>> = {
   KiB: 1024,
   MiB: 1024 ** 2,
 };
+
+/**
+ * The text itself, or with `env:NAME` what that environment variable holds: a URL with a key in it stands
+ * on no command line then, which every user of the machine may read. What it holds is not shown.
+ */
+export function outOfEnvironment(flag: string, text: string): string {
+  const name = /^env:(.*)$/s.exec(text)?.[1];
+  if (name === undefined) return text;
+  const value = process.env[name] ?? "";
+  if (/^https?:\/\//i.test(value)) return value;
+  const why = value === "" ? "there is no such environment variable" : "it holds no http(s) URL";
+  throw new ConfigError("Usage", `Cannot use ${flag} ${text}: ${why}`);
+}
 
 /** `12s`, `100ms`, `1.5m`, `2h` in milliseconds. */
 export function parseDuration(flag: string, text: string): number {

@@ -9,7 +9,7 @@ import { DEFAULT_KEY_VARIABLE, parseKey } from "../l1/key_file.ts";
 import { type KeySource, type OpenSigner, openSigner, type SignerSource } from "../l1/signers.ts";
 import { readStdin, writeStderr } from "../runtime.ts";
 import { type Flag, type FlagValues, textOf } from "./command.ts";
-import { parseAddress, parseDuration } from "./options.ts";
+import { outOfEnvironment, parseAddress, parseDuration } from "./options.ts";
 
 /** Where a key is. */
 export const KEY_FLAGS: readonly Flag[] = [
@@ -152,7 +152,7 @@ function remoteSource(flags: FlagValues): SignerSource {
   const tls = Object.fromEntries(Object.entries(files).filter(([, path]) => path !== undefined));
   return {
     kind: "remote",
-    url: text("signerUrl")!,
+    url: outOfEnvironment("--signer-url", text("signerUrl")!),
     tls,
     ...(address === undefined ? {} : { address: parseAddress("--signer-address", address) }),
     ...(timeout === undefined ? {} : { timeoutMs: parseDuration("--signer-timeout", timeout) }),

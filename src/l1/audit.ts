@@ -8,7 +8,7 @@
 import { describeError, isRetryable, RpcError, SinkError, SourceError } from "../errors.ts";
 import type { BlobSource, Chain } from "../ethereum.ts";
 import type { BatchSink, Log } from "../ports.ts";
-import { retry, RETRY_DEFAULTS, type RetryContext, type RetryPolicy } from "../retry.ts";
+import { retry, RETRY_DEFAULTS, type RetryContext, type RetryPolicy, sizesOf } from "../retry.ts";
 import type { CompressedBatch, SubmissionReceipt } from "../types.ts";
 import { fromBlobs } from "../wire/blob.ts";
 import { equalBytes } from "../wire/bytes.ts";
@@ -31,7 +31,6 @@ export interface AuditParts extends RetryContext {
  * @returns a sink that rejects with `Changed` where another batch is found than was posted
  */
 export function audited(sink: BatchSink, parts: AuditParts): BatchSink {
-  const { blobBytes, maxInFlight } = sink;
   return {
     async submit(batch) {
       const receipt = await sink.submit(batch);
@@ -40,8 +39,7 @@ export function audited(sink: BatchSink, parts: AuditParts): BatchSink {
     },
     capacity: () => sink.capacity(),
     healthCheck: () => sink.healthCheck(),
-    ...(maxInFlight === undefined ? {} : { maxInFlight }),
-    ...(blobBytes === undefined ? {} : { blobBytes }),
+    ...sizesOf(sink),
   };
 }
 

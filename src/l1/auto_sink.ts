@@ -54,6 +54,36 @@ export function dataCosts(batch: CompressedBatch, market: Market): DataCosts {
 
 /**
  * Posts each batch in blobs or in calldata, as it is cheaper.
+ *
+ * @example
+ * ```ts
+ * import {
+ *   AutoSink,
+ *   encodeBatch,
+ *   headerFor,
+ *   NoopCompressor,
+ *   seal,
+ *   type TxRequest,
+ * } from "https://example.com/montana/v0.1.0/mod.ts";
+ *
+ * const manager = { // Or what TxManager.open() resolves with.
+ *   maxInFlight: 1,
+ *   healthCheck: () => Promise.resolve(),
+ *   send: ({ batchNumber }: TxRequest) => {
+ *     const [txHash, l1BlockHash] = [new Uint8Array(32), new Uint8Array(32)];
+ *     return Promise.resolve({ batchNumber, txHash, l1Block: 1n, l1BlockHash, blobHashes: [] });
+ *   },
+ *   market: () => Promise.resolve({ baseFee: 7n, tip: 1n, blobBaseFee: 1n }),
+ *   kindOf: () => undefined,
+ * };
+ * const blocks = [{ timestamp: 1000n, transactions: [] }];
+ * const [l1OriginCheck, parentCheck] = [new Uint8Array(20), new Uint8Array(20)];
+ * const header = headerFor({ batchNumber: 0n, l1Origin: 1n, l1OriginCheck, parentCheck }, blocks);
+ * const data = await seal(encodeBatch(header, blocks), new NoopCompressor());
+ * const sink = new AutoSink({ manager, inbox: new Uint8Array(20).fill(0x42) });
+ * const receipt = await sink.submit({ batchNumber: 0n, data });
+ * if (receipt.l1Block !== 1n) throw new Error("unexpected receipt");
+ * ```
  */
 export class AutoSink implements BatchSink {
   readonly blobBytes: number = BLOB_CAPACITY;
@@ -115,10 +145,11 @@ export class AutoSink implements BatchSink {
     }
     const { blobsWei, calldataWei } = costs;
     const cheaper = calldataWei < blobsWei ? "calldata" : "blobs";
+    if (cheaper !== this.#kind && this.#since >= BATCHES_BEFORE_CHANGE) {
+      this.#options.log?.({ event: "da.switched", from: this.#kind, to: cheaper, ...costs });
+      this.#kind = cheaper;
+      this.#since = 0;
+    }
     this.#since += 1;
-    if (cheaper === this.#kind || this.#since <= BATCHES_BEFORE_CHANGE) return;
-    this.#options.log?.({ event: "da.switched", from: this.#kind, to: cheaper, ...costs });
-    this.#kind = cheaper;
-    this.#since = 0;
   }
 }

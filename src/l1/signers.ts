@@ -3,9 +3,9 @@
  *
  * @module
  */
-import { writeFile } from "node:fs/promises";
 import { SignerError } from "../errors.ts";
 import type { SignedTransaction, Signer, UnsignedTransaction } from "../ethereum.ts";
+import { leaveMemoryOutOfCores } from "../runtime.ts";
 import { toHex } from "../wire/hex.ts";
 import {
   readKeyFile,
@@ -78,15 +78,6 @@ export async function readPrivateKey(source: KeySource): Promise<Uint8Array> {
     case "key":
       return source.privateKey;
   }
-}
-
-/**
- * What of the memory is written when a process dies of a fault: nothing, from now on, in this process and
- * those that it starts. Linux alone has such a switch (core(5)).
- */
-async function leaveMemoryOutOfCores(): Promise<void> {
-  // Where it cannot be had, the limits of the service have to do it: `LimitCORE=0`.
-  await writeFile("/proc/self/coredump_filter", "0").catch(() => {});
 }
 
 /**

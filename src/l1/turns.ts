@@ -12,7 +12,23 @@ export interface Turn {
   end(): void;
 }
 
-/** A row in which work that began side by side gets into order. */
+/**
+ * A row in which work that began side by side gets into order.
+ *
+ * @example
+ * ```ts
+ * import { Turns } from "https://example.com/montana/v0.1.0/mod.ts";
+ *
+ * const turns = new Turns();
+ * const [first, second] = [turns.take(), turns.take()];
+ * const order: string[] = [];
+ * const waiting = second.before.then(() => order.push("second"));
+ * order.push("first");
+ * first.end();
+ * await waiting;
+ * if (order.join() !== "first,second") throw new Error("out of order");
+ * ```
+ */
 export class Turns {
   #last: Promise<void> = Promise.resolve();
 

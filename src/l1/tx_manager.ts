@@ -77,6 +77,38 @@ export type { TxRequest };
 
 /**
  * Sends transactions of one account, several at a time, in the order of the calls.
+ *
+ * @example
+ * ```ts
+ * import {
+ *   BlobArchive,
+ *   HttpJsonRpc,
+ *   LocalSigner,
+ *   MemoryStorage,
+ *   MemoryTxJournal,
+ *   openKzg,
+ *   RpcChain,
+ *   systemClock,
+ *   systemRandom,
+ *   TxManager,
+ * } from "https://example.com/montana/v0.1.0/mod.ts";
+ *
+ * const kzg = await openKzg();
+ * const key = new Uint8Array(32).fill(1); // Yours, from a file that only you can read.
+ * const storage = new MemoryStorage(); // Or DiskStorage.
+ * const opening = TxManager.open({
+ *   chain: new RpcChain(new HttpJsonRpc({ url: "http://127.0.0.1:1", clock: systemClock })),
+ *   signer: await LocalSigner.open(key),
+ *   journal: new MemoryTxJournal(), // Or LogTxJournal, which outlives a crash.
+ *   kzg,
+ *   blobs: new BlobArchive({ storage, directory: "blobs", kzg }),
+ *   clock: systemClock,
+ *   random: systemRandom,
+ * }, { confirmations: 12 });
+ * const error = await opening.catch((error) => error); // Nobody listens there.
+ * if (error.code !== "Unreachable") throw error;
+ * await kzg.close();
+ * ```
  */
 export class TxManager {
   readonly #parts: TxManagerParts;

@@ -10,7 +10,7 @@ import type { DerivedBlock, L1Batch, L2Block } from "../types.ts";
 import { decodeBatch } from "../wire/batch.ts";
 import { equalBytes } from "../wire/bytes.ts";
 import { open } from "../wire/envelope.ts";
-import type { BatcherPosition } from "./batcher.ts";
+import type { BatcherPosition } from "./batcher_parts.ts";
 import { DerivationPipeline } from "./deriver.ts";
 
 /** What a batcher finds out where it stands from. */

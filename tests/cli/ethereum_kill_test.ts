@@ -139,7 +139,8 @@ test(BUMPS, { skip: skipWithoutAnvil(BUMPS) }, async () => {
       const lifeMs = round % 2 === 0 ? random(1, BUMP_MS / 2) : random(BUMP_MS, 2 * BUMP_MS);
       await lives.live("--da calldata", (end) => {
         proxy.byPlan((method) => {
-          if (method === SEND) setTimeout(end, lifeMs);
+          // As it begins to look after what it sent.
+          if (method === "eth_getTransactionCount") setTimeout(end, lifeMs);
           return undefined;
         });
       });

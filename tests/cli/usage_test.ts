@@ -123,7 +123,7 @@ test("montana names a flag or argument that is missing", async () => {
     ["encode", /required option '--stage <stage>' not specified/],
     ["report", /required option '--l1 <where>' not specified/],
     ["decode --stage", /option '--stage <stage>' argument missing/],
-    ["inspect", /missing required argument 'file'/],
+    ["inspect", /missing required argument 'what'/],
   ];
   await inPairs(cases, async ([args, error]) => failed(await run(args), 2, error));
 });

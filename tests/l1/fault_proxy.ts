@@ -169,7 +169,9 @@ export class FaultProxy implements AsyncDisposable {
     });
   }
 
-  async #get(path: string, response: ServerResponse): Promise<void> {
+  async #get(url: string, response: ServerResponse): Promise<void> {
+    // Providers have a key before it.
+    const path = url.replace(/^.*(?=\/eth\/v\d)/, "");
     const method = `GET ${path.replace(/[?].*$/, "").replace(/\/[^/]*\d[^/]*$/, keepVersion)}`;
     const fault = this.#faultOf(method);
     this.calls.push({ method, params: [path], fault: fault?.fault });

@@ -1,6 +1,7 @@
 import { test } from "node:test";
-import { runLives } from "./tx_lives.ts";
 import type { Run } from "../simulation/run.ts";
+import { runLives } from "./tx_lives.ts";
+import { GWEI } from "./tx_world.ts";
 
 /** Blobs of a batch; none for one in calldata. */
 function mixed(run: Run): number {
@@ -35,6 +36,20 @@ test("TxManager posts each batch once whatever nodes, fees, L1 and its own proce
       reorganisations: true,
       feesLeap: true,
       kind: mixed,
+    });
+  }
+});
+
+test("TxManager spends no more in any hour than it may, over ends, leaps of fees and reorganisations", async () => {
+  for (let seed = 1; seed <= 15; seed++) {
+    await runLives(seed, {
+      batches: 10,
+      faultShare: 0.02,
+      deaths: (run) => run.chance(0.5) ? run.around(30, 400) : undefined,
+      reorganisations: true,
+      feesLeap: true,
+      kind: () => 1,
+      config: { maxSpendPerHourWei: 1_000_000n * GWEI },
     });
   }
 });
