@@ -34,6 +34,7 @@ import type { RoleL1 } from "./l1.ts";
 import { type Addresses, addressesOf, type EthereumPlace, type L1Place } from "./l1_flags.ts";
 import { kzgPreference, sendingConfig } from "./sending_flags.ts";
 import { signerFrom } from "./signer_flags.ts";
+import { countOf } from "./text.ts";
 
 /** Where data goes. */
 export const DA = ["blobs", "calldata", "auto", "blobs-then-calldata"] as const;
@@ -207,7 +208,7 @@ async function untilQuiet(
     if (looks === 1) {
       const count = pending - confirmed;
       writeStderr(
-        `waiting for ${count} transactions of ${toHex(address)} that are not confirmed yet`,
+        `waiting for ${countOf(count, "transaction")} of ${toHex(address)} not confirmed yet`,
       );
     }
     await systemClock.sleep(1000, signal);
