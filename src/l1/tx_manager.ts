@@ -127,6 +127,8 @@ export class TxManager {
   #failure: unknown;
   /** Why nothing could be seen or done at the last moment. */
   #problem: unknown;
+  /** How many looks failed one after the other. */
+  #failures = 0;
   #running: Promise<void> | undefined;
 
   private constructor(parts: TxManagerParts, config: TxManagerConfig, chainId: bigint) {
@@ -286,9 +288,12 @@ export class TxManager {
       try {
         await this.#step();
         this.#problem = undefined;
+        this.#failures = 0;
       } catch (error) {
         if (!isPassing(error)) return this.#fail(error);
         this.#tellProblem(error);
+        this.#failures += 1;
+        if (this.#failures >= this.#config.maxFailures) this.#jobs.rejectAll(() => error);
       }
       this.#jobs.endLate(clock.now());
       const pollMs = this.#config.blockTimeMs * (1 - JITTER * random.next());
