@@ -119,18 +119,12 @@ async function openEthereum(
   const nodes = await openNodes(place, log);
   const kzg = await openKzg(kzgPreference(flags));
   const archiveDir = place.archive ?? (dataDir === undefined ? undefined : join(dataDir, "blobs"));
-  const archive = new BlobArchive({
-    storage: archiveDir === undefined ? new MemoryStorage() : new DiskStorage(),
-    directory: archiveDir ?? "blobs",
-    kzg,
-  });
-  const patient = await patientNodes(nodes, { once, signal });
-  const sources = openBlobs(place, { nodes: patient, kzg, archive, log });
-  const l1 = new EthereumL1(patient, sources, archive);
   const archive = archiveDir === undefined
     ? undefined
     : new BlobArchive({ storage: new DiskStorage(), directory: archiveDir, kzg });
-  const l1 = new EthereumL1(nodes, openBlobs(place, { nodes, kzg, archive, log }), archive);
+  const patient = await patientNodes(nodes, { once, signal });
+  const sources = openBlobs(place, { nodes: patient, kzg, archive, log });
+  const l1 = new EthereumL1(patient, sources, archive);
   const journal = await openJournal(l1, signer.address, dataDir, log);
   const confirmations = config.confirmations ?? TX_DEFAULTS.confirmations;
   if (dataDir === undefined) await untilQuiet(l1, signer.address, confirmations, signal);

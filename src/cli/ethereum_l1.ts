@@ -3,9 +3,7 @@
  *
  * @module
  */
-import { SAFE_CONFIRMATIONS } from "../config.ts";
 import { ConfigError, RpcError, SourceError } from "../errors.ts";
-import { SourceError } from "../errors.ts";
 import type {
   BlobSource,
   Chain,
