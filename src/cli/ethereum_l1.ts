@@ -3,8 +3,7 @@
  *
  * @module
  */
-import { SAFE_CONFIRMATIONS } from "../config.ts";
-import { SourceError } from "../errors.ts";
+import { ConfigError, RpcError, SourceError } from "../errors.ts";
 import type {
   BlobSource,
   Chain,
@@ -18,6 +17,7 @@ import { beaconNodes } from "../l1/beacon.ts";
 import { BlobArchive } from "../l1/blob_archive.ts";
 import { BlobSources } from "../l1/blob_sources.ts";
 import type { BlockMark } from "../l1/block_marks.ts";
+import { FinalBlocks } from "../l1/final_blocks.ts";
 import { L1Inbox } from "../l1/inbox.ts";
 import { RpcChain } from "../l1/chain.ts";
 import { RpcEndpoints } from "../l1/endpoints.ts";
@@ -31,6 +31,7 @@ import { equalBytes } from "../wire/bytes.ts";
 import { toHex } from "../wire/hex.ts";
 import type { L1Reader, PostedTransaction, ReadTask, RoleL1 } from "./l1.ts";
 import type { EthereumPlace } from "./l1_flags.ts";
+import { type Patience, PatientRpc } from "./patient_rpc.ts";
 
 /** L1 blocks asked for at the same time, where they are looked through. */
 const BLOCKS_AT_ONCE = 8n;
@@ -46,6 +47,7 @@ export class EthereumL1 implements RoleL1 {
   readonly origins: OriginL1;
   readonly #blobs: BlobSource;
   readonly #archive: BlobArchive | undefined;
+  readonly #final: FinalBlocks;
   #startBlock = 0n;
 
   /** @param archive is told in which blocks blobs are */
@@ -55,9 +57,10 @@ export class EthereumL1 implements RoleL1 {
     this.name = rpc.name;
     this.#blobs = blobs;
     this.#archive = archive;
+    this.#final = new FinalBlocks(this.chain);
     this.origins = {
       head: () => this.finalBlock(),
-      block: async (number) => ({ hash: await this.#mustHave(number) }),
+      block: async (number) => ({ hash: await this.#final.hashOf(number) }),
     };
   }
 
@@ -78,11 +81,7 @@ export class EthereumL1 implements RoleL1 {
    * Where a node knows of none, one that lies as deep as what is read by default.
    */
   async finalBlock(): Promise<bigint> {
-    const final = await this.chain.header("finalized");
-    if (final) return final.number;
-    const depth = BigInt(SAFE_CONFIRMATIONS);
-    const latest = await this.head("latest");
-    return latest > depth ? latest - depth : 0n;
+    return (await this.#final.newest()).number;
   }
 
   async head(tag: L1Head): Promise<bigint> {
@@ -158,22 +157,12 @@ export class EthereumL1 implements RoleL1 {
 
   /** {@link finalBlock} with its hash. */
   async finalMark(): Promise<BlockMark> {
-    const number = await this.finalBlock();
-    return { number, hash: await this.#mustHave(number) };
+    const { number, hash } = await this.#final.newest();
+    return { number, hash };
   }
 
   close(): Promise<void> {
     return Promise.resolve();
-  }
-
-  async #mustHave(number: bigint): Promise<Uint8Array> {
-    const hash = await this.hashOf(number);
-    if (hash) return hash;
-    throw new SourceError(
-      "NoOrigin",
-      `Cannot name L1 block ${number}: ${this.name} does not have it now`,
-      { details: { block: number } },
-    );
   }
 
   #noHead(): never {
@@ -194,6 +183,24 @@ export async function openNodes(
     random: systemRandom,
     log,
   });
+}
+
+/**
+ * The same nodes with patience, once one of them has answered.
+ *
+ * @throws {ConfigError} `Invalid` where all are of another chain
+ * @throws {RpcError} where patience ended
+ */
+export async function patientNodes(nodes: RpcEndpoints, patience: Patience): Promise<JsonRpc> {
+  const patient = new PatientRpc(nodes, patience);
+  try {
+    await patient.request("eth_chainId", []);
+  } catch (error) {
+    const isOther = nodes.status().every(({ state }) => state === "wrong chain");
+    if (!isOther || !(error instanceof RpcError)) throw error;
+    throw new ConfigError("Invalid", error.message, { cause: error });
+  }
+  return patient;
 }
 
 /** Where the blobs of a place are looked for. */
@@ -217,8 +224,13 @@ export function openBlobs(
 }
 
 /** Opens Ethereum to read. */
-export async function openEthereumL1(place: EthereumPlace, log: Log): Promise<EthereumL1> {
-  const nodes = await openNodes(place, log);
+export async function openEthereumL1(
+  place: EthereumPlace,
+  log: Log,
+  patience?: Patience,
+): Promise<EthereumL1> {
+  const eager = await openNodes(place, log);
+  const nodes = patience ? await patientNodes(eager, patience) : eager;
   const kzg = await openKzg("auto");
   const archive = place.archive === undefined
     ? undefined

@@ -111,6 +111,8 @@ export class L1Inbox implements L1BatchSource {
   readonly #prefetch: BlockPrefetch;
   readonly #marks: BlockMarks;
   readonly #cachedHashes = new Map<bigint, Uint8Array>();
+  /** The block that was read last. */
+  #linked: BlockMark | undefined;
 
   #next: bigint;
   /** Transactions of block `#next` that were done with, where it is begun and must be read again. */
@@ -254,14 +256,19 @@ export class L1Inbox implements L1BatchSource {
   /** Adds a block to those read, where it follows them, or is one of them. */
   async #link(header: L1Header): Promise<void> {
     const { number, hash, parentHash } = header;
-    const parent = number > 0n ? this.#marks.hashOf(number - 1n) : undefined;
+    const marks = this.#marks;
+    const before = this.#linked?.number === number - 1n ? this.#linked.hash : undefined;
+    const parent = marks.hashOf(number - 1n) ?? before;
     // Also where the block itself was read before: what was read again since need not be below it.
     if (parent && !equalBytes(parent, parentHash)) await this.#reorganise(header, number - 1n);
-    const read = this.#marks.hashOf(number);
+    const read = marks.hashOf(number);
     if (read && !equalBytes(read, hash)) await this.#reorganise(header);
+    this.#linked = { number, hash };
+    // One that is read again and not remembered may be another one than it was: it proves nothing.
+    if (marks.top && number <= marks.top.number) return;
     // What stands below the first block tells how far down a reorganisation goes.
-    if (!parent && number > 0n) this.#marks.add({ number: number - 1n, hash: parentHash });
-    if (!read) this.#marks.add({ number, hash });
+    if (!parent && number > 0n) marks.push({ number: number - 1n, hash: parentHash });
+    marks.push({ number, hash });
   }
 
   /** Whether it can be noted or not, it can be read. */
@@ -352,6 +359,7 @@ export class L1Inbox implements L1BatchSource {
     const ancestor = found?.number ?? this.#belowStart(seen);
     this.#log({ event: "l1.reorganised", ancestor, depth: top.number - ancestor });
     marks.cutAbove(found ? ancestor : -1n);
+    this.#linked = undefined;
     for (const number of this.#cachedHashes.keys()) {
       if (number > ancestor) this.#cachedHashes.delete(number);
     }

@@ -31,6 +31,11 @@ export interface TxManagerConfig extends FeeLimits, SpendLimits {
   readonly bumpIntervalMs: number;
   /** How long `send()` waits; the transaction itself goes on after that. */
   readonly sendTimeoutMs: number;
+  /**
+   * Looks at L1 that may fail one after the other before whoever waits is told. For ever unless told: what
+   * has a nonce goes on in any case.
+   */
+  readonly maxFailures: number;
   readonly sidecar: SidecarChoice;
 }
 
@@ -43,6 +48,7 @@ export const TX_DEFAULTS: TxManagerConfig = Object.freeze({
   blockTimeMs: L1_BLOCK_TIME_MS,
   bumpIntervalMs: BLOCKS_PER_BUMP * L1_BLOCK_TIME_MS,
   sendTimeoutMs: Infinity,
+  maxFailures: Infinity,
   sidecar: "auto",
 });
 
@@ -60,7 +66,7 @@ export function txConfig(given: Partial<TxManagerConfig>): TxManagerConfig {
     if (Number.isInteger(config[name]) && config[name] >= 1) continue;
     throw invalid(name, config[name], "an integer from 1");
   }
-  for (const name of ["blockTimeMs", "bumpIntervalMs", "sendTimeoutMs"] as const) {
+  for (const name of ["blockTimeMs", "bumpIntervalMs", "sendTimeoutMs", "maxFailures"] as const) {
     if (!(config[name] > 0)) throw invalid(name, config[name], "more than 0");
   }
   return config;

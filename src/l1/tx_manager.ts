@@ -127,6 +127,8 @@ export class TxManager {
   #failure: unknown;
   /** Why nothing could be seen or done at the last moment. */
   #problem: unknown;
+  /** How many looks failed one after the other. */
+  #failures = 0;
   #running: Promise<void> | undefined;
 
   private constructor(parts: TxManagerParts, config: TxManagerConfig, chainId: bigint) {
@@ -220,7 +222,7 @@ export class TxManager {
    * @throws {SinkError} | {RpcError}
    */
   async healthCheck(): Promise<void> {
-    this.#refuseAfterEnd();
+    if (this.#ended !== undefined) throw this.#ended;
     if (this.#problem !== undefined) throw this.#problem;
     const balance = await this.#parts.chain.balance(this.address);
     if (balance > 0n) return;
@@ -237,7 +239,8 @@ export class TxManager {
    * @throws {SinkError} `WindowExpired`, `TxFailed`, `NonceTaken`, `InsufficientFunds`, `Changed`
    */
   send(request: TxRequest): Promise<SubmissionReceipt> {
-    this.#refuseAfterEnd();
+    const ended = this.#ended;
+    if (ended !== undefined) return Promise.reject(ended);
     const same = this.#jobs.find(request);
     if (same) return same.promise;
     const job = new SendJob(request, this.#parts.clock.now());
@@ -285,9 +288,12 @@ export class TxManager {
       try {
         await this.#step();
         this.#problem = undefined;
+        this.#failures = 0;
       } catch (error) {
         if (!isPassing(error)) return this.#fail(error);
         this.#tellProblem(error);
+        this.#failures += 1;
+        if (this.#failures >= this.#config.maxFailures) this.#jobs.rejectAll(() => error);
       }
       this.#jobs.endLate(clock.now());
       const pollMs = this.#config.blockTimeMs * (1 - JITTER * random.next());
@@ -435,11 +441,10 @@ export class TxManager {
     this.#jobs.rejectAll(() => error);
   }
 
-  #refuseAfterEnd(): void {
-    if (this.#failure !== undefined) throw this.#failure;
-    if (this.#isClosed) {
-      throw new SinkError("Connection", "Cannot send: the manager is closed", { kind: "critical" });
-    }
+  /** Why nothing is sent any more. */
+  get #ended(): unknown {
+    if (this.#failure !== undefined || !this.#isClosed) return this.#failure;
+    return new SinkError("Connection", "Cannot send: the manager is closed", { kind: "critical" });
   }
 }
 

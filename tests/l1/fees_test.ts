@@ -136,6 +136,29 @@ test("offers never go above a ceiling, tips never above caps, and replacements a
   }));
 });
 
+test("what was offered can land at every market below the ceilings", () => {
+  const markets = fc.array(market, { minLength: 2, maxLength: 6 });
+  fc.assert(
+    fc.property(markets, limits, fc.boolean(), ([first, ...rest], limit, hasBlobs) => {
+      const begin = firstOffer(first!, hasBlobs, limit);
+      if (!("caps" in begin)) return;
+      let { caps } = begin;
+      for (const now of rest) {
+        const next = replacementOffer(caps, now, hasBlobs, limit);
+        if (next && "caps" in next) caps = next.caps;
+        const isBelow = now.baseFee + now.tip <= limit.maxFeePerGas &&
+          (!hasBlobs || now.blobBaseFee <= limit.maxFeePerBlobGas);
+        if (isBelow) ok(meetsMarket(caps, now, hasBlobs));
+      }
+    }),
+    { numRuns: 1000 },
+  );
+  // Above half of its ceiling, blob gas can be raised no more; base fees rise tenfold.
+  const ceilings = { ...FEE_DEFAULTS, maxFeePerBlobGas: 20n * GWEI };
+  const offer = firstOffer({ ...at(0n, 0n, 15n), baseFee: GWEI / 10n }, true, ceilings);
+  ok("caps" in offer && meetsMarket(offer.caps, at(1n, 0n, 15n), true));
+});
+
 test("leastOffer() is the least step, or nothing above a ceiling", () => {
   const before = caps(20n, 0n, 1n);
   deepEqual(leastOffer(before, true, FEE_DEFAULTS), { caps: caps(40n, 1n, 2n) });

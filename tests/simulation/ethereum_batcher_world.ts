@@ -8,9 +8,11 @@
  */
 import { NoopCompressor } from "../../src/compress/noop.ts";
 import type { Chain as NodeChain, TxJournal } from "../../src/ethereum.ts";
+import { AutoSink } from "../../src/l1/auto_sink.ts";
 import { BlobArchive } from "../../src/l1/blob_archive.ts";
 import { BlobSink } from "../../src/l1/blob_sink.ts";
 import { CalldataSink } from "../../src/l1/calldata_sink.ts";
+import { FinalBlocks } from "../../src/l1/final_blocks.ts";
 import { L1Inbox } from "../../src/l1/inbox.ts";
 import { TxManager } from "../../src/l1/tx_manager.ts";
 import type { TxManagerConfig } from "../../src/l1/tx_config.ts";
@@ -82,7 +84,7 @@ class EthereumBatcherWorld {
   readonly #missedShare: number;
   /** How often a life ends at a call of a node. */
   readonly #deathShare: number;
-  readonly #da: "blobs" | "calldata" | "fallback";
+  readonly #da: "blobs" | "calldata" | "fallback" | "auto";
   readonly #config;
   readonly #sending: Partial<TxManagerConfig>;
   #isBatcherDone = false;
@@ -95,7 +97,7 @@ class EthereumBatcherWorld {
     this.#segmentBytes = run.around(2048, 40_000);
     this.#missedShare = run.pick([0, 0.1]);
     this.#deathShare = run.pick([0, 0.01, 0.05]);
-    this.#da = run.pick(["calldata", "calldata", "calldata", "blobs", "fallback"]);
+    this.#da = run.pick(["calldata", "calldata", "blobs", "fallback", "auto"]);
     this.#sending = {
       confirmations: run.between(1, 4),
       finalityDepth: this.#finalDepth,
@@ -280,13 +282,14 @@ class EthereumBatcherWorld {
       random: run.random,
       log,
     }, this.#sending);
+    const final = new FinalBlocks(chain);
     const origins = {
-      head: async () => (await chain.header("finalized"))!.number,
-      block: async (number: bigint) => (await chain.header(number))!,
+      head: async () => (await final.newest()).number,
+      block: async (number: bigint) => ({ hash: await final.hashOf(number) }),
     };
     const source = life.gate(this.#chain.source(journal.blocks, origins));
-    const finalBlock = await chain.header("finalized");
-    const { number, hash } = finalBlock!;
+    const finalBlock = await final.newest();
+    const { number, hash } = finalBlock;
     const stop = life.stopSignal(() => this.#isAllFinal);
     const position = await recoverFromJournal({
       l1: life.gate(this.#reader(chain, journal)),
@@ -296,7 +299,7 @@ class EthereumBatcherWorld {
       signal: stop,
       journal,
       start: { inbox: INBOX, batcher: BATCHER, l1Block: number, l1BlockHash: hash },
-      finalBlock: { number, hash },
+      finalBlock,
     });
     const close = async () => {
       await manager.close();
@@ -310,7 +313,7 @@ class EthereumBatcherWorld {
       {
         source,
         compressor: life.gate(this.#compressor),
-        sink: life.gate(this.#sink(manager, chain)),
+        sink: life.gate(this.#sink(manager, final)),
         clock,
         random: run.random,
         log,
@@ -327,23 +330,23 @@ class EthereumBatcherWorld {
     this.#isBatcherDone = run.isCalm && this.#isAllFinal;
   }
 
-  #sink(manager: TxManager, chain: NodeChain): BatchSink {
+  #sink(manager: TxManager, final: FinalBlocks): BatchSink {
     const posting = { manager, inbox: INBOX, compressors: [this.#compressor] };
     const [blobs, calldata] = [new BlobSink(posting), new CalldataSink(posting)];
     const sinks = {
       blobs: () => blobs,
       calldata: () => calldata,
       fallback: () => withFallback(blobs, calldata),
+      auto: () => new AutoSink(posting),
     };
     const sink: BatchSink = sinks[this.#da]();
     return withMembers(sink, {
       submit: async (batch) => {
         await this.#posted.see(batch);
         const receipt = await sink.submit(batch);
-        const final = await chain.header("finalized").catch(() => undefined);
-        const isBelow = final && final.number < receipt.l1Block;
-        return isBelow
-          ? { ...receipt, finalBlock: { number: final.number, hash: final.hash } }
+        const finalBlock = await final.newest().catch(() => undefined);
+        return finalBlock && finalBlock.number < receipt.l1Block
+          ? { ...receipt, finalBlock }
           : receipt;
       },
     });
