@@ -24,8 +24,7 @@ import {
   SignerError,
   SinkError,
 } from "../errors.ts";
-import type { BlobStore, Chain, Kzg, Signer, TxJournal } from "../ethereum.ts";
-import type { Clock, Log, Random } from "../ports.ts";
+import type { Log } from "../ports.ts";
 import type { SubmissionReceipt } from "../types.ts";
 import { toHex } from "../wire/hex.ts";
 import { Admission } from "./admission.ts";
@@ -38,25 +37,11 @@ import { SendJob, type TxRequest } from "./send_job.ts";
 import { SendJobs } from "./send_jobs.ts";
 import { SidecarForms } from "./sidecar_form.ts";
 import { type Runway, runway, SpendGuard, type Spending } from "./spend_guard.ts";
-import { txConfig, type TxManagerConfig } from "./tx_config.ts";
+import { txConfig, type TxManagerConfig, type TxManagerParts } from "./tx_config.ts";
 import { type Moment, Upkeep } from "./upkeep.ts";
 import { type L1View, landedTx, Watch } from "./watch.ts";
 
-/** What a manager is made of. */
-export interface TxManagerParts {
-  readonly chain: Chain;
-  readonly signer: Signer;
-  /** Of this account on this chain, and used by nobody else. */
-  readonly journal: TxJournal;
-  readonly kzg: Kzg;
-  /** Keeps what is sent until it is final, and longer if it likes. */
-  readonly blobs: BlobStore;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly log?: Log;
-  /** Asks a node for `eth_config`, where one is asked directly. */
-  readonly ethConfig?: () => Promise<unknown>;
-}
+export type { TxManagerParts };
 
 /** How a manager stands. */
 export interface TxManagerState {
