@@ -139,6 +139,10 @@ async function runBatcher(flags: FlagValues): Promise<number> {
     } finally {
       await place.close();
     }
+  } catch (error) {
+    if (!isStopping || !(error instanceof MontanaError)) throw error;
+    writeStderr(`stopped before L1 answered (${describeError(error)}); start again`);
+    return EXIT.workLeft;
   } finally {
     await journal?.close();
     await history?.close();

@@ -14,6 +14,7 @@ import { notingBlocks } from "../l1/noted_blocks.ts";
 import { BlobSink } from "../l1/blob_sink.ts";
 import { CalldataSink } from "../l1/calldata_sink.ts";
 import { openKzg } from "../l1/kzg_pool.ts";
+import { RpcChain } from "../l1/chain.ts";
 import { TX_DEFAULTS } from "../l1/tx_config.ts";
 import { TxManager } from "../l1/tx_manager.ts";
 import { Turns } from "../l1/turns.ts";
@@ -29,11 +30,15 @@ import { equalBytes } from "../wire/bytes.ts";
 import { toHex } from "../wire/hex.ts";
 import type { FlagValues } from "./command.ts";
 import { DirectoryL1 } from "./directory_l1.ts";
-import { EthereumL1, openBlobs, openNodes } from "./ethereum_l1.ts";
+import { EthereumL1, openBlobs, openNodes, patientNodes } from "./ethereum_l1.ts";
 import type { RoleL1 } from "./l1.ts";
 import { type Addresses, addressesOf, type EthereumPlace, type L1Place } from "./l1_flags.ts";
 import { kzgPreference, sendingConfig } from "./sending_flags.ts";
 import { signerFrom } from "./signer_flags.ts";
+import { countOf } from "./text.ts";
+
+/** So often in a row a node may fail under a run that is to end by itself. */
+const ONCE_FAILURES = 3;
 
 /** Where data goes. */
 export const DA = ["blobs", "calldata", "auto", "blobs-then-calldata"] as const;
@@ -55,6 +60,8 @@ export interface BatcherL1Options {
   readonly da: (typeof DA)[number];
   readonly maxBlobs: number;
   readonly dataDir: string | undefined;
+  /** It is to end by itself. */
+  readonly once: boolean;
   readonly log: Log;
   readonly signal: AbortSignal;
 }
@@ -93,9 +100,12 @@ async function openDirectory(
 
 async function openEthereum(
   place: EthereumPlace,
-  { flags, da, maxBlobs, dataDir, log, signal }: BatcherL1Options,
+  { flags, da, maxBlobs, dataDir, once, log, signal }: BatcherL1Options,
 ): Promise<BatcherL1> {
-  const config = sendingConfig(flags, place);
+  const config = {
+    ...sendingConfig(flags, place),
+    ...(once ? { maxFailures: ONCE_FAILURES } : {}),
+  };
   const signer = await signerFrom(flags);
   const addresses = addressesOf({ batcher: toHex(signer.address), ...flags }, {
     kind: "ethereum",
@@ -112,7 +122,9 @@ async function openEthereum(
   const archive = archiveDir === undefined
     ? undefined
     : new BlobArchive({ storage: new DiskStorage(), directory: archiveDir, kzg });
-  const l1 = new EthereumL1(nodes, openBlobs(place, { nodes, kzg, archive, log }), archive);
+  const patient = await patientNodes(nodes, { once, signal });
+  const sources = openBlobs(place, { nodes: patient, kzg, archive, log });
+  const l1 = new EthereumL1(patient, sources, archive);
   const journal = await openJournal(l1, signer.address, dataDir, log);
   const confirmations = config.confirmations ?? TX_DEFAULTS.confirmations;
   if (dataDir === undefined) await untilQuiet(l1, signer.address, confirmations, signal);
@@ -123,7 +135,8 @@ async function openEthereum(
     log(event);
   };
   const manager = await TxManager.open({
-    chain: l1.chain,
+    // It asks again by itself, and tells why it waits.
+    chain: new RpcChain(nodes),
     signer,
     journal,
     kzg,
@@ -207,7 +220,7 @@ async function untilQuiet(
     if (looks === 1) {
       const count = pending - confirmed;
       writeStderr(
-        `waiting for ${count} transactions of ${toHex(address)} that are not confirmed yet`,
+        `waiting for ${countOf(count, "transaction")} of ${toHex(address)} not confirmed yet`,
       );
     }
     await systemClock.sleep(1000, signal);

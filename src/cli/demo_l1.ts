@@ -72,6 +72,7 @@ export async function openAnvilDemo(
       da: "blobs",
       maxBlobs: MAX_BLOBS_PER_TX,
       dataDir: join(directory, "batcher"),
+      once: false,
       log,
       signal,
     });

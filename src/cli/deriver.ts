@@ -82,7 +82,7 @@ async function runDeriver(flags: FlagValues): Promise<number> {
   const { dataDir, log } = settings;
   const signal = onShutdownSignal((name) => writeStderr(`${name}: ending after this batch`));
 
-  const l1 = await openL1(settings.place, log, settings.once ? undefined : signal);
+  const l1 = await openL1(settings.place, log, { once: settings.once, signal });
   if (!l1) return EXIT.done;
   const states = dataDir === undefined ? undefined : await openStates(dataDir, log);
   try {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { SourceError } from "../errors.ts";
+import { ConfigError, RpcError, SourceError } from "../errors.ts";
 import type {
   BlobSource,
   Chain,
@@ -31,6 +31,7 @@ import { equalBytes } from "../wire/bytes.ts";
 import { toHex } from "../wire/hex.ts";
 import type { L1Reader, PostedTransaction, ReadTask, RoleL1 } from "./l1.ts";
 import type { EthereumPlace } from "./l1_flags.ts";
+import { type Patience, PatientRpc } from "./patient_rpc.ts";
 
 /** L1 blocks asked for at the same time, where they are looked through. */
 const BLOCKS_AT_ONCE = 8n;
@@ -184,6 +185,24 @@ export async function openNodes(
   });
 }
 
+/**
+ * The same nodes with patience, once one of them has answered.
+ *
+ * @throws {ConfigError} `Invalid` where all are of another chain
+ * @throws {RpcError} where patience ended
+ */
+export async function patientNodes(nodes: RpcEndpoints, patience: Patience): Promise<JsonRpc> {
+  const patient = new PatientRpc(nodes, patience);
+  try {
+    await patient.request("eth_chainId", []);
+  } catch (error) {
+    const isOther = nodes.status().every(({ state }) => state === "wrong chain");
+    if (!isOther || !(error instanceof RpcError)) throw error;
+    throw new ConfigError("Invalid", error.message, { cause: error });
+  }
+  return patient;
+}
+
 /** Where the blobs of a place are looked for. */
 export function openBlobs(
   { beaconUrls }: EthereumPlace,
@@ -205,8 +224,13 @@ export function openBlobs(
 }
 
 /** Opens Ethereum to read. */
-export async function openEthereumL1(place: EthereumPlace, log: Log): Promise<EthereumL1> {
-  const nodes = await openNodes(place, log);
+export async function openEthereumL1(
+  place: EthereumPlace,
+  log: Log,
+  patience?: Patience,
+): Promise<EthereumL1> {
+  const eager = await openNodes(place, log);
+  const nodes = patience ? await patientNodes(eager, patience) : eager;
   const kzg = await openKzg("auto");
   const archive = place.archive === undefined
     ? undefined

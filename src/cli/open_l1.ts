@@ -8,18 +8,21 @@ import { openDirectoryL1 } from "./directory_l1.ts";
 import { openEthereumL1 } from "./ethereum_l1.ts";
 import type { RoleL1 } from "./l1.ts";
 import type { L1Place } from "./l1_flags.ts";
+import type { Patience } from "./patient_rpc.ts";
 
 /**
  * Opens an L1 to read.
  *
- * @param wait until aborted, a directory that is not there yet is waited for
+ * @param patience how long it is waited for; a directory that is not there yet only where it does not end
  * @returns undefined where waiting was aborted
  */
 export async function openL1(
   place: L1Place,
   log: Log,
-  wait?: AbortSignal,
+  patience?: Patience,
 ): Promise<RoleL1 | undefined> {
-  if (place.kind === "directory") return await openDirectoryL1(place.path, wait);
-  return await openEthereumL1(place, log);
+  if (place.kind === "directory") {
+    return await openDirectoryL1(place.path, patience?.once ? undefined : patience?.signal);
+  }
+  return await openEthereumL1(place, log, patience);
 }

@@ -153,13 +153,15 @@ export class SendJobs {
     this.#drop();
   }
 
-  async #settle(job: SendJob, { head }: L1View): Promise<void> {
+  async #settle(job: SendJob, { head, nextNonce }: L1View): Promise<void> {
     const { confirmations, watch } = this.#parts;
     const slot = job.slot!;
     if (slot.outcome(head, confirmations)) await watch.verify(slot);
     const outcome = slot.outcome(head, confirmations);
     if (outcome === undefined) {
-      if (!slot.isPending || !job.isTooLate(head)) return;
+      // Where the nonce is used, its receipt tells.
+      const canLand = slot.isPending && slot.nonce >= nextNonce;
+      if (!canLand || !job.isTooLate(head)) return;
       if (!slot.isCancelled) slot.owes = "cancel";
       return job.reject(job.expired(head.number));
     }
@@ -194,15 +196,16 @@ export class SendJobs {
   }
 
   #joinSlot(job: SendJob, slot: NonceSlot, payload: Payload): void {
-    const attempt = slot.batchAttempt!;
-    if (payload.blobHashes.length > 0 !== attempt.blobHashes.length > 0) {
-      // The first may still land: they share the nonce, so one of them will.
-      if (slot.isPending && !slot.isCancelled) {
-        slot.owes = "fallback";
-        slot.fallback = payload;
-      }
-    } else if (!isSameAttempt(payload, attempt)) {
-      return job.reject(job.changed(slot.nonce));
+    const hasBlobs = payload.blobHashes.length > 0;
+    const attempt = slot.attempts.findLast((each) =>
+      each.batchNumber !== undefined && each.blobHashes.length > 0 === hasBlobs
+    );
+    if (attempt && !isSameAttempt(payload, attempt)) return job.reject(job.changed(slot.nonce));
+    if (attempt === slot.newest) slot.payload ??= payload;
+    if (!attempt && slot.isPending && !slot.isCancelled) {
+      // The one before may still land: they share the nonce, so one of them will.
+      slot.owes = "fallback";
+      slot.fallback = payload;
     }
     job.slot = slot;
     job.hasJoined = true;

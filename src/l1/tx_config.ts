@@ -1,16 +1,34 @@
 /**
- * How an account sends (design `ethereum.md`, "Sending" 2, 3 and 6).
+ * What sends for an account, and how (design `ethereum.md`, "Sending" 2, 3 and 6).
  *
  * @module
  */
 import { L1_BLOCK_TIME_MS } from "../config.ts";
 import { ConfigError } from "../errors.ts";
+import type { BlobStore, Chain, Kzg, Signer, TxJournal } from "../ethereum.ts";
+import type { Clock, Log, Random } from "../ports.ts";
 import { checkFeeLimits, FEE_DEFAULTS, type FeeLimits } from "./fees.ts";
 import type { SidecarChoice } from "./sidecar_form.ts";
 import type { SpendLimits } from "./spend_guard.ts";
 
 /** Blocks until a transaction that is not included is replaced: 48 s. */
 const BLOCKS_PER_BUMP = 4;
+
+/** What a manager is made of. */
+export interface TxManagerParts {
+  readonly chain: Chain;
+  readonly signer: Signer;
+  /** Of this account on this chain, and used by nobody else. */
+  readonly journal: TxJournal;
+  readonly kzg: Kzg;
+  /** Keeps what is sent until it is final, and longer if it likes. */
+  readonly blobs: BlobStore;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log?: Log;
+  /** Asks a node for `eth_config`, where one is asked directly. */
+  readonly ethConfig?: () => Promise<unknown>;
+}
 
 /** How an account sends. */
 export interface TxManagerConfig extends FeeLimits, SpendLimits {
@@ -31,6 +49,11 @@ export interface TxManagerConfig extends FeeLimits, SpendLimits {
   readonly bumpIntervalMs: number;
   /** How long `send()` waits; the transaction itself goes on after that. */
   readonly sendTimeoutMs: number;
+  /**
+   * Looks at L1 that may fail one after the other before whoever waits is told. For ever unless told: what
+   * has a nonce goes on in any case.
+   */
+  readonly maxFailures: number;
   readonly sidecar: SidecarChoice;
 }
 
@@ -43,6 +66,7 @@ export const TX_DEFAULTS: TxManagerConfig = Object.freeze({
   blockTimeMs: L1_BLOCK_TIME_MS,
   bumpIntervalMs: BLOCKS_PER_BUMP * L1_BLOCK_TIME_MS,
   sendTimeoutMs: Infinity,
+  maxFailures: Infinity,
   sidecar: "auto",
 });
 
@@ -60,7 +84,7 @@ export function txConfig(given: Partial<TxManagerConfig>): TxManagerConfig {
     if (Number.isInteger(config[name]) && config[name] >= 1) continue;
     throw invalid(name, config[name], "an integer from 1");
   }
-  for (const name of ["blockTimeMs", "bumpIntervalMs", "sendTimeoutMs"] as const) {
+  for (const name of ["blockTimeMs", "bumpIntervalMs", "sendTimeoutMs", "maxFailures"] as const) {
     if (!(config[name] > 0)) throw invalid(name, config[name], "more than 0");
   }
   return config;

@@ -24,8 +24,7 @@ import {
   SignerError,
   SinkError,
 } from "../errors.ts";
-import type { BlobStore, Chain, Kzg, Signer, TxJournal } from "../ethereum.ts";
-import type { Clock, Log, Random } from "../ports.ts";
+import type { Log } from "../ports.ts";
 import type { SubmissionReceipt } from "../types.ts";
 import { toHex } from "../wire/hex.ts";
 import { Admission } from "./admission.ts";
@@ -38,25 +37,11 @@ import { SendJob, type TxRequest } from "./send_job.ts";
 import { SendJobs } from "./send_jobs.ts";
 import { SidecarForms } from "./sidecar_form.ts";
 import { type Runway, runway, SpendGuard, type Spending } from "./spend_guard.ts";
-import { txConfig, type TxManagerConfig } from "./tx_config.ts";
+import { txConfig, type TxManagerConfig, type TxManagerParts } from "./tx_config.ts";
 import { type Moment, Upkeep } from "./upkeep.ts";
 import { type L1View, landedTx, Watch } from "./watch.ts";
 
-/** What a manager is made of. */
-export interface TxManagerParts {
-  readonly chain: Chain;
-  readonly signer: Signer;
-  /** Of this account on this chain, and used by nobody else. */
-  readonly journal: TxJournal;
-  readonly kzg: Kzg;
-  /** Keeps what is sent until it is final, and longer if it likes. */
-  readonly blobs: BlobStore;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly log?: Log;
-  /** Asks a node for `eth_config`, where one is asked directly. */
-  readonly ethConfig?: () => Promise<unknown>;
-}
+export type { TxManagerParts };
 
 /** How a manager stands. */
 export interface TxManagerState {
@@ -127,6 +112,8 @@ export class TxManager {
   #failure: unknown;
   /** Why nothing could be seen or done at the last moment. */
   #problem: unknown;
+  /** How many looks failed one after the other. */
+  #failures = 0;
   #running: Promise<void> | undefined;
 
   private constructor(parts: TxManagerParts, config: TxManagerConfig, chainId: bigint) {
@@ -220,7 +207,7 @@ export class TxManager {
    * @throws {SinkError} | {RpcError}
    */
   async healthCheck(): Promise<void> {
-    this.#refuseAfterEnd();
+    if (this.#ended !== undefined) throw this.#ended;
     if (this.#problem !== undefined) throw this.#problem;
     const balance = await this.#parts.chain.balance(this.address);
     if (balance > 0n) return;
@@ -237,7 +224,8 @@ export class TxManager {
    * @throws {SinkError} `WindowExpired`, `TxFailed`, `NonceTaken`, `InsufficientFunds`, `Changed`
    */
   send(request: TxRequest): Promise<SubmissionReceipt> {
-    this.#refuseAfterEnd();
+    const ended = this.#ended;
+    if (ended !== undefined) return Promise.reject(ended);
     const same = this.#jobs.find(request);
     if (same) return same.promise;
     const job = new SendJob(request, this.#parts.clock.now());
@@ -285,9 +273,12 @@ export class TxManager {
       try {
         await this.#step();
         this.#problem = undefined;
+        this.#failures = 0;
       } catch (error) {
         if (!isPassing(error)) return this.#fail(error);
         this.#tellProblem(error);
+        this.#failures += 1;
+        if (this.#failures >= this.#config.maxFailures) this.#jobs.rejectAll(() => error);
       }
       this.#jobs.endLate(clock.now());
       const pollMs = this.#config.blockTimeMs * (1 - JITTER * random.next());
@@ -435,11 +426,10 @@ export class TxManager {
     this.#jobs.rejectAll(() => error);
   }
 
-  #refuseAfterEnd(): void {
-    if (this.#failure !== undefined) throw this.#failure;
-    if (this.#isClosed) {
-      throw new SinkError("Connection", "Cannot send: the manager is closed", { kind: "critical" });
-    }
+  /** Why nothing is sent any more. */
+  get #ended(): unknown {
+    if (this.#failure !== undefined || !this.#isClosed) return this.#failure;
+    return new SinkError("Connection", "Cannot send: the manager is closed", { kind: "critical" });
   }
 }
 

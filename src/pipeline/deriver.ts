@@ -282,7 +282,12 @@ export class DerivationPipeline {
     if (!this.#source.rewind) throw noWayBack(ancestor, "its source cannot be read again");
     if (blocks > 0) {
       if (!this.#sink.retract) {
-        throw noWayBack(ancestor, `${blocks} blocks were handed over that cannot be taken back`);
+        throw noWayBack(
+          ancestor,
+          `its sink cannot take back what it was handed (${
+            blocks === 1 ? "1 block" : `${blocks} blocks`
+          })`,
+        );
       }
       await this.#sink.retract(blocks);
     }

@@ -212,8 +212,8 @@ class SourceMatcher implements L2BlockSink {
   }
 
   #wrong(derived: DerivedBlock, block: L2Block | undefined): PipelineError {
-    const told = (each: L2Block) =>
-      `timestamp ${each.timestamp} with ${each.transactions.length} transactions`;
+    const told = ({ timestamp, transactions: { length } }: L2Block) =>
+      `timestamp ${timestamp} with ${length} ${length === 1 ? "transaction" : "transactions"}`;
     return new PipelineError(
       "WrongBlocks",
       `Cannot go on: batch ${derived.batchNumber} on L1 holds a block of ${told(derived)}, the ` +

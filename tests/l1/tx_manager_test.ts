@@ -329,7 +329,7 @@ test("TxManager joins calls for one batch, and refuses another batch of its numb
     const other = { ...request(0), blobs: request(7).blobs };
     await rejects(world.run(manager.send(other)), { code: "Changed" });
     await world.run(manager.close());
-    throws(() => void manager.send(request(0)), { code: "Connection" });
+    await rejects(manager.send(request(0)), { code: "Connection", kind: "critical" });
     await world.pass(300_000);
     manager = await world.open();
     await world.run(manager.send(request(0)));
@@ -350,6 +350,45 @@ test("TxManager does not lose a transaction that a node swallowed", async () => 
     const manager = await world.open();
     await world.run(manager.send(request(0)));
     equal(world.told("tx.sent").length >= 3, true);
+    world.record.verify(1);
+    await world.run(manager.close());
+  });
+});
+
+test("TxManager goes on with what was signed where a batch comes back the way it went first", async () => {
+  const isStuck = { ethereum: { isOverlooked: () => world.ethereum.head.header.number < 12n } };
+  const world = new TxWorld({ ...isStuck, config: { sendTimeoutMs: 100_000 } });
+  try {
+    const manager = await world.open();
+    await rejects(world.run(manager.send(request(0, { blobs: 0 }))), { code: "Timeout" });
+    await rejects(world.run(manager.send(request(0, { blobs: 1 }))), { code: "Timeout" });
+    const signed = world.told("tx.signed").length;
+    const again = manager.send(request(0, { blobs: 0 }));
+    again.catch(() => {});
+    await world.pass(10_000);
+    equal(world.told("tx.signed").length, signed);
+    await world.until(() => world.journal.landed.length > 0);
+    deepEqual(world.record.landed(), [0n]);
+    deepEqual(world.violations, []);
+    await world.run(manager.close());
+  } finally {
+    world.close();
+  }
+});
+
+test("TxManager says which blob the archive lost, and goes on when it is given the batch again", async () => {
+  await inWorld({}, async (world) => {
+    let manager = await world.open();
+    manager.send(request(0)).catch(() => {});
+    await world.until(() => world.told("tx.sent").length === 1);
+    await world.run(manager.close());
+    world.blobs.clear();
+    world.ethereum.pool.clear();
+    manager = await world.open();
+    await world.until(() => world.told("tx.waits").some(({ reason }) => reason === "archive"));
+    const { error } = world.told("tx.waits").at(-1)!;
+    ok(String(error).includes(toHex(world.journal.attempts[0]!.blobHashes[0]!)));
+    await world.run(manager.send(request(0)));
     world.record.verify(1);
     await world.run(manager.close());
   });

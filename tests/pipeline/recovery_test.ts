@@ -70,7 +70,7 @@ test("recoverPosition() refuses an L1 that holds other blocks than the source, o
   const other = { ...blocks[2]!, transactions: [new Uint8Array(20)] };
   for (
     const [changed, message] of [
-      [blocks.with(2, other), /batch 1 on L1 holds a block of timestamp 1004 with 1 transactions/],
+      [blocks.with(2, other), /batch 1 on L1 holds a block of timestamp 1004 with 1 transaction,/],
       [blocks.toSpliced(1, 1), /batch 0 on L1.*1002.*the source has one of timestamp 1004/],
       [blocks.slice(0, 3), /batch 1 on L1.*the source has no more blocks there/],
     ] as const

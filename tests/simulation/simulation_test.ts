@@ -105,7 +105,9 @@ finds(
 );
 
 /** `deno task sim` with these flags, in a process of its own. */
-function sim(...flags: string[]): { readonly status: number | null; readonly stdout: string } {
+function sim(
+  ...flags: string[]
+): { readonly status: number | null; readonly stdout: string; readonly stderr: string } {
   const script = fileURLToPath(new URL("../../scripts/sim.ts", import.meta.url));
   const args = process.versions.bun ? [script] : ["run", "-A", "--no-check", script];
   return spawnSync(process.execPath, [...args, ...flags], { encoding: "utf8" });
@@ -129,4 +131,7 @@ test("deno task sim --seeds runs as many as are wanted, from where it is told", 
   for (const flags of [["--seeds", "x"], ["--world", "none"], ["--seed", "1.5"]]) {
     equal(sim(...flags).status, 2);
   }
+  const { status: refused, stderr } = sim("--bogus");
+  equal(refused, 2);
+  ok(/^Unknown option '--bogus'\. There are --seeds N, .*\n$/.test(stderr), stderr);
 });

@@ -1,0 +1,45 @@
+/**
+ * Nodes of L1 that a role waits for: one that starts while its node is down goes on once it answers, and
+ * one that is to end by itself gives up after some tries.
+ *
+ * @module
+ */
+import type { JsonRpc } from "../ethereum.ts";
+import { retry, RETRY_DEFAULTS, type RetryPolicy } from "../retry.ts";
+import { systemClock, systemRandom } from "../runtime.ts";
+
+const ONCE: RetryPolicy = { ...RETRY_DEFAULTS, maxAttempts: 2, baseDelayMs: 500 };
+/** No longer than a block takes: who waits for a node wants to know when it is back. */
+const FOR_EVER: RetryPolicy = {
+  ...RETRY_DEFAULTS,
+  maxAttempts: Number.MAX_SAFE_INTEGER,
+  maxDelayMs: 12_000,
+};
+
+/** How long it waits. */
+export interface Patience {
+  readonly once: boolean;
+  /** Aborted: it waits no longer. */
+  readonly signal: AbortSignal;
+}
+
+/** Asks again what may go well the next time; that a node is down its endpoints tell, once. */
+export class PatientRpc implements JsonRpc {
+  readonly name: string;
+  readonly #rpc: JsonRpc;
+  readonly #policy: RetryPolicy;
+  readonly #signal: AbortSignal;
+
+  constructor(rpc: JsonRpc, { once, signal }: Patience) {
+    this.name = rpc.name;
+    this.#rpc = rpc;
+    this.#policy = once ? ONCE : FOR_EVER;
+    this.#signal = signal;
+  }
+
+  /** @throws {RpcError} of the last try */
+  request(method: string, params: readonly unknown[]): Promise<unknown> {
+    const context = { clock: systemClock, random: systemRandom, signal: this.#signal };
+    return retry(() => this.#rpc.request(method, params), this.#policy, context);
+  }
+}
