@@ -189,10 +189,13 @@ export class SendJobs {
    * another. What no node ever took needs no more than its confirmations.
    */
   async #isLost(slot: NonceSlot, head: L1View["head"]): Promise<boolean> {
-    const { watch } = this.#parts;
+    const { watch, confirmations } = this.#parts;
     const isNeverOffered = slot.isTaken && !slot.isOffered;
-    slot.isLost ||= isNeverOffered || await watch.isFinal(slot, await watch.finalNumber(head));
-    return slot.isLost;
+    if (slot.isLost || isNeverOffered) return slot.isLost = true;
+    if (!await watch.isFinal(slot, await watch.finalNumber(head))) return false;
+    // A node that lagged may have said that it is in a block which is gone since.
+    await watch.verify(slot);
+    return slot.isLost = slot.outcome(head, confirmations) !== undefined;
   }
 
   #joinSlot(job: SendJob, slot: NonceSlot, payload: Payload): void {

@@ -87,6 +87,8 @@ class EthereumBatcherWorld {
   readonly #da: "blobs" | "calldata" | "fallback" | "auto";
   readonly #config;
   readonly #sending: Partial<TxManagerConfig>;
+  /** The account runs dry, and gets more now and then. */
+  readonly #isPoor: boolean;
   #isBatcherDone = false;
 
   constructor(run: Run, defects: EthereumBatcherDefects) {
@@ -127,7 +129,8 @@ class EthereumBatcherWorld {
       isOverlooked: () => run.mishap(overlookedShare),
       onBlock: (block, change) => void (change === "added" && this.#land(block)),
     });
-    this.#ethereum.fund(BATCHER, 1000n * ETHER);
+    this.#isPoor = run.chance(0.15);
+    this.#ethereum.fund(BATCHER, this.#isPoor ? ETHER / 100n : 1000n * ETHER);
     this.#chain = new Chain(run, run.around(3, 40), Math.ceil(this.#calmMs * run.pick([0.1, 1])));
     this.#compressor = run.chance(0.5) ? new NoopCompressor() : new RunLengthCompressor(run);
     this.#posted = new Posted(run, this.#chain, this.#compressor, false);
@@ -170,6 +173,7 @@ class EthereumBatcherWorld {
     start(this.#keepReorganising());
     start(this.#keepChangingFees());
     start(this.#keepRepeating());
+    if (this.#isPoor) start(this.#keepFunding());
     start(this.#settleDown());
     const isDone = () => this.#isBatcherDone && this.#deriver.isDone;
     await run.clock.run(
@@ -199,6 +203,17 @@ class EthereumBatcherWorld {
     run.say("calm from now on");
     run.isCalm = true;
     this.#ethereum.setFees({ baseFee: GWEI, blobBaseFee: GWEI / 10n });
+    this.#ethereum.fund(BATCHER, 1000n * ETHER);
+  }
+
+  async #keepFunding(): Promise<void> {
+    const run = this.#run;
+    for (;;) {
+      await run.clock.sleep(run.around(10, 60) * SLOT_MS);
+      if (run.isCalm) return;
+      this.#ethereum.fund(BATCHER, ETHER / 100n);
+      run.note("somebody", "funds the account");
+    }
   }
 
   async #keepReorganising(): Promise<void> {

@@ -119,7 +119,14 @@ function isHonest(error: unknown): boolean {
 const FAILURES: Readonly<Record<string, readonly string[]>> = {
   WalError: ["NoSpace", "Unreadable", "Unwritable", "SyncFailed"],
   StorageError: ["NoSpace", "Unreadable", "Unwritable"],
-  SinkError: ["NoSpace", "Unwritable", "Connection", "Timeout", "BlobGasTooExpensive"],
+  SinkError: [
+    "NoSpace",
+    "Unwritable",
+    "Connection",
+    "Timeout",
+    "BlobGasTooExpensive",
+    "InsufficientFunds",
+  ],
   SourceError: ["Connection", "Unreadable", "BlobMissing"],
   RpcError: ["Unreachable", "Timeout", "Busy", "Invalid"],
   CompressionError: ["Failed"],
