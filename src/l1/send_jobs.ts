@@ -4,6 +4,7 @@
  * @module
  */
 import type { TxAttempt, TxJournal } from "../ethereum.ts";
+import type { Log } from "../ports.ts";
 import { toHex } from "../wire/hex.ts";
 import type { NonceSlot } from "./nonce_slot.ts";
 import type { Payload } from "./payload.ts";
@@ -22,6 +23,7 @@ export interface SendJobsParts {
   readonly watch: Watch;
   readonly confirmations: number;
   readonly sendTimeoutMs: number;
+  readonly log: Log;
 }
 
 /** Calls that are not answered yet. */
@@ -153,6 +155,8 @@ export class SendJobs {
     this.#drop();
   }
 
+  async #settle(job: SendJob, { head }: L1View): Promise<void> {
+    const { confirmations, watch, log } = this.#parts;
   async #settle(job: SendJob, { head, nextNonce }: L1View): Promise<void> {
     const { confirmations, watch } = this.#parts;
     const slot = job.slot!;
@@ -180,6 +184,10 @@ export class SendJobs {
     }
     if (!await this.#isLost(slot, head)) return;
     // This nonce can carry it no more: it takes the next.
+    if (outcome.result === "taken") {
+      const { batchNumber } = job;
+      log({ event: "tx.waits", batchNumber, reason: "nonce", error: job.taken(slot.nonce) });
+    }
     job.slot = undefined;
     this.#queue.unshift(job);
   }
