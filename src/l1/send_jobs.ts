@@ -155,10 +155,8 @@ export class SendJobs {
     this.#drop();
   }
 
-  async #settle(job: SendJob, { head }: L1View): Promise<void> {
-    const { confirmations, watch, log } = this.#parts;
   async #settle(job: SendJob, { head, nextNonce }: L1View): Promise<void> {
-    const { confirmations, watch } = this.#parts;
+    const { confirmations, watch, log } = this.#parts;
     const slot = job.slot!;
     if (slot.outcome(head, confirmations)) await watch.verify(slot);
     const outcome = slot.outcome(head, confirmations);
