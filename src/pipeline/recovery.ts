@@ -99,6 +99,8 @@ export async function recoverPosition(
   } catch (error) {
     // Whoever aborted wants no position.
     if (!matcher.isInterrupted) throw error;
+  } finally {
+    await deriver.stopReadingAhead();
   }
 
   const { expected } = deriver.waitingFor;
