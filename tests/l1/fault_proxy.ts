@@ -52,6 +52,7 @@ export type Rewrite = (result: any, params: readonly unknown[]) => unknown;
 
 const ANY = "*";
 const SEND = "eth_sendRawTransaction";
+const BLOBS_REFUSED: Fault = { fault: "error", message: "blobs are not served here" };
 
 /** A proxy that runs; disposing of it ends it, and what hangs in it. */
 export class FaultProxy implements AsyncDisposable {
@@ -64,6 +65,7 @@ export class FaultProxy implements AsyncDisposable {
   readonly #always = new Map<string, Fault>();
   readonly #rewrites = new Map<string, Rewrite>();
   readonly #play: BlobFeePlay;
+  #refusesBlobs = false;
   #plan: ((method: string) => Fault | undefined) | undefined;
 
   constructor(server: Server, url: string, upstream: string) {
@@ -98,6 +100,11 @@ export class FaultProxy implements AsyncDisposable {
       const fault = faults[Math.floor(random.next() * faults.length)];
       return isFault ? fault : undefined;
     });
+  }
+
+  /** Whether transactions with blobs are refused, as by a node that does not serve them. */
+  refuseBlobs(isRefused: boolean): void {
+    this.#refusesBlobs = isRefused;
   }
 
   /** Asks for the fault of each call that has none otherwise, before anything is done with it. */
@@ -160,7 +167,8 @@ export class FaultProxy implements AsyncDisposable {
       ? await sentTransaction(fromHex(params[0], "raw")).catch(() => undefined)
       : undefined;
     if (sent) this.sent.push({ ...sent, atMs: systemClock.now() });
-    const fault = this.#faultOf(method);
+    const isRefused = this.#refusesBlobs && sent !== undefined && sent.tx.blobHashes.length > 0;
+    const fault = isRefused ? BLOBS_REFUSED : this.#faultOf(method);
     const shown = sent ? [toHex(sent.hash)] : params;
     this.calls.push({ method, params: shown, fault: fault?.fault });
     await this.#inject(fault, response, async () => {

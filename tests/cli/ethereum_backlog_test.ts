@@ -1,0 +1,112 @@
+/**
+ * Batches on a real L1 that come faster than blocks, in blobs that are refused for a while, or after a crash
+ * that nothing is remembered of.
+ *
+ * @module
+ */
+import { match, ok, strictEqual as equal } from "node:assert/strict";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { test } from "node:test";
+import { skipWithoutAnvil } from "../l1/anvil.ts";
+import { hasShared, sharedPath } from "../shared.ts";
+import { tellDone } from "./crash.ts";
+import {
+  landedOnce,
+  postedTransactions,
+  run,
+  sentWithCare,
+  start,
+  succeeded,
+  withEthereum,
+  withProxy,
+} from "./ethereum.ts";
+import { joinLines, linesOf, readText, sameBlocks, sourceText } from "./files.ts";
+
+const BASE = ["19995441", "19995509", "19995583"]
+  .map((number) => `blocks/base-mainnet-${number}.jsonl.gz`);
+
+const BACKLOG =
+  "crash: montana batcher posts a backlog of all of Base's blocks as fast as L1 takes it";
+const noBlocks = BASE.some((file) => !hasShared(file, BACKLOG));
+test(BACKLOG, { skip: skipWithoutAnvil(BACKLOG) || noBlocks }, async () => {
+  await withEthereum(async (place) => {
+    const { cwd, post, derive } = place;
+    const blocks = await backlog();
+    await writeFile(join(cwd, "l2.jsonl"), joinLines(blocks));
+    const outcome = await run(post("l2.jsonl", "--once --data-dir data --level 6"), { cwd });
+    succeeded(outcome);
+    const posted = await postedTransactions(place);
+    await landedOnce(place, posted.length);
+    const blobs = posted.reduce((sum, each) => sum + each.blobs, 0);
+    const took = Number(posted.at(-1)!.block - posted[0]!.block) + 1;
+    const most = Math.floor(blobs / 6) + 10;
+    tellDone(
+      BACKLOG,
+      `${blocks.length} blocks in ${posted.length} batches and ${blobs} blobs, in ` +
+        `${took} L1 blocks of 1 s; at most ${most} wanted`,
+    );
+    // They go out together: a fifth of that is usual.
+    ok(took <= most, `${took} L1 blocks for ${blobs} blobs, at most ${most}`);
+    succeeded(await run(derive("out.jsonl", "--once"), { cwd }));
+    await sameBlocks(join(cwd, "out.jsonl"), join(cwd, "l2.jsonl"));
+  });
+});
+
+/** Between the files blocks are missing, so none says after which other it comes. */
+async function backlog(): Promise<string[]> {
+  const texts = await Promise.all(BASE.map((file) => readText(sharedPath(file))));
+  const lines = linesOf(texts.join(""));
+  return lines.map((line) => {
+    const { timestamp, transactions } = JSON.parse(line);
+    return JSON.stringify({ timestamp, transactions });
+  });
+}
+
+const REFUSED =
+  "montana batcher posts as calldata what a node refuses as blobs, and blobs again later";
+test(REFUSED, { skip: skipWithoutAnvil(REFUSED) }, async () => {
+  await withProxy(async (place, proxy) => {
+    const { cwd, post, derive } = place;
+    const flags = "--data-dir data --max-blocks-per-batch 1 --compressor none --once " +
+      "--block-time 250ms --bump-interval 1s --da blobs-then-calldata";
+    for (const [blocks, isRefused] of [[1, false], [3, true], [4, false]] as const) {
+      await writeFile(join(cwd, "l2.jsonl"), sourceText(blocks));
+      proxy.refuseBlobs(isRefused);
+      const outcome = await run(post("l2.jsonl", flags), { cwd });
+      succeeded(outcome);
+      equal(/goes to the second sink/.test(outcome.stderr), isRefused, outcome.stderr);
+      if (isRefused) match(outcome.stderr, /blobs are not served here/);
+    }
+    succeeded(await run(derive("out.jsonl", "--once"), { cwd }));
+    await sameBlocks(join(cwd, "out.jsonl"), join(cwd, "l2.jsonl"));
+    await landedOnce(place, 4);
+    const posted = await postedTransactions(place);
+    equal(posted.map(({ blobs }) => blobs).join(), "1,0,0,1");
+  });
+});
+
+const FORGOTTEN =
+  "montana batcher without --data-dir waits for what an earlier run left in the pool";
+test(FORGOTTEN, { skip: skipWithoutAnvil(FORGOTTEN) }, async () => {
+  await withProxy(async (place, proxy) => {
+    const { anvil, cwd, post, derive } = place;
+    await writeFile(join(cwd, "l2.jsonl"), sourceText(3));
+    const args = post(
+      "l2.jsonl",
+      "--once --da calldata --max-blocks-per-batch 1 --compressor none --block-time 250ms",
+    );
+    await using first = start(args, { cwd });
+    await first.until("all are sent", () => proxy.sent.length >= 3);
+    first.send("SIGKILL");
+    await first.ended;
+    await using second = start(args, { cwd });
+    await second.untilSaid(/waiting for 3 transactions of 0x.* that are not confirmed yet/);
+    await anvil.rpc("evm_setIntervalMining", [1]);
+    succeeded(await second.ended);
+    succeeded(await run(derive("out.jsonl", "--once"), { cwd }));
+    await sameBlocks(join(cwd, "out.jsonl"), join(cwd, "l2.jsonl"));
+    await landedOnce(place, 3);
+    sentWithCare(proxy, 1000);
+  }, { noMining: true });
+});
