@@ -275,8 +275,17 @@ export type { Runway, SpendLimits } from "./src/l1/spend_guard.ts";
 export type { PostingOptions } from "./src/l1/inbox_posting.ts";
 export { BlobSink, type BlobSinkOptions } from "./src/l1/blob_sink.ts";
 export { CalldataSink } from "./src/l1/calldata_sink.ts";
+export {
+  AutoSink,
+  type AutoSinkOptions,
+  type DataCosts,
+  dataCosts,
+  type DataKind,
+} from "./src/l1/auto_sink.ts";
+export { audited, type AuditParts } from "./src/l1/audit.ts";
+export { type Turn, Turns } from "./src/l1/turns.ts";
 export { LogTxJournal, type TxJournalOwner } from "./src/wal/tx_journal.ts";
-export { MemoryTxJournal } from "./src/local/memory_tx_journal.ts";
+export { MemoryBlobStore, MemoryTxJournal } from "./src/local/memory_tx_journal.ts";
 
 // Reading from Ethereum.
 export {

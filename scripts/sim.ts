@@ -1,5 +1,5 @@
 /**
- * The simulation: `deno task sim --seeds N [--from S] [--world batcher|processor|log]` runs seeds and says
+ * The simulation: `deno task sim --seeds N [--from S] [--world NAME]` runs seeds and says
  * how many a minute; `deno task sim --seed X [--world …] [--verbose]` replays one and prints its trace,
  * with `--verbose` each call of the disk. Exit code 1 where a promise is broken.
  *
@@ -13,15 +13,25 @@ import { FailedRun, runSeed, type World, worldOf, WORLDS } from "../tests/simula
 /** More would say nothing new. */
 const MOST_FAILURES = 10;
 
-const { values } = parseArgs({
-  options: {
-    seeds: { type: "string", default: "1000" },
-    from: { type: "string", default: "0" },
-    seed: { type: "string" },
-    world: { type: "string" },
-    verbose: { type: "boolean", default: false },
-  },
-});
+const { values } = flags();
+
+function flags() {
+  try {
+    return parseArgs({
+      options: {
+        seeds: { type: "string", default: "1000" },
+        from: { type: "string", default: "0" },
+        seed: { type: "string" },
+        world: { type: "string" },
+        verbose: { type: "boolean", default: false },
+      },
+    });
+  } catch (error) {
+    const [why] = (error as Error).message.split(". ");
+    console.error(`${why}. There are --seeds N, --from S, --seed X, --world NAME and --verbose`);
+    process.exit(2);
+  }
+}
 
 function whole(name: "seeds" | "from" | "seed"): number {
   const number = Number(values[name]);

@@ -5,7 +5,8 @@
  * | -------- | --------------------------------------------------------------------- |
  * | `deno`   | `tests/` under Deno                                                   |
  * | `doc`    | the examples in README.md, mod.ts and src                             |
- * | `bun`    | `tests/` under Bun                                                    |
+ * | `bun`    | `tests/` under Bun; of `tests/cli` a part, since the executable is    |
+ * |          | Bun too: all of it with `MONTANA_TESTS=all`                           |
  * | `binary` | `tests/cli` against the compiled executable, named by `MONTANA_CLI`, |
  * |          | started where `MONTANA_TRAPS` has laid traps: `tests/cli/traps.ts`    |
  *
@@ -16,7 +17,15 @@
  */
 // deno-lint-ignore-file no-console -- what a script has to say goes to the terminal
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
-import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -72,7 +81,7 @@ const suites: Readonly<Record<string, (report: string, options: Options) => Plan
     return {
       title: `tests under Bun ${bun.version}`,
       command: [
-        ...[bun.path, "test", "./tests", `--timeout=${BUN_TEST_LIMIT_MS}`],
+        ...[bun.path, "test", ...testsUnderBun(), `--timeout=${BUN_TEST_LIMIT_MS}`],
         ...["--reporter=junit", `--reporter-outfile=${report}`],
         ...(filter === undefined ? [] : ["--test-name-pattern", literal(filter)]),
       ],
@@ -96,6 +105,18 @@ const suites: Readonly<Record<string, (report: string, options: Options) => Plan
     ],
   }),
 };
+
+/** The files of `tests/cli` that are run from source under Bun, and not from the executable alone. */
+const CLI_UNDER_BUN = ["ethereum", "processor", "resume", "usage", "wal"];
+
+function testsUnderBun(): string[] {
+  if (process.env["MONTANA_TESTS"] === "all") return ["./tests"];
+  const others = readdirSync(join(root, "tests"), { withFileTypes: true })
+    .filter(({ name }) => name !== "cli")
+    .filter((each) => each.isDirectory() || each.name.endsWith("_test.ts"))
+    .map(({ name }) => `./tests/${name}`);
+  return [...others, ...CLI_UNDER_BUN.map((name) => `./tests/cli/${name}_test.ts`)];
+}
 
 function denoTest(report: string, filter: string | undefined): string[] {
   const command = [deno, "test", "-A", `--junit-path=${report}`];

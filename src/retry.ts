@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { isRetryable, SinkError } from "./errors.ts";
+import { isRetryable, SinkError, type SinkErrorCode } from "./errors.ts";
 import type { BatchSink, Clock, Log, Random } from "./ports.ts";
 
 /** How often and how long to try again. */
@@ -101,9 +101,13 @@ export function retrying(
   };
 }
 
+/** What no other sink does better: it may still land, it is too late, or the account is somebody else's. */
+const NO_FALLBACK: readonly SinkErrorCode[] = ["Timeout", "WindowExpired", "NonceTaken", "Changed"];
+
 /**
- * A sink that turns to `secondary` where `primary` fails (the seed's `FallbackSink`), with one exception:
- * what timed out may still land, and would then be paid for twice, so a `Timeout` is thrown on.
+ * A sink that turns to `secondary` where `primary` fails (the seed's `FallbackSink`), with exceptions: what
+ * timed out may still land, and would then be paid for twice, so a `Timeout` is thrown on, and so is what
+ * would fail there as well: `WindowExpired`, `NonceTaken`, `Changed`.
  * Where both fail, the error that allows another try is thrown. Capacity is that of `primary`; both must
  * be healthy.
  */
@@ -113,7 +117,7 @@ export function withFallback(primary: BatchSink, secondary: BatchSink, log?: Log
       try {
         return await primary.submit(batch);
       } catch (error) {
-        if (error instanceof SinkError && error.code === "Timeout") throw error;
+        if (error instanceof SinkError && NO_FALLBACK.includes(error.code)) throw error;
         log?.({ event: "sink.fell_back", batchNumber: batch.batchNumber, error });
         return await secondary.submit(batch).catch((secondaryError) => {
           throw isRetryable(error) ? error : secondaryError;
@@ -129,7 +133,8 @@ export function withFallback(primary: BatchSink, secondary: BatchSink, log?: Log
   };
 }
 
-function sizesOf({ blobBytes, maxInFlight }: BatchSink): Partial<BatchSink> {
+/** What a wrapper of a sink passes on as it is. */
+export function sizesOf({ blobBytes, maxInFlight }: BatchSink): Partial<BatchSink> {
   return {
     ...(blobBytes === undefined ? {} : { blobBytes }),
     ...(maxInFlight === undefined ? {} : { maxInFlight }),

@@ -165,6 +165,15 @@ test("withFallback() does not post twice what timed out and may still land", asy
   deepEqual(events.all, []);
 });
 
+test("withFallback() leaves alone what the secondary could do no better", async () => {
+  for (const code of ["WindowExpired", "NonceTaken", "Changed"] as const) {
+    const error = new SinkError(code, "as planned");
+    const [primary, secondary] = [sinkWith(error), sinkWith()];
+    await rejects(withFallback(primary.sink, secondary.sink).submit(batch), error);
+    deepEqual(secondary.calls, []);
+  }
+});
+
 test("withFallback() throws the error that allows another try when both fail", async () => {
   for (
     const [first, second, thrown] of [

@@ -6,6 +6,8 @@
 import { join } from "node:path";
 import { ConfigError } from "../errors.ts";
 import type { TxJournal } from "../ethereum.ts";
+import { audited } from "../l1/audit.ts";
+import { AutoSink } from "../l1/auto_sink.ts";
 import type { BlockMark } from "../l1/block_marks.ts";
 import { BlobArchive } from "../l1/blob_archive.ts";
 import { notingBlocks } from "../l1/noted_blocks.ts";
@@ -15,13 +17,13 @@ import { openKzg } from "../l1/kzg_pool.ts";
 import { RpcChain } from "../l1/chain.ts";
 import { TX_DEFAULTS } from "../l1/tx_config.ts";
 import { TxManager } from "../l1/tx_manager.ts";
+import { Turns } from "../l1/turns.ts";
 import { DiskStorage } from "../local/disk_storage.ts";
 import { InboxSink } from "../local/inbox.ts";
 import { L1Directory } from "../local/l1_directory.ts";
-import { MemoryStorage } from "../local/memory_storage.ts";
-import { MemoryTxJournal } from "../local/memory_tx_journal.ts";
+import { MemoryBlobStore, MemoryTxJournal } from "../local/memory_tx_journal.ts";
 import type { BatchSink, Log } from "../ports.ts";
-import { withFallback } from "../retry.ts";
+import { sizesOf, withFallback } from "../retry.ts";
 import { systemClock, systemRandom, writeStderr } from "../runtime.ts";
 import { LogTxJournal } from "../wal/tx_journal.ts";
 import { equalBytes } from "../wire/bytes.ts";
@@ -33,12 +35,13 @@ import type { RoleL1 } from "./l1.ts";
 import { type Addresses, addressesOf, type EthereumPlace, type L1Place } from "./l1_flags.ts";
 import { kzgPreference, sendingConfig } from "./sending_flags.ts";
 import { signerFrom } from "./signer_flags.ts";
+import { countOf } from "./text.ts";
 
 /** So often in a row a node may fail under a run that is to end by itself. */
 const ONCE_FAILURES = 3;
 
 /** Where data goes. */
-export const DA = ["blobs", "calldata", "blobs-then-calldata"] as const;
+export const DA = ["blobs", "calldata", "auto", "blobs-then-calldata"] as const;
 
 /** Where a batcher posts. */
 export interface BatcherL1 {
@@ -116,11 +119,9 @@ async function openEthereum(
   const nodes = await openNodes(place, log);
   const kzg = await openKzg(kzgPreference(flags));
   const archiveDir = place.archive ?? (dataDir === undefined ? undefined : join(dataDir, "blobs"));
-  const archive = new BlobArchive({
-    storage: archiveDir === undefined ? new MemoryStorage() : new DiskStorage(),
-    directory: archiveDir ?? "blobs",
-    kzg,
-  });
+  const archive = archiveDir === undefined
+    ? undefined
+    : new BlobArchive({ storage: new DiskStorage(), directory: archiveDir, kzg });
   const patient = await patientNodes(nodes, { once, signal });
   const sources = openBlobs(place, { nodes: patient, kzg, archive, log });
   const l1 = new EthereumL1(patient, sources, archive);
@@ -128,34 +129,50 @@ async function openEthereum(
   const confirmations = config.confirmations ?? TX_DEFAULTS.confirmations;
   if (dataDir === undefined) await untilQuiet(l1, signer.address, confirmations, signal);
 
+  const inMemory = new MemoryBlobStore();
+  const forgetting: Log = (event) => {
+    if (event.event === "tx.final") inMemory.forget(event.attempt.blobHashes);
+    log(event);
+  };
   const manager = await TxManager.open({
     // It asks again by itself, and tells why it waits.
     chain: new RpcChain(nodes),
     signer,
     journal,
     kzg,
-    blobs: archive,
+    blobs: archive ?? inMemory,
     clock: systemClock,
     random: systemRandom,
-    log: notingBlocks(archive, l1.chain, log),
+    log: archive ? notingBlocks(archive, l1.chain, log) : forgetting,
     ethConfig: () => nodes.request("eth_config", []),
   }, config);
-  const posting = { manager, inbox: addresses.inbox };
-  const blobs = new BlobSink({ ...posting, maxBlobs });
+  const posting = { manager, inbox: addresses.inbox, maxBlobs, log, turns: new Turns() };
+  const blobs = new BlobSink(posting);
   const calldata = new CalldataSink(posting);
   const sinks: Record<(typeof DA)[number], () => BatchSink> = {
     blobs: () => blobs,
     calldata: () => calldata,
+    auto: () => new AutoSink(posting),
     "blobs-then-calldata": () => withFallback(blobs, calldata, log),
   };
+  const sink = place.beaconUrls.length === 0 && da !== "calldata"
+    ? sinks[da]()
+    : audited(sinks[da](), {
+      chain: l1.chain,
+      // Without the archive: it is to be seen whether others can read it.
+      blobs: openBlobs(place, { nodes, kzg, archive: undefined, log }),
+      clock: systemClock,
+      random: systemRandom,
+      signal,
+      log,
+    });
   // Who has sent nothing has posted nothing: there is nothing to look for.
   const isNew = await l1.chain.nonce(signer.address, "latest") === 0n;
   await l1.beginAt(isNew ? place.startBlock ?? await l1.finalBlock() : place.startBlock);
-  const maxInFlight = confirmations + (config.maxPendingTx ?? TX_DEFAULTS.maxPendingTx);
   return {
     l1,
     addresses,
-    sink: withFinalBlock(sinks[da](), l1, maxInFlight),
+    sink: withFinalBlock(sink, l1),
     finalBlock: () => l1.finalMark(),
     async close() {
       await manager.close();
@@ -203,7 +220,7 @@ async function untilQuiet(
     if (looks === 1) {
       const count = pending - confirmed;
       writeStderr(
-        `waiting for ${count} transactions of ${toHex(address)} that are not confirmed yet`,
+        `waiting for ${countOf(count, "transaction")} of ${toHex(address)} not confirmed yet`,
       );
     }
     await systemClock.sleep(1000, signal);
@@ -211,7 +228,7 @@ async function untilQuiet(
 }
 
 /** Receipts name a block below which a restart need not look. */
-function withFinalBlock(sink: BatchSink, l1: EthereumL1, maxInFlight: number): BatchSink {
+function withFinalBlock(sink: BatchSink, l1: EthereumL1): BatchSink {
   return {
     async submit(batch) {
       const receipt = await sink.submit(batch);
@@ -222,8 +239,7 @@ function withFinalBlock(sink: BatchSink, l1: EthereumL1, maxInFlight: number): B
     },
     capacity: () => sink.capacity(),
     healthCheck: () => sink.healthCheck(),
-    maxInFlight,
-    ...(sink.blobBytes === undefined ? {} : { blobBytes: sink.blobBytes }),
+    ...sizesOf(sink),
   };
 }
 

@@ -39,12 +39,13 @@ export async function findPosition(
 ): Promise<RecoveredPosition> {
   const { l1, journal, addresses, signal } = place;
   const known = journal?.state.position;
+  const reader = l1.reader({
+    addresses,
+    head: "latest",
+    startBlock: known ? known.l1Block + 1n : 0n,
+  });
   const parts = {
-    l1: l1.reader({
-      addresses,
-      head: "latest",
-      startBlock: known ? known.l1Block + 1n : 0n,
-    }),
+    l1: reader,
     compressors: allCompressors(),
     source,
     clock: systemClock,
@@ -55,10 +56,14 @@ export async function findPosition(
           `${batchNumber}, that it has not given yet`,
       ),
   };
-  if (!journal) return await recoverPosition(parts);
-  const finalBlock = await place.finalBlock();
-  const start = { ...addresses, l1Block: finalBlock.number, l1BlockHash: finalBlock.hash };
-  return await recoverFromJournal({ ...parts, journal, start, finalBlock });
+  try {
+    if (!journal) return await recoverPosition(parts);
+    const finalBlock = await place.finalBlock();
+    const start = { ...addresses, l1Block: finalBlock.number, l1BlockHash: finalBlock.hash };
+    return await recoverFromJournal({ ...parts, journal, start, finalBlock });
+  } finally {
+    await reader.stop?.();
+  }
 }
 
 /** Where the source goes on behind what was taken from it. */

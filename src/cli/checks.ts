@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { describeError } from "../errors.ts";
 import type { Flag, FlagValues } from "./command.ts";
 
 /** One line of the doctor. */
@@ -28,4 +29,17 @@ export interface Check {
   readonly flags: readonly Flag[];
   /** @returns nothing where there is nothing to look at, as without a flag that says where */
   readonly run: (flags: FlagValues) => Promise<readonly Finding[]>;
+}
+
+/** A finding, or that it could not be made: the others are told nevertheless. */
+export async function finding(
+  check: string,
+  fix: string,
+  make: () => Promise<Finding>,
+): Promise<Finding> {
+  try {
+    return await make();
+  } catch (error) {
+    return { check, status: "fail", found: describeError(error), fix };
+  }
 }

@@ -12,7 +12,7 @@ import {
 import { COMPRESSION_LEVEL } from "../config.ts";
 import { CompressionError, ConfigError } from "../errors.ts";
 import { CompressorPool } from "../local/compressor_pool.ts";
-import type { BatcherParts } from "../pipeline/batcher.ts";
+import type { BatcherParts } from "../pipeline/batcher_parts.ts";
 import type { WorkerLoss } from "../local/worker_pool.ts";
 import type { Compressor, Log } from "../ports.ts";
 import { type Flag, type FlagValues, textOf } from "./command.ts";

@@ -1,6 +1,9 @@
 /**
  * `montana demo`: the whole pipeline on this machine, without a network or another program, and the proof
- * that what comes back is what went in.
+ * that what comes back is what went in. With `--anvil` the L1 is a real one, which this starts and ends.
+ *
+ * With `--json` it answers with one object: `identical`, the fields of {@link Totals}, `ratio`, `fill`, and
+ * with `--anvil` `costWei`, `weiPerTransaction` and `weiPerByte` as decimal text.
  *
  * @module
  */
@@ -13,12 +16,10 @@ import process from "node:process";
 import { allCompressors } from "../compress/formats.ts";
 import { ConfigError } from "../errors.ts";
 import { FileBlockSource } from "../local/file_block_source.ts";
-import { InboxSink, InboxSource } from "../local/inbox.ts";
-import { L1Directory } from "../local/l1_directory.ts";
 import { TransferSource } from "../local/transfers.ts";
 import { BatchSubmissionRunner } from "../pipeline/batch_runner.ts";
 import { DerivationRunner } from "../pipeline/derivation_runner.ts";
-import type { BatchSource, L2BlockSink, Log } from "../ports.ts";
+import type { BatchSource, L2BlockSink, Log, LogEvent } from "../ports.ts";
 import {
   onShutdownSignal,
   systemClock,
@@ -27,11 +28,23 @@ import {
   writeStdout,
 } from "../runtime.ts";
 import type { L2Block } from "../types.ts";
+import { type UnitCosts, unitCosts } from "./batch_costs.ts";
 import { BLOB_CAPACITY } from "../wire/blob.ts";
 import { type CommandSpec, EXIT, type FlagValues, JSON_FLAG, textOf } from "./command.ts";
 import { COMPRESSION_FLAGS, compressionInWorkers } from "./compression.ts";
+import { type DemoL1, openAnvilDemo, openDirectoryDemo } from "./demo_l1.ts";
+import { describe } from "./log.ts";
 import { parseDuration } from "./options.ts";
-import { countOf, formatBytes, formatRatio, formatShare, formatTable, toJson } from "./text.ts";
+import {
+  countOf,
+  formatBytes,
+  formatRatio,
+  formatShare,
+  formatTable,
+  formatWei,
+  formatWeiEach,
+  toJson,
+} from "./text.ts";
 
 /** The demonstration. */
 export const demo: CommandSpec = {
@@ -40,11 +53,15 @@ export const demo: CommandSpec = {
   flags: [
     { flags: "--for <time>", help: "how long transactions are made", value: "10s" },
     { flags: "--blocks <file>", help: "take these blocks instead, as JSON lines, plain or gzip" },
+    {
+      flags: "--anvil [path]",
+      help: "post to anvil, a real L1, in blob transactions (default: the one on the PATH)",
+    },
     { flags: "--batch-interval <time>", help: "longest wait of a block", value: "2s" },
     ...COMPRESSION_FLAGS,
     JSON_FLAG,
   ],
-  examples: ["demo", "demo --for 30s", "demo --blocks blocks.jsonl.gz --json"],
+  examples: ["demo", "demo --for 30s", "demo --blocks blocks.jsonl.gz --json", "demo --anvil"],
   run: runDemo,
 };
 
@@ -59,6 +76,8 @@ interface Totals {
   rawBytes: number;
   compressedBytes: number;
   blobs: number;
+  /** What L1 was paid; none where it costs nothing. */
+  costWei?: bigint;
 }
 
 async function runDemo(flags: FlagValues): Promise<number> {
@@ -77,57 +96,101 @@ async function runDemo(flags: FlagValues): Promise<number> {
   // A second signal ends the process without coming by the end of this function.
   process.once("exit", () => rmSync(directory, { recursive: true, force: true }));
   try {
-    const l1 = await L1Directory.openOrCreate(directory, BigInt(Math.floor(Date.now() / 1000)));
-    const blocks = textOf(flags, "blocks");
-    const origin = blocks !== undefined
-      ? await FileBlockSource.open(blocks, { l1 })
-      : new TransferSource({ l1, clock: systemClock, random: systemRandom, durationMs });
-    writeStderr(
-      `L1 in ${directory}; L2 from ${blocks ?? `100 signed transactions every 200 ms`}`,
-    );
-
-    const sent: Fingerprint[] = [];
-    const derived: Fingerprint[] = [];
-    const totals = {
-      batches: 0,
-      blocks: 0,
-      transactions: 0,
-      rawBytes: 0,
-      compressedBytes: 0,
-      blobs: 0,
-    };
-    const isBatcherDone = new AbortController();
-    const deriver = new DerivationRunner({
-      source: new InboxSource(l1),
-      compressors: allCompressors(),
-      sink: fingerprintingSink(derived),
-      clock: systemClock,
-      random: systemRandom,
-      log: progress(totals),
-    });
-    const batcher = new BatchSubmissionRunner(
-      {
-        source: fingerprinting(origin, sent),
-        ...compression,
-        sink: new InboxSink(l1, { clock: systemClock }),
-        clock: systemClock,
-        random: systemRandom,
-        log: (event) => {
-          if (event.event !== "batch.submitted") return;
-          deriver.recordSubmission(event.receipt.batchNumber, systemClock.now());
-        },
-      },
-      { batchIntervalMs, maxBlocksPerBatch: 1000, targetBatchSize: 64 * 1024 * 1024 },
-    );
-    const deriving = deriver.run({ signal: isBatcherDone.signal });
-    const batching = batcher.run({ once: true, signal }).finally(() => isBatcherDone.abort());
-    await Promise.all([batching, deriving]);
-    await deriver.run({ once: true });
-
-    return await tellEnd(totals, firstDifference(sent, derived), flags.json === true);
+    const l1 = await openL1(directory, flags, signal);
+    try {
+      const { failed } = l1;
+      const play = playOn(l1, { flags, durationMs, batchIntervalMs, compression, signal });
+      return await (failed ? Promise.race([play, failed]) : play);
+    } finally {
+      await l1.close();
+    }
   } finally {
     await rm(directory, { recursive: true, force: true });
   }
+}
+
+async function openL1(
+  directory: string,
+  flags: FlagValues,
+  signal: AbortSignal,
+): Promise<DemoL1> {
+  if (flags.anvil === undefined) return await openDirectoryDemo(directory);
+  return await openAnvilDemo(directory, textOf(flags, "anvil"), { log: tellWarning, signal });
+}
+
+interface DemoTask {
+  readonly flags: FlagValues;
+  readonly durationMs: number;
+  readonly batchIntervalMs: number;
+  readonly compression: ReturnType<typeof compressionInWorkers>;
+  readonly signal: AbortSignal;
+}
+
+/** Posts and derives side by side, until all is there and back. */
+async function playOn(
+  l1: DemoL1,
+  { flags, durationMs, batchIntervalMs, compression, signal }: DemoTask,
+): Promise<number> {
+  const blocks = textOf(flags, "blocks");
+  const origin = blocks !== undefined
+    ? await FileBlockSource.open(blocks, { l1: l1.origins })
+    : new TransferSource({
+      l1: l1.origins,
+      clock: systemClock,
+      random: systemRandom,
+      durationMs,
+    });
+  writeStderr(`${l1.name}; L2 from ${blocks ?? `100 signed transactions every 200 ms`}`);
+
+  const sent: Fingerprint[] = [];
+  const derived: Fingerprint[] = [];
+  const totals: Totals = {
+    batches: 0,
+    blocks: 0,
+    transactions: 0,
+    rawBytes: 0,
+    compressedBytes: 0,
+    blobs: 0,
+  };
+  const isBatcherDone = new AbortController();
+  const deriver = new DerivationRunner({
+    source: l1.source,
+    compressors: allCompressors(),
+    sink: fingerprintingSink(derived),
+    clock: systemClock,
+    random: systemRandom,
+    log: progress(totals),
+  });
+  const batcher = new BatchSubmissionRunner(
+    {
+      source: fingerprinting(origin, sent),
+      ...compression,
+      sink: l1.sink,
+      clock: systemClock,
+      random: systemRandom,
+      log: (event) => {
+        if (event.event !== "batch.submitted") return;
+        const { batchNumber, cost } = event.receipt;
+        deriver.recordSubmission(batchNumber, systemClock.now());
+        if (!cost) return;
+        const { gasUsed, gasPrice, blobGasUsed, blobGasPrice } = cost;
+        totals.costWei = (totals.costWei ?? 0n) + gasUsed * gasPrice + blobGasUsed * blobGasPrice;
+      },
+    },
+    { batchIntervalMs, maxBlocksPerBatch: 1000, targetBatchSize: 64 * 1024 * 1024 },
+  );
+  const deriving = deriver.run({ signal: isBatcherDone.signal });
+  const batching = batcher.run({ once: true, signal }).finally(() => isBatcherDone.abort());
+  await Promise.all([batching, deriving]);
+  await deriver.run({ once: true });
+
+  return await tellEnd(totals, firstDifference(sent, derived), flags.json === true);
+}
+
+/** Of the L1: nothing where all goes well. */
+function tellWarning(event: LogEvent): void {
+  const { level, text } = describe(event);
+  if (level === "warn") writeStderr(`warning: ${text}`);
 }
 
 async function tellEnd(
@@ -135,12 +198,13 @@ async function tellEnd(
   difference: number | undefined,
   isJson: boolean,
 ): Promise<number> {
-  const { rawBytes, compressedBytes, blobs } = totals;
+  const { rawBytes, compressedBytes, blobs, transactions, costWei } = totals;
   const ratio = compressedBytes > 0 ? rawBytes / compressedBytes : undefined;
   const fill = blobs > 0 ? compressedBytes / (blobs * BLOB_CAPACITY) : undefined;
   const identical = difference === undefined;
+  const each = costWei === undefined ? {} : unitCosts(costWei, transactions, compressedBytes);
   if (isJson) {
-    await writeStdout(toJson({ identical, ...totals, ratio, fill }));
+    await writeStdout(toJson({ identical, ...totals, ratio, fill, ...each }));
   } else {
     const head = ["batches", "blocks", "transactions", "raw", "posted", "ratio", "blobs", "fill"];
     await writeStdout(
@@ -155,11 +219,25 @@ async function tellEnd(
         formatShare(fill),
       ]]) +
         (identical
-          ? `The ${countOf(totals.blocks, "derived block")} are identical to those that went in.\n`
-          : `The derived blocks differ from block ${difference} on.\n`),
+          ? `The ${countOf(totals.blocks, "derived block")} ${
+            totals.blocks === 1 ? "is identical to the one" : "are identical to those"
+          } that went in.\n`
+          : `The derived blocks differ from block ${difference} on.\n`) +
+        costLine(costWei, each),
     );
   }
   return identical ? EXIT.done : EXIT.different;
+}
+
+function costLine(
+  costWei: bigint | undefined,
+  { weiPerTransaction, weiPerByte }: Partial<UnitCosts>,
+): string {
+  if (costWei === undefined || !weiPerTransaction || !weiPerByte) return "";
+  return `L1 was paid ${formatWei(costWei)}: ${
+    formatWeiEach(weiPerTransaction)
+  } for each transaction, ` +
+    `${formatWeiEach(weiPerByte)} for each byte posted.\n`;
 }
 
 /** A block, in short. */

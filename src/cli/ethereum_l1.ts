@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { SAFE_CONFIRMATIONS } from "../config.ts";
 import { ConfigError, RpcError, SourceError } from "../errors.ts";
 import type {
   BlobSource,
@@ -18,6 +17,7 @@ import { beaconNodes } from "../l1/beacon.ts";
 import { BlobArchive } from "../l1/blob_archive.ts";
 import { BlobSources } from "../l1/blob_sources.ts";
 import type { BlockMark } from "../l1/block_marks.ts";
+import { FinalBlocks } from "../l1/final_blocks.ts";
 import { L1Inbox } from "../l1/inbox.ts";
 import { RpcChain } from "../l1/chain.ts";
 import { RpcEndpoints } from "../l1/endpoints.ts";
@@ -47,6 +47,7 @@ export class EthereumL1 implements RoleL1 {
   readonly origins: OriginL1;
   readonly #blobs: BlobSource;
   readonly #archive: BlobArchive | undefined;
+  readonly #final: FinalBlocks;
   #startBlock = 0n;
 
   /** @param archive is told in which blocks blobs are */
@@ -56,9 +57,10 @@ export class EthereumL1 implements RoleL1 {
     this.name = rpc.name;
     this.#blobs = blobs;
     this.#archive = archive;
+    this.#final = new FinalBlocks(this.chain);
     this.origins = {
       head: () => this.finalBlock(),
-      block: async (number) => ({ hash: await this.#mustHave(number) }),
+      block: async (number) => ({ hash: await this.#final.hashOf(number) }),
     };
   }
 
@@ -79,11 +81,7 @@ export class EthereumL1 implements RoleL1 {
    * Where a node knows of none, one that lies as deep as what is read by default.
    */
   async finalBlock(): Promise<bigint> {
-    const final = await this.chain.header("finalized");
-    if (final) return final.number;
-    const depth = BigInt(SAFE_CONFIRMATIONS);
-    const latest = await this.head("latest");
-    return latest > depth ? latest - depth : 0n;
+    return (await this.#final.newest()).number;
   }
 
   async head(tag: L1Head): Promise<bigint> {
@@ -159,22 +157,12 @@ export class EthereumL1 implements RoleL1 {
 
   /** {@link finalBlock} with its hash. */
   async finalMark(): Promise<BlockMark> {
-    const number = await this.finalBlock();
-    return { number, hash: await this.#mustHave(number) };
+    const { number, hash } = await this.#final.newest();
+    return { number, hash };
   }
 
   close(): Promise<void> {
     return Promise.resolve();
-  }
-
-  async #mustHave(number: bigint): Promise<Uint8Array> {
-    const hash = await this.hashOf(number);
-    if (hash) return hash;
-    throw new SourceError(
-      "NoOrigin",
-      `Cannot name L1 block ${number}: ${this.name} does not have it now`,
-      { details: { block: number } },
-    );
   }
 
   #noHead(): never {

@@ -8,6 +8,7 @@ import type { EthereumEvent, TxAttempt, TxReceipt } from "../ethereum.ts";
 import type { LogEvent } from "../ports.ts";
 import { toHex } from "../wire/hex.ts";
 import type { Described } from "./processor_log.ts";
+import { countOf } from "./text.ts";
 
 const EVENTS: Readonly<Record<EthereumEvent["event"], true>> = {
   "tx.signed": true,
@@ -107,7 +108,8 @@ export function describeEthereumEvent(event: EthereumEvent): Described {
     }
     case "l1.reorganised": {
       const { ancestor, depth } = event;
-      const text = `L1 was reorganised: ${depth} blocks above ${ancestor} are others now`;
+      const text = `L1 was reorganised: ${countOf(depth, "block")} above ${ancestor} ` +
+        (depth === 1n ? "is another one now" : "are others now");
       return {
         level: "warn",
         text,

@@ -20,7 +20,6 @@ import type { L1Batch } from "../types.ts";
 import { type BatchCost, costsOf } from "./batch_costs.ts";
 import { type FlagValues, textOf } from "./command.ts";
 import {
-  factLines,
   inspectBlobs,
   inspectCompressed,
   type Inspection,
@@ -31,7 +30,7 @@ import type { PostedTransaction, RoleL1 } from "./l1.ts";
 import { addressesOf, type L1Place, l1Place } from "./l1_flags.ts";
 import { openL1 } from "./open_l1.ts";
 import { parseAddress } from "./options.ts";
-import { countOf, formatWei } from "./text.ts";
+import { countOf, factLines, formatWei } from "./text.ts";
 
 /** A batch transaction, explained. */
 export interface PostedInspection {
@@ -59,7 +58,9 @@ export async function findTransaction(
   flags: FlagValues,
 ): Promise<PostedInspection> {
   const place = l1Place(flags);
-  return await withL1(place, async (l1) => {
+  // Nothing is looked through, so nobody needs to say from where on.
+  const anywhere = place.kind === "ethereum" ? { ...place, startBlock: 0n } : place;
+  return await withL1(anywhere, async (l1) => {
     const posted = await l1.transaction(txHash);
     if (posted === "pool") {
       throw notFound(
@@ -176,6 +177,7 @@ async function explain(
   const [cost] = await costsOf(l1, [txHash]) ?? [];
   const known = { posted, batchNumber, ...(cost ? { cost } : {}) };
   const blobs = await blobsOf(posted, place);
+  const ignored = ignoredBy(posted, flags, place);
   let content: Inspection;
   try {
     content = blobs.length > 0
@@ -184,10 +186,10 @@ async function explain(
   } catch (error) {
     if (!(error instanceof CodecError || error instanceof CompressionError)) throw error;
     const { reason } = undecodable(error);
-    return { ...known, verdict: { verdict: "dropped", reason, why: describeError(error) } };
+    const verdict = { verdict: "dropped", reason, why: describeError(error) } as const;
+    return { ...known, verdict: ignored ?? verdict };
   }
-  const verdict = ignoredBy(posted, flags, place) ??
-    await judge(l1, posted, { batchNumber, data }, content);
+  const verdict = ignored ?? await judge(l1, posted, { batchNumber, data }, content);
   return { ...known, content, verdict };
 }
 

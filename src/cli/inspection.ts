@@ -10,7 +10,7 @@ import { decodeBatch, encodedBlockSize, HEADER_SIZE } from "../wire/batch.ts";
 import { batchToJson } from "../wire/batch_json.ts";
 import { BLOB_CAPACITY, BLOB_SIZE, fromBlobs, splitBlobs } from "../wire/blob.ts";
 import { compressorFor, open } from "../wire/envelope.ts";
-import { countOf, formatBytes, formatRatio, formatShare, formatTable } from "./text.ts";
+import { countOf, factLines, formatBytes, formatRatio, formatShare, formatTable } from "./text.ts";
 
 /** What bytes turned out to be. */
 export interface Inspection {
@@ -145,12 +145,6 @@ export function inspectionText(inspection: Inspection, source = "file"): string 
   const table = formatTable(["block", "offset", "timestamp", "txs", "bytes"], rows);
   const checks = inspection.checks.map((check) => `ok: ${check}\n`).join("");
   return `${lines}\n${table}\n${checks}`;
-}
-
-/** A fact a line, in two columns. */
-export function factLines(facts: readonly (readonly [name: string, value: string])[]): string {
-  const width = Math.max(...facts.map(([name]) => name.length));
-  return facts.map(([name, value]) => `${name.padEnd(width)}  ${value}\n`).join("");
 }
 
 /** Each block, and where it begins in the raw batch. */

@@ -30,6 +30,8 @@ export interface ReadTask {
 export interface L1Reader extends L1BatchSource {
   /** What an inbox that goes on above `number` after a restart is to know. */
   knownUpTo?(number: bigint): readonly BlockMark[];
+  /** Resolves when nothing more is read ahead. */
+  stop?(): Promise<void>;
 }
 
 /** A transaction that is in an L1 block. */

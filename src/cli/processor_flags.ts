@@ -8,7 +8,11 @@ import { join } from "node:path";
 import { ConfigError } from "../errors.ts";
 import { RETRY_DEFAULTS } from "../retry.ts";
 import type { Address } from "../service/http_server.ts";
-import { PROCESSOR_DEFAULTS, type ProcessorConfig } from "../wal/processor_config.ts";
+import {
+  PROCESSOR_DEFAULTS,
+  type ProcessorConfig,
+  processorConfig,
+} from "../wal/processor_config.ts";
 import { MAX_SHARDS } from "../wal/shards.ts";
 import { type Flag, type FlagValues, textOf } from "./command.ts";
 import { parseChoice, parseCount, parseDuration, parseListen, parseSize } from "./options.ts";
@@ -136,7 +140,7 @@ export function processorSettings(flags: FlagValues): ProcessorSettings {
     addresses: addressesOf(flags),
     maxBodyBytes: parseSize("--max-body", text("maxBody")),
     shutdownTimeoutMs: parseDuration("--shutdown-timeout", text("shutdownTimeout")),
-    config: {
+    config: checked({
       ...PROCESSOR_DEFAULTS,
       intervalMs: parseDuration("--interval", text("interval")),
       maxBatchOperations: parseCount("--max-batch", text("maxBatch"), 1, 10_000_000),
@@ -155,8 +159,33 @@ export function processorSettings(flags: FlagValues): ProcessorSettings {
         maxAttempts: parseCount("--retries", text("retries"), 0, 1_000_000),
         baseDelayMs: parseDuration("--retry-delay", text("retryDelay")),
       },
-    },
+    }),
   };
+}
+
+/** Which flag gives a setting: whoever typed it does not know the name within. */
+const FLAG_OF: Readonly<Partial<Record<keyof ProcessorConfig, string>>> = {
+  intervalMs: "--interval",
+  minBatchOperations: "--min-batch",
+  maxBatchOperations: "--max-batch",
+  maxBatchBytes: "--max-batch-bytes",
+  latencyGoalMs: "--latency-goal",
+  maxQueuedOperations: "--max-queue",
+  maxQueuedBytes: "--max-queue-bytes",
+  maxOperationBytes: "--max-operation",
+  handlerTimeoutMs: "--handler-timeout",
+};
+
+/** Settings that cannot be, refused by the names of their flags. */
+function checked(config: ProcessorConfig): ProcessorConfig {
+  try {
+    return processorConfig(config);
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    const key = `${error.details["key"]}`;
+    const flag = (FLAG_OF as Readonly<Record<string, string>>)[key];
+    throw flag === undefined ? error : usage(error.message.replace(key, flag));
+  }
 }
 
 /** Whoever lowers the most below the least of all does not mean to be told of it. */

@@ -52,6 +52,12 @@ export function formatWeiEach(each: string): string {
   return wei < 1000n ? `${each} wei` : formatWei(wei);
 }
 
+/** A fact a line, in two columns. */
+export function factLines(facts: readonly (readonly [name: string, value: string])[]): string {
+  const width = Math.max(...facts.map(([name]) => name.length));
+  return facts.map(([name, value]) => `${name.padEnd(width)}  ${value}\n`).join("");
+}
+
 /** Columns under a head, numbers to the right. */
 export function formatTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const widths = head.map((title, column) =>

@@ -254,16 +254,15 @@ export function beaconNodes(
   options: Omit<BeaconOptions, "url" | "slotsOf">,
 ): readonly BeaconNode[] {
   const nodes: BeaconNode[] = [];
-  const slotsOf = async (asker: string) => {
-    for (const node of nodes) {
-      const rule = node.name === asker ? undefined : await node.ownSlots().catch(() => undefined);
+  const slotsOf = async (asker: number) => {
+    for (const [index, node] of nodes.entries()) {
+      const rule = index === asker ? undefined : await node.ownSlots().catch(() => undefined);
       if (rule) return rule;
     }
     return undefined;
   };
-  for (const url of urls) {
-    const node: BeaconNode = new BeaconNode({ ...options, url, slotsOf: () => slotsOf(node.name) });
-    nodes.push(node);
+  for (const [index, url] of urls.entries()) {
+    nodes.push(new BeaconNode({ ...options, url, slotsOf: () => slotsOf(index) }));
   }
   return nodes;
 }

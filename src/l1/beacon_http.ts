@@ -12,7 +12,7 @@ import { basicAuthentication, connectionReason, parseEndpoint } from "./json_rpc
 /** How long an answer may take: blobs are megabytes. */
 export const BEACON_TIMEOUT_MS = 30_000;
 /** Over 100 blobs, as text; no block has as many. */
-export const MAX_BEACON_ANSWER_BYTES = 32 * 2 ** 20;
+export const MAX_BEACON_ANSWER_BYTES: number = 32 * 2 ** 20;
 
 const BUSY_STATUS = [408, 425, 429];
 

@@ -18,6 +18,34 @@ export interface BlobSinkOptions extends PostingOptions {
 
 /**
  * Posts each batch in the blobs of one transaction to the inbox.
+ *
+ * @example
+ * ```ts
+ * import {
+ *   BlobSink,
+ *   encodeBatch,
+ *   headerFor,
+ *   NoopCompressor,
+ *   seal,
+ *   type TxRequest,
+ * } from "https://example.com/montana/v0.1.0/mod.ts";
+ *
+ * const manager = { // Or what TxManager.open() resolves with.
+ *   maxInFlight: 1,
+ *   healthCheck: () => Promise.resolve(),
+ *   send: ({ batchNumber }: TxRequest) => {
+ *     const [txHash, l1BlockHash] = [new Uint8Array(32), new Uint8Array(32)];
+ *     return Promise.resolve({ batchNumber, txHash, l1Block: 1n, l1BlockHash, blobHashes: [] });
+ *   },
+ * };
+ * const blocks = [{ timestamp: 1000n, transactions: [] }];
+ * const [l1OriginCheck, parentCheck] = [new Uint8Array(20), new Uint8Array(20)];
+ * const header = headerFor({ batchNumber: 0n, l1Origin: 1n, l1OriginCheck, parentCheck }, blocks);
+ * const data = await seal(encodeBatch(header, blocks), new NoopCompressor());
+ * const sink = new BlobSink({ manager, inbox: new Uint8Array(20).fill(0x42) });
+ * const receipt = await sink.submit({ batchNumber: 0n, data });
+ * if (receipt.l1Block !== 1n) throw new Error("unexpected receipt");
+ * ```
  */
 export class BlobSink implements BatchSink {
   readonly blobBytes: number = BLOB_CAPACITY;

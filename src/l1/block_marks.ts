@@ -39,9 +39,9 @@ export class BlockMarks {
     return this.#hasForgotten;
   }
 
-  /** Adds one, mostly above all others; between them where blocks are read again. */
-  add(mark: BlockMark): void {
-    this.#marks.splice(this.#indexOf(mark.number), 0, mark);
+  /** Adds one above all others. */
+  push(mark: BlockMark): void {
+    this.#marks.push(mark);
     this.#forgetOldest();
   }
 

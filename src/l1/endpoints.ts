@@ -64,7 +64,7 @@ export interface EndpointStatus {
  *   clock: systemClock,
  *   random: systemRandom,
  * });
- * const error = await node.request("eth_blockNumber", []).catch((error) => error);
+ * const error = await node.request("eth_blockNumber", []).then(undefined, (error) => error);
  * if (!error.isRetryable) throw new Error("nobody answers there, which may change");
  * if (node.status().some(({ state }) => state !== "down")) throw new Error("both were asked");
  * ```

@@ -70,7 +70,7 @@ export function marketCaps(market: Market, hasBlobs: boolean): FeeCaps {
 /** What a first transaction offers. */
 export function firstOffer(market: Market, hasBlobs: boolean, limits: FeeLimits): Offer {
   return tooExpensive(market, hasBlobs, limits) ??
-    { caps: clipped(marketCaps(market, hasBlobs), limits) };
+    { caps: withLastChance(clipped(marketCaps(market, hasBlobs), limits), hasBlobs, limits) };
 }
 
 /**
@@ -96,10 +96,11 @@ export function replacementOffer(
     return meetsMarket(before, market, hasBlobs) ? undefined : ceiling(least, limits, market);
   }
   const highest = multiplied(asked, limits.feeLimitMultiplier);
-  if (isAtLeast(highest, caps)) return { caps };
+  const offer = { caps: withLastChance(caps, hasBlobs, limits) };
+  if (isAtLeast(highest, offer.caps)) return offer;
   // One cap can be far above the market while another is too low for it. Pools take no replacement that
   // raises only one, so all go up: each such step needs a market that went above what was offered.
-  return meetsMarket(before, market, hasBlobs) ? undefined : { caps };
+  return meetsMarket(before, market, hasBlobs) ? undefined : offer;
 }
 
 /** The least that replaces a transaction, whatever the market asks; `undefined` above a ceiling. */
@@ -136,6 +137,17 @@ function tooExpensive(market: Market, hasBlobs: boolean, limits: FeeLimits): Off
   if (current > maxFeePerGas) return { wait: "base fee", current, max: maxFeePerGas };
   if (!hasBlobs || market.blobBaseFee <= maxFeePerBlobGas) return undefined;
   return { wait: "blob fee", current: market.blobBaseFee, max: maxFeePerBlobGas };
+}
+
+/**
+ * What can be replaced no more below the ceilings offers them all: it would be stuck as soon as one of its
+ * caps did not meet the market, however far that stayed below the ceiling.
+ */
+function withLastChance(caps: FeeCaps, hasBlobs: boolean, limits: FeeLimits): FeeCaps {
+  const next = bumped(caps, hasBlobs);
+  if (isAtLeast(clipped(next, limits), next)) return caps;
+  const { maxFeePerGas, maxFeePerBlobGas } = limits;
+  return { ...caps, maxFeePerGas, maxFeePerBlobGas: hasBlobs ? maxFeePerBlobGas : 0n };
 }
 
 /** Which ceiling stands below the least step. */

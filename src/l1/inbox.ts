@@ -17,7 +17,7 @@
  * @module
  */
 import { SAFE_CONFIRMATIONS } from "../config.ts";
-import { RpcError, SourceError } from "../errors.ts";
+import { SourceError } from "../errors.ts";
 import type { BlobSource, Chain, L1Header } from "../ethereum.ts";
 import type { L1BatchSource, Log } from "../ports.ts";
 import type { L1Batch } from "../types.ts";
@@ -26,10 +26,16 @@ import { toHex } from "../wire/hex.ts";
 import type { BlobArchive } from "./blob_archive.ts";
 import { type BlockMark, BlockMarks } from "./block_marks.ts";
 import { BlockPrefetch, type PrefetchedBlock } from "./block_prefetch.ts";
-import { type Batcher, batchOfBlobs, type InboxBlock, inboxBlock } from "./inbox_block.ts";
+import { ChainReader, type ReadHead } from "./chain_reader.ts";
+import {
+  type Batcher,
+  batchOfBlobs,
+  checkTask,
+  type InboxBlock,
+  inboxBlock,
+} from "./inbox_block.ts";
 
-/** How far L1 is read: to one of its heads, or so many blocks below the latest. */
-export type ReadHead = "latest" | "safe" | "finalized" | { readonly confirmations: number };
+export type { ReadHead };
 
 /** How many hashes of L1 blocks are remembered: a day of them, and a bit. */
 export const REMEMBERED_BLOCKS = 8192;
@@ -97,15 +103,16 @@ const CACHED_HASHES = 1024;
  * ```
  */
 export class L1Inbox implements L1BatchSource {
-  readonly #chain: Chain;
+  readonly #chain: ChainReader;
   readonly #blobs: BlobSource;
   readonly #archive: L1InboxParts["archive"];
   readonly #log: Log;
   readonly #options: L1InboxOptions;
-  readonly #readHead: ReadHead;
   readonly #prefetch: BlockPrefetch;
   readonly #marks: BlockMarks;
   readonly #cachedHashes = new Map<bigint, Uint8Array>();
+  /** The block that was read last. */
+  #linked: BlockMark | undefined;
 
   #next: bigint;
   /** Transactions of block `#next` that were done with, where it is begun and must be read again. */
@@ -117,18 +124,19 @@ export class L1Inbox implements L1BatchSource {
   /** The latest block whose chain is known to hold all that was read. */
   #checkedTip: Uint8Array | undefined;
 
+  /** @throws {ConfigError} `Invalid` for addresses and ranges that cannot be */
   constructor({ chain, blobs, archive, log = () => {} }: L1InboxParts, options: L1InboxOptions) {
-    this.#chain = chain;
+    checkTask(options);
+    this.#chain = new ChainReader(chain, options.head ?? { confirmations: SAFE_CONFIRMATIONS });
     this.#blobs = blobs;
     this.#archive = archive;
     this.#log = log;
     this.#options = options;
-    this.#readHead = options.head ?? { confirmations: SAFE_CONFIRMATIONS };
     this.#next = options.resumeBlock ?? options.startBlock ?? 0n;
     const { rememberedBlocks = REMEMBERED_BLOCKS, known } = options;
     this.#marks = new BlockMarks(rememberedBlocks, known);
     this.#prefetch = new BlockPrefetch({
-      readBlock: async (number) => await inboxBlock(await this.#block(number), options),
+      readBlock: async (number) => await inboxBlock(await this.#chain.block(number), options),
       readBlobs: ({ header, blobHashes }) => this.#readBlobs(header, blobHashes),
       maxBlocks: options.prefetchBlocks ?? 8,
       maxBytes: options.prefetchBytes ?? 32 * 1024 * 1024,
@@ -154,7 +162,7 @@ export class L1Inbox implements L1BatchSource {
    * @throws {SourceError | RpcError} `Connection`, or as the chain
    */
   async l1Head(): Promise<bigint> {
-    return (await this.#head()).number;
+    return (await this.#chain.head()).number;
   }
 
   /**
@@ -164,7 +172,7 @@ export class L1Inbox implements L1BatchSource {
   async l1BlockHash(number: bigint): Promise<Uint8Array | undefined> {
     const known = this.#marks.hashOf(number) ?? this.#cachedHashes.get(number);
     if (known) return known;
-    const hash = (await asking(() => this.#chain.header(number)))?.hash;
+    const hash = await this.#chain.hashOf(number);
     const { bottom } = this.#marks;
     if (hash && bottom && number < bottom.number) {
       this.#cachedHashes.set(number, hash);
@@ -215,7 +223,7 @@ export class L1Inbox implements L1BatchSource {
   async #advance(): Promise<Current | undefined> {
     if (!this.#isStartChecked) await this.#checkStart();
     if (this.#next > this.#knownHead) {
-      const head = await this.#head();
+      const head = await this.#chain.head();
       this.#knownHead = head.number;
       if (this.#next > head.number) {
         await this.#checkTip(head.tip);
@@ -240,22 +248,27 @@ export class L1Inbox implements L1BatchSource {
   /** What was read before a restart may be gone since, and need not be the parent of the next block. */
   async #checkStart(): Promise<void> {
     const { top } = this.#marks;
-    const now = top && await this.#header(top.number);
-    if (now && !equalBytes(now.hash, top.hash)) await this.#reorganise(now);
+    const hash = top && await this.#chain.hashNow(top.number);
+    if (hash && !equalBytes(hash, top.hash)) await this.#reorganise({ number: top.number, hash });
     this.#isStartChecked = true;
   }
 
   /** Adds a block to those read, where it follows them, or is one of them. */
   async #link(header: L1Header): Promise<void> {
     const { number, hash, parentHash } = header;
-    const parent = number > 0n ? this.#marks.hashOf(number - 1n) : undefined;
+    const marks = this.#marks;
+    const before = this.#linked?.number === number - 1n ? this.#linked.hash : undefined;
+    const parent = marks.hashOf(number - 1n) ?? before;
     // Also where the block itself was read before: what was read again since need not be below it.
     if (parent && !equalBytes(parent, parentHash)) await this.#reorganise(header, number - 1n);
-    const read = this.#marks.hashOf(number);
+    const read = marks.hashOf(number);
     if (read && !equalBytes(read, hash)) await this.#reorganise(header);
+    this.#linked = { number, hash };
+    // One that is read again and not remembered may be another one than it was: it proves nothing.
+    if (marks.top && number <= marks.top.number) return;
     // What stands below the first block tells how far down a reorganisation goes.
-    if (!parent && number > 0n) this.#marks.add({ number: number - 1n, hash: parentHash });
-    if (!read) this.#marks.add({ number, hash });
+    if (!parent && number > 0n) marks.push({ number: number - 1n, hash: parentHash });
+    marks.push({ number, hash });
   }
 
   /** Whether it can be noted or not, it can be read. */
@@ -310,24 +323,6 @@ export class L1Inbox implements L1BatchSource {
     return hashes.length === 0 ? Promise.resolve([]) : this.#blobs.blobs(header, hashes);
   }
 
-  async #block(number: bigint) {
-    const block = await asking(() => this.#chain.block(number));
-    if (block?.header.number === number) return block;
-    const what = block ? `it answered with block ${block.header.number}` : "it is not there";
-    throw this.#contradiction(`Cannot read L1 block ${number}: ${what}, though the head is above`);
-  }
-
-  async #head(): Promise<{ readonly number: bigint; readonly tip: L1Header | undefined }> {
-    const head = this.#readHead;
-    const tag = typeof head === "string" ? head : "latest";
-    const tip = await asking(() => this.#chain.header(tag));
-    // A young chain has no safe and no finalised block: nothing above its first is then.
-    if (!tip && tag !== "latest") return { number: 0n, tip };
-    if (!tip) throw this.#contradiction(`Cannot read L1: there is no latest block`);
-    const depth = typeof head === "string" ? 0n : BigInt(head.confirmations);
-    return { number: tip.number > depth ? tip.number - depth : 0n, tip };
-  }
-
   /**
    * Looks whether what was read last is still there, when nothing follows it: a chain that stands still
    * may have become another one.
@@ -337,8 +332,9 @@ export class L1Inbox implements L1BatchSource {
     // A head below what was read says nothing: a node may lag.
     if (!tip || !top || tip.number < top.number) return;
     if (this.#checkedTip && equalBytes(this.#checkedTip, tip.hash)) return;
-    const now = tip.number === top.number ? tip : await this.#header(top.number);
-    if (!equalBytes(now.hash, top.hash)) await this.#reorganise(now);
+    const { number } = top;
+    const hash = tip.number === number ? tip.hash : await this.#chain.hashNow(number);
+    if (!equalBytes(hash, top.hash)) await this.#reorganise({ number, hash });
     this.#checkedTip = tip.hash;
   }
 
@@ -347,15 +343,15 @@ export class L1Inbox implements L1BatchSource {
    *
    * @param gone the highest block that was read and cannot be on a chain with `seen`
    */
-  async #reorganise(seen: L1Header, gone: bigint = seen.number): Promise<never> {
+  async #reorganise(seen: BlockMark, gone: bigint = seen.number): Promise<never> {
     const marks = this.#marks;
     const top = marks.top!;
     this.#prefetch.clear();
     this.#knownHead = -1n;
     this.#checkedTip = undefined;
-    const found = await marks.highestOn(gone, async (number) => (await this.#header(number)).hash);
+    const found = await marks.highestOn(gone, (number) => this.#chain.hashNow(number));
     if (found?.number === gone) {
-      throw this.#contradiction(
+      throw this.#chain.contradiction(
         `Cannot read L1 block ${seen.number} (${toHex(seen.hash)}): it does not follow block ` +
           `${gone} (${toHex(found.hash)}), which the node has too`,
       );
@@ -363,6 +359,7 @@ export class L1Inbox implements L1BatchSource {
     const ancestor = found?.number ?? this.#belowStart(seen);
     this.#log({ event: "l1.reorganised", ancestor, depth: top.number - ancestor });
     marks.cutAbove(found ? ancestor : -1n);
+    this.#linked = undefined;
     for (const number of this.#cachedHashes.keys()) {
       if (number > ancestor) this.#cachedHashes.delete(number);
     }
@@ -380,7 +377,7 @@ export class L1Inbox implements L1BatchSource {
   }
 
   /** Where nothing that was read is left: nothing was read below the start, so that is where to go. */
-  #belowStart(seen: L1Header): bigint {
+  #belowStart(seen: BlockMark): bigint {
     const { startBlock = 0n, known = [] } = this.#options;
     const { bottom, hasForgotten } = this.#marks;
     const isAllSeen = known.length === 0 && !hasForgotten && bottom!.number > 0n;
@@ -393,34 +390,10 @@ export class L1Inbox implements L1BatchSource {
       { details: { block: seen.number, bottom: bottom!.number } },
     );
   }
-
-  async #header(number: bigint): Promise<L1Header> {
-    const header = await asking(() => this.#chain.header(number));
-    if (header?.number === number) return header;
-    throw this.#contradiction(
-      `Cannot read L1 block ${number}: it is gone, though it was read before`,
-    );
-  }
-
-  /** A node, or one of several behind a name, that lags or does not agree with itself: for a while only. */
-  #contradiction(message: string): SourceError {
-    this.#knownHead = -1n;
-    return new SourceError("Connection", `${message} (${this.#chain.name})`);
-  }
 }
 
 /** Passes over a transaction that was done with. */
 function skip(current: Current): void {
   const transaction = current.block.transactions[current.nextTransaction++];
   if (transaction?.ignored === undefined) current.nextBlob += transaction?.blobHashes.length ?? 0;
-}
-
-/** What a node answers to a question for a block is its state, not ours: it is asked again. */
-async function asking<T>(question: () => Promise<T>): Promise<T> {
-  try {
-    return await question();
-  } catch (cause) {
-    if (!(cause instanceof RpcError) || cause.code !== "Answered") throw cause;
-    throw new SourceError("Connection", `Cannot read L1: ${cause.message}`, { cause });
-  }
 }

@@ -4,11 +4,12 @@
  *
  * @module
  */
-import { CodecError } from "../errors.ts";
+import { CodecError, ConfigError } from "../errors.ts";
 import type { L1BlockTransaction, L1Header } from "../ethereum.ts";
 import type { L1Batch } from "../types.ts";
 import { BLOB_SIZE, fromBlobs } from "../wire/blob.ts";
 import { equalBytes } from "../wire/bytes.ts";
+import { toHex } from "../wire/hex.ts";
 import { parseCalldata } from "../wire/inbox.ts";
 
 /** Who may post, and in which L1 blocks: a key that is changed has its last, the next its first. */
@@ -45,13 +46,32 @@ export interface InboxBlock {
   readonly bytes: number;
 }
 
+/** Which inbox, and whose transactions to it count. */
+export interface InboxTask {
+  readonly inbox: Uint8Array;
+  readonly batchers: readonly Batcher[];
+}
+
+/** Refuses what nothing could ever be read by. */
+export function checkTask({ inbox, batchers }: InboxTask): void {
+  const refuse = (why: string) => new ConfigError("Invalid", `Cannot read an inbox: ${why}`);
+  if (batchers.length === 0) throw refuse("no batcher is named whose transactions count");
+  for (const address of [inbox, ...batchers.map((each) => each.address)]) {
+    if (address.length !== 20) throw refuse(`${toHex(address)} is no address of 20 bytes`);
+  }
+  for (const { address, fromBlock = 0n, toBlock = fromBlock } of batchers) {
+    if (fromBlock <= toBlock) continue;
+    throw refuse(`${toHex(address)} is to count from L1 block ${fromBlock} to ${toBlock}`);
+  }
+}
+
 /** Picks what is for the inbox. */
 export async function inboxBlock(
   { header, transactions }: {
     readonly header: L1Header;
     readonly transactions: readonly L1BlockTransaction[];
   },
-  { inbox, batchers }: { readonly inbox: Uint8Array; readonly batchers: readonly Batcher[] },
+  { inbox, batchers }: InboxTask,
 ): Promise<InboxBlock> {
   const allowed = batchers.filter(({ fromBlock = 0n, toBlock = header.number }) =>
     fromBlock <= header.number && header.number <= toBlock

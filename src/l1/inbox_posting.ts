@@ -9,6 +9,7 @@ import { SinkError } from "../errors.ts";
 import type { Compressor } from "../ports.ts";
 import type { CompressedBatch, SubmissionReceipt } from "../types.ts";
 import { deadlineOf, type InboxData, preflight } from "./preflight.ts";
+import { Turns } from "./turns.ts";
 import type { TxManager } from "./tx_manager.ts";
 
 /** What batches are posted with. */
@@ -18,6 +19,8 @@ export interface PostingOptions {
   readonly inbox: Uint8Array;
   /** What opens batches before they are posted; all there are otherwise. */
   readonly compressors?: readonly Compressor[];
+  /** Shared by sinks whose batches follow each other. */
+  readonly turns?: Turns;
 }
 
 /** Posts what a sink made of a batch. */
@@ -25,13 +28,15 @@ export class InboxPosting {
   readonly #manager: PostingOptions["manager"];
   readonly #inbox: Uint8Array;
   readonly #compressors: readonly Compressor[];
-  /** Resolves when the batch of the last call was handed on, or could not be. */
-  #handedOn: Promise<unknown> = Promise.resolve();
+  readonly #turns: Turns;
 
-  constructor({ manager, inbox, compressors = allCompressors() }: PostingOptions) {
+  constructor(
+    { manager, inbox, compressors = allCompressors(), turns = new Turns() }: PostingOptions,
+  ) {
     this.#manager = manager;
     this.#inbox = inbox;
     this.#compressors = compressors;
+    this.#turns = turns;
   }
 
   /**
@@ -50,20 +55,18 @@ export class InboxPosting {
         { details: { size: length, max: capacity } },
       );
     }
-    const before = this.#handedOn;
-    const turn = Promise.withResolvers<void>();
-    this.#handedOn = turn.promise;
+    const turn = this.#turns.take();
     try {
       const data = encode();
       const header = await preflight(batch, data, this.#compressors);
       const deadlineL1Block = deadlineOf(header);
       // Batches are looked at side by side, and get their nonces in the order of the calls.
-      await before;
+      await turn.before;
       const sent = this.#manager.send({ batchNumber, to: this.#inbox, ...data, deadlineL1Block });
-      turn.resolve();
+      turn.end();
       return await sent;
     } finally {
-      turn.resolve();
+      turn.end();
     }
   }
 

@@ -52,7 +52,7 @@ export interface HttpJsonRpcOptions {
  * import { HttpJsonRpc, systemClock } from "https://example.com/montana/v0.1.0/mod.ts";
  *
  * const node = new HttpJsonRpc({ url: "http://127.0.0.1:1/v3/secret", clock: systemClock });
- * const error = await node.request("eth_chainId", []).catch((error) => error);
+ * const error = await node.request("eth_chainId", []).then(undefined, (error) => error);
  * if (error.code !== "Unreachable") throw new Error("nobody answers there");
  * if (error.message.includes("secret")) throw new Error("only the host is shown");
  * ```

@@ -46,13 +46,13 @@ export class NonceSlot {
   /** Head under which the inclusion was last seen in the chain. */
   verifiedUnder: string | undefined;
   /** Heads under which its nonce was deep in the chain, and none of the attempts there. */
-  readonly missingUnder = new Set<string>();
+  readonly missingUnder: Set<string> = new Set();
   isTaken = false;
   /** It can never carry its batch any more, whatever becomes of L1. */
   isLost = false;
 
   /** When the newest attempt was last offered to a node, or known by one. */
-  offeredAtMs = -Infinity;
+  offeredAtMs: number = -Infinity;
   /** When the newest attempt was first offered by this process. */
   newestSentMs: number | undefined;
   /** Since when no other of our transactions has to come first. */

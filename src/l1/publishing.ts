@@ -122,9 +122,16 @@ export class Publishing {
       // What was cancelled is not brought back.
       if (isCancel && attempt.batchNumber !== undefined) return;
       if (await chain.knows(attempt.signed.hash)) return;
-      const payload = await Payload.restore(this.#parts, attempt.signed, attempt.blobHashes);
+      const payload = await this.#payloadOf(slot, attempt);
       if ((await this.#send(slot, attempt, payload)).answer === "taken") return;
     }
+  }
+
+  /** Commitments and proofs are not made again for a transaction that differs by its price alone. */
+  async #payloadOf(slot: NonceSlot, { signed, blobHashes }: TxAttempt): Promise<Payload> {
+    const newest = await this.payload(slot);
+    const isSame = newest.blobHashes.map(toHex).join() === blobHashes.map(toHex).join();
+    return isSame ? newest : await Payload.restore(this.#parts, signed, blobHashes);
   }
 
   /** Sends it in the form that nodes take; the other form has the same hash, and replaces nothing. */

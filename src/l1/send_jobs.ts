@@ -155,13 +155,15 @@ export class SendJobs {
     this.#drop();
   }
 
-  async #settle(job: SendJob, { head }: L1View): Promise<void> {
+  async #settle(job: SendJob, { head, nextNonce }: L1View): Promise<void> {
     const { confirmations, watch, log } = this.#parts;
     const slot = job.slot!;
     if (slot.outcome(head, confirmations)) await watch.verify(slot);
     const outcome = slot.outcome(head, confirmations);
     if (outcome === undefined) {
-      if (!slot.isPending || !job.isTooLate(head)) return;
+      // Where the nonce is used, its receipt tells.
+      const canLand = slot.isPending && slot.nonce >= nextNonce;
+      if (!canLand || !job.isTooLate(head)) return;
       if (!slot.isCancelled) slot.owes = "cancel";
       return job.reject(job.expired(head.number));
     }
@@ -193,22 +195,26 @@ export class SendJobs {
    * another. What no node ever took needs no more than its confirmations.
    */
   async #isLost(slot: NonceSlot, head: L1View["head"]): Promise<boolean> {
-    const { watch } = this.#parts;
+    const { watch, confirmations } = this.#parts;
     const isNeverOffered = slot.isTaken && !slot.isOffered;
-    slot.isLost ||= isNeverOffered || await watch.isFinal(slot, await watch.finalNumber(head));
-    return slot.isLost;
+    if (slot.isLost || isNeverOffered) return slot.isLost = true;
+    if (!await watch.isFinal(slot, await watch.finalNumber(head))) return false;
+    // A node that lagged may have said that it is in a block which is gone since.
+    await watch.verify(slot);
+    return slot.isLost = slot.outcome(head, confirmations) !== undefined;
   }
 
   #joinSlot(job: SendJob, slot: NonceSlot, payload: Payload): void {
-    const attempt = slot.batchAttempt!;
-    if (payload.blobHashes.length > 0 !== attempt.blobHashes.length > 0) {
-      // The first may still land: they share the nonce, so one of them will.
-      if (slot.isPending && !slot.isCancelled) {
-        slot.owes = "fallback";
-        slot.fallback = payload;
-      }
-    } else if (!isSameAttempt(payload, attempt)) {
-      return job.reject(job.changed(slot.nonce));
+    const hasBlobs = payload.blobHashes.length > 0;
+    const attempt = slot.attempts.findLast((each) =>
+      each.batchNumber !== undefined && each.blobHashes.length > 0 === hasBlobs
+    );
+    if (attempt && !isSameAttempt(payload, attempt)) return job.reject(job.changed(slot.nonce));
+    if (attempt === slot.newest) slot.payload ??= payload;
+    if (!attempt && slot.isPending && !slot.isCancelled) {
+      // The one before may still land: they share the nonce, so one of them will.
+      slot.owes = "fallback";
+      slot.fallback = payload;
     }
     job.slot = slot;
     job.hasJoined = true;

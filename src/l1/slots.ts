@@ -31,15 +31,16 @@ export function slotOf(rule: SlotRule, block: Pick<L1Header, "number" | "timesta
 /**
  * Reads the rule out of what `/eth/v1/beacon/genesis` and `/eth/v1/config/spec` answer; `undefined` where
  * the first is no genesis. A beacon chain begins with validators: where their root is nothing but zeros,
- * there is none.
+ * and nobody tells how long a slot is, there is none.
  */
 export function slotRule(genesis: unknown, spec: unknown): SlotRule | undefined {
   const { genesis_time: time, genesis_validators_root: root } = fieldsOf(fieldsOf(genesis)["data"]);
   if (typeof time !== "string" || !/^\d{1,18}$/.test(time)) return undefined;
-  if (typeof root === "string" && /^0x0+$/.test(root)) return "block number";
   const { SLOT_DURATION_MS: ms, SECONDS_PER_SLOT: seconds } = fieldsOf(fieldsOf(spec)["data"]);
   const slotMs = numberIn(ms) ?? (numberIn(seconds) ?? 0n) * 1000n;
-  return { genesisTime: BigInt(time), slotMs: slotMs > 0n ? slotMs : SLOT_MS };
+  if (slotMs > 0n) return { genesisTime: BigInt(time), slotMs };
+  const isDevelopment = typeof root === "string" && /^0x0+$/.test(root);
+  return isDevelopment ? "block number" : { genesisTime: BigInt(time), slotMs: SLOT_MS };
 }
 
 function numberIn(value: unknown): bigint | undefined {

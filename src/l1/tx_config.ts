@@ -1,16 +1,34 @@
 /**
- * How an account sends (design `ethereum.md`, "Sending" 2, 3 and 6).
+ * What sends for an account, and how (design `ethereum.md`, "Sending" 2, 3 and 6).
  *
  * @module
  */
 import { L1_BLOCK_TIME_MS } from "../config.ts";
 import { ConfigError } from "../errors.ts";
+import type { BlobStore, Chain, Kzg, Signer, TxJournal } from "../ethereum.ts";
+import type { Clock, Log, Random } from "../ports.ts";
 import { checkFeeLimits, FEE_DEFAULTS, type FeeLimits } from "./fees.ts";
 import type { SidecarChoice } from "./sidecar_form.ts";
 import type { SpendLimits } from "./spend_guard.ts";
 
 /** Blocks until a transaction that is not included is replaced: 48 s. */
 const BLOCKS_PER_BUMP = 4;
+
+/** What a manager is made of. */
+export interface TxManagerParts {
+  readonly chain: Chain;
+  readonly signer: Signer;
+  /** Of this account on this chain, and used by nobody else. */
+  readonly journal: TxJournal;
+  readonly kzg: Kzg;
+  /** Keeps what is sent until it is final, and longer if it likes. */
+  readonly blobs: BlobStore;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log?: Log;
+  /** Asks a node for `eth_config`, where one is asked directly. */
+  readonly ethConfig?: () => Promise<unknown>;
+}
 
 /** How an account sends. */
 export interface TxManagerConfig extends FeeLimits, SpendLimits {

@@ -24,8 +24,7 @@ import {
   SignerError,
   SinkError,
 } from "../errors.ts";
-import type { BlobStore, Chain, Kzg, Signer, TxJournal } from "../ethereum.ts";
-import type { Clock, Log, Random } from "../ports.ts";
+import type { Log } from "../ports.ts";
 import type { SubmissionReceipt } from "../types.ts";
 import { toHex } from "../wire/hex.ts";
 import { Admission } from "./admission.ts";
@@ -38,25 +37,11 @@ import { SendJob, type TxRequest } from "./send_job.ts";
 import { SendJobs } from "./send_jobs.ts";
 import { SidecarForms } from "./sidecar_form.ts";
 import { type Runway, runway, SpendGuard, type Spending } from "./spend_guard.ts";
-import { txConfig, type TxManagerConfig } from "./tx_config.ts";
+import { txConfig, type TxManagerConfig, type TxManagerParts } from "./tx_config.ts";
 import { type Moment, Upkeep } from "./upkeep.ts";
 import { type L1View, landedTx, Watch } from "./watch.ts";
 
-/** What a manager is made of. */
-export interface TxManagerParts {
-  readonly chain: Chain;
-  readonly signer: Signer;
-  /** Of this account on this chain, and used by nobody else. */
-  readonly journal: TxJournal;
-  readonly kzg: Kzg;
-  /** Keeps what is sent until it is final, and longer if it likes. */
-  readonly blobs: BlobStore;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly log?: Log;
-  /** Asks a node for `eth_config`, where one is asked directly. */
-  readonly ethConfig?: () => Promise<unknown>;
-}
+export type { TxManagerParts };
 
 /** How a manager stands. */
 export interface TxManagerState {
@@ -77,6 +62,38 @@ export type { TxRequest };
 
 /**
  * Sends transactions of one account, several at a time, in the order of the calls.
+ *
+ * @example
+ * ```ts
+ * import {
+ *   BlobArchive,
+ *   HttpJsonRpc,
+ *   LocalSigner,
+ *   MemoryStorage,
+ *   MemoryTxJournal,
+ *   openKzg,
+ *   RpcChain,
+ *   systemClock,
+ *   systemRandom,
+ *   TxManager,
+ * } from "https://example.com/montana/v0.1.0/mod.ts";
+ *
+ * const kzg = await openKzg();
+ * const key = new Uint8Array(32).fill(1); // Yours, from a file that only you can read.
+ * const storage = new MemoryStorage(); // Or DiskStorage.
+ * const opening = TxManager.open({
+ *   chain: new RpcChain(new HttpJsonRpc({ url: "http://127.0.0.1:1", clock: systemClock })),
+ *   signer: await LocalSigner.open(key),
+ *   journal: new MemoryTxJournal(), // Or LogTxJournal, which outlives a crash.
+ *   kzg,
+ *   blobs: new BlobArchive({ storage, directory: "blobs", kzg }),
+ *   clock: systemClock,
+ *   random: systemRandom,
+ * }, { confirmations: 12 });
+ * const error = await opening.catch((error) => error); // Nobody listens there.
+ * if (error.code !== "Unreachable") throw error;
+ * await kzg.close();
+ * ```
  */
 export class TxManager {
   readonly #parts: TxManagerParts;
@@ -190,7 +207,7 @@ export class TxManager {
    * @throws {SinkError} | {RpcError}
    */
   async healthCheck(): Promise<void> {
-    this.#refuseAfterEnd();
+    if (this.#ended !== undefined) throw this.#ended;
     if (this.#problem !== undefined) throw this.#problem;
     const balance = await this.#parts.chain.balance(this.address);
     if (balance > 0n) return;
@@ -207,7 +224,8 @@ export class TxManager {
    * @throws {SinkError} `WindowExpired`, `TxFailed`, `NonceTaken`, `InsufficientFunds`, `Changed`
    */
   send(request: TxRequest): Promise<SubmissionReceipt> {
-    this.#refuseAfterEnd();
+    const ended = this.#ended;
+    if (ended !== undefined) return Promise.reject(ended);
     const same = this.#jobs.find(request);
     if (same) return same.promise;
     const job = new SendJob(request, this.#parts.clock.now());
@@ -408,11 +426,10 @@ export class TxManager {
     this.#jobs.rejectAll(() => error);
   }
 
-  #refuseAfterEnd(): void {
-    if (this.#failure !== undefined) throw this.#failure;
-    if (this.#isClosed) {
-      throw new SinkError("Connection", "Cannot send: the manager is closed", { kind: "critical" });
-    }
+  /** Why nothing is sent any more. */
+  get #ended(): unknown {
+    if (this.#failure !== undefined || !this.#isClosed) return this.#failure;
+    return new SinkError("Connection", "Cannot send: the manager is closed", { kind: "critical" });
   }
 }
 

@@ -19,7 +19,7 @@ import type { TxManagerConfig } from "./tx_config.ts";
 import type { L1View } from "./watch.ts";
 
 /** So often nodes may refuse what none of them ever took, before that is an error. */
-const REFUSALS_UNTIL_FAILED = 3;
+const REFUSALS_UNTIL_FAILED = { "sidecar refused": 3, "unknown": 10 } as const;
 /** So often a pool may say that the account is taken by the other type, before it is freed. */
 const REFUSALS_UNTIL_FREED = 2;
 
@@ -59,8 +59,13 @@ export class Upkeep {
     const { view, nowMs } = moment;
     const isFirst = slot.nonce === view.nextNonce;
     slot.firstSinceMs = isFirst ? slot.firstSinceMs ?? nowMs : undefined;
-    const isTooLate = !slot.isCancelled && slot.isTooLate(view.head);
-    if (isTooLate) slot.owes = "cancel";
+    // Where the nonce is used, its receipt tells.
+    const isTooLate = !slot.isCancelled && slot.nonce >= view.nextNonce &&
+      slot.isTooLate(view.head);
+    if (isTooLate) {
+      slot.owes = "cancel";
+      this.tell(slot, "window", expired(slot, view.head.number));
+    }
     if (await this.#replace(slot, moment) || isTooLate) return;
 
     const isFresh = nowMs - slot.offeredAtMs < this.#parts.config.blockTimeMs;
@@ -193,7 +198,7 @@ export class Upkeep {
       case "sidecar refused":
       case "unknown": {
         slot.refusals += 1;
-        if (slot.isOffered || slot.refusals < REFUSALS_UNTIL_FAILED) return;
+        if (slot.isOffered || slot.refusals < REFUSALS_UNTIL_FAILED[answer]) return;
         slot.verdict = new SinkError("TxFailed", this.#refused(slot, text), {
           details: { tx: toHex(slot.newest.signed.hash), nonce: slot.nonce },
         });
@@ -224,6 +229,15 @@ export class Upkeep {
       { details: { balance, need } },
     );
   }
+}
+
+function expired({ batchNumber, nonce, deadlineL1Block }: NonceSlot, head: bigint): SinkError {
+  return new SinkError(
+    "WindowExpired",
+    `Cannot send batch ${batchNumber} any more: L1 is at block ${head}, and readers drop it behind block ` +
+      `${deadlineL1Block}. Its nonce ${nonce} goes to an empty transaction`,
+    { details: { batch: batchNumber, nonce, deadline: deadlineL1Block, head } },
+  );
 }
 
 /** The error for a market above a ceiling. */

@@ -95,7 +95,12 @@ export function checkFollows(before: L2Block, block: L2Block, where: string): vo
     );
   if (before.number !== undefined && block.number !== undefined) {
     const missing = block.number - before.number - 1n;
-    if (missing > 0n) throw refuse("Gap", `${missing} blocks are missing between them`);
+    if (missing > 0n) {
+      throw refuse(
+        "Gap",
+        `${missing} ${missing === 1n ? "block is" : "blocks are"} missing between them`,
+      );
+    }
     if (missing < 0n) throw refuse("Gap", `its number must be ${before.number + 1n}`);
   }
   if (before.hash && block.parentHash && !equalBytes(before.hash, block.parentHash)) {

@@ -191,7 +191,9 @@ export class FileBlockSink implements L2BlockSink {
     }
     throw new SinkError(
       "Changed",
-      `Cannot take back blocks from ${this.path}: it has ${blocks} blocks fewer than were to stay`,
+      `Cannot take back blocks from ${this.path}: it lacks ${
+        blocks === 1 ? "a block" : `${blocks} blocks`
+      } of those that stay`,
       { details: { blocks } },
     );
   }

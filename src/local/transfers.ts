@@ -24,8 +24,8 @@ export interface TransferSourceOptions {
   readonly durationMs: number;
 }
 
-/** The first accounts of anvil; their keys are known to everyone. */
-const KEYS = [
+/** The keys of anvil's first accounts, which are known to everyone: never for anything of value. */
+export const ANVIL_KEYS: readonly string[] = [
   "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80",
   "0x59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d",
   "0x5de4111afa1a4b94908f83103eb1f1706367c2e68ca870fc3fb9a804cdab365a",
@@ -39,7 +39,7 @@ const ERC20_TRANSFER = "0xa9059cbb";
 export class TransferSource implements BatchSource {
   readonly #options: Required<TransferSourceOptions>;
   readonly #startMs: number;
-  readonly #nonces = KEYS.map(() => 0n);
+  readonly #nonces = ANVIL_KEYS.map(() => 0n);
   #number = 0n;
   #parentHash = new Uint8Array(32);
 
@@ -79,7 +79,7 @@ export class TransferSource implements BatchSource {
   async #makeBlock(timestamp: bigint): Promise<L2Block> {
     const { Transaction } = await signer();
     const transactions = Array.from({ length: this.#options.transactionsPerBlock }, (_, index) => {
-      const account = index % KEYS.length;
+      const account = index % ANVIL_KEYS.length;
       const nonce = this.#nonces[account]!++;
       const isToken = index % 2 === 0;
       const unsigned = Transaction.prepare({
@@ -92,7 +92,7 @@ export class TransferSource implements BatchSource {
         gasLimit: isToken ? 65_000n : 21_000n,
         chainId: CHAIN_ID,
       });
-      return unsigned.signBy(KEYS[account]!, false).toBytes();
+      return unsigned.signBy(ANVIL_KEYS[account]!, false).toBytes();
     });
     const parentHash = this.#parentHash;
     const hash = createHash("sha256").update(parentHash).update(`${this.#number}:${timestamp}`);

@@ -7,18 +7,11 @@
  */
 import type { PipelineConfig } from "../config.ts";
 import { isRetryable, PipelineError } from "../errors.ts";
-import type {
-  BatchCodec,
-  BatchSink,
-  BatchSource,
-  Clock,
-  Compressor,
-  CutReason,
-  Log,
-} from "../ports.ts";
+import type { BatchCodec, BatchSink, BatchSource, Clock, CutReason, Log } from "../ports.ts";
 import type { L2Block, SubmissionReceipt } from "../types.ts";
 import { HEADER_SIZE, standardCodec } from "../wire/batch.ts";
-import type { BatcherJournal, SealedBatch } from "./batcher_journal.ts";
+import type { SealedBatch } from "./batcher_journal.ts";
+import type { BatcherParts, BatcherPosition } from "./batcher_parts.ts";
 import { boundReached, type SizeNow, timeReached } from "./due.ts";
 import { Intake } from "./intake.ts";
 import { LevelChoice } from "./level.ts";
@@ -39,32 +32,7 @@ import { SizeEstimate } from "./size_estimate.ts";
 import { steady } from "./steady_clock.ts";
 import { rawSize, WaitingBlocks } from "./waiting_blocks.ts";
 
-/** What a batcher is made of. */
-export interface BatcherParts {
-  readonly source: BatchSource;
-  readonly compressor: Compressor;
-  readonly sink: BatchSink;
-  readonly clock: Clock;
-  /** A cheap one, to plan with; without it batches are planned by the ratio seen so far. */
-  readonly estimator?: Compressor;
-  /** The same at lower levels, from the best to the fastest, for when it cannot keep up. */
-  readonly faster?: readonly Compressor[];
-  readonly codec?: BatchCodec;
-  /** Where taken blocks and the sealed batch outlive a crash, opened and moved to the position. */
-  readonly journal?: Pick<BatcherJournal, "taken" | "sealed" | "confirmed">;
-  readonly log?: Log;
-}
-
-/** Where a batcher goes on. */
-export interface BatcherPosition {
-  readonly nextBatchNumber: bigint;
-  /** The last block of the batch before, where there is one. */
-  readonly lastBlock?: L2Block;
-  /** Blocks taken from the source already, that no batch holds yet. */
-  readonly pending?: readonly L2Block[];
-  /** The batches of the first of them, in order, where their bytes are decided. */
-  readonly sealed?: readonly SealedBatch[];
-}
+export type { BatcherParts, BatcherPosition };
 
 /**
  * Blocks in, batches out; call {@link BatcherPipeline.tick} in a loop.

@@ -282,14 +282,19 @@ export class DerivationPipeline {
     if (!this.#source.rewind) throw noWayBack(ancestor, "its source cannot be read again");
     if (blocks > 0) {
       if (!this.#sink.retract) {
-        throw noWayBack(ancestor, `${blocks} blocks were handed over that cannot be taken back`);
+        throw noWayBack(
+          ancestor,
+          `its sink cannot take back what it was handed (${
+            blocks === 1 ? "1 block" : `${blocks} blocks`
+          })`,
+        );
       }
       await this.#sink.retract(blocks);
     }
     const { position: { nextBatchNumber, lastTimestamp } } = to;
     // An earlier run may have kept how far it had read since, which was the other way.
     const readFrom = min(to.readFrom, ancestor + 1n);
-    this.#undo.backTo(to);
+    this.#undo.backTo(to, readFrom);
     this.#expected = nextBatchNumber;
     this.#expectedAhead = nextBatchNumber;
     this.#lastTimestamp = lastTimestamp;

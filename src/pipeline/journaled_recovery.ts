@@ -7,7 +7,7 @@
 import type { BatchSource } from "../ports.ts";
 import type { CompressedBatch, L2Block } from "../types.ts";
 import { equalBytes } from "../wire/bytes.ts";
-import type { BatcherPosition } from "./batcher.ts";
+import type { BatcherPosition } from "./batcher_parts.ts";
 import type { BatcherJournal, JournalPosition } from "./batcher_journal.ts";
 import { type RecoveredPosition, recoverPosition, type RecoveryParts } from "./recovery.ts";
 

@@ -10,7 +10,7 @@ import type { DerivedBlock, L1Batch, L2Block } from "../types.ts";
 import { decodeBatch } from "../wire/batch.ts";
 import { equalBytes } from "../wire/bytes.ts";
 import { open } from "../wire/envelope.ts";
-import type { BatcherPosition } from "./batcher.ts";
+import type { BatcherPosition } from "./batcher_parts.ts";
 import { DerivationPipeline } from "./deriver.ts";
 
 /** What a batcher finds out where it stands from. */
@@ -99,6 +99,8 @@ export async function recoverPosition(
   } catch (error) {
     // Whoever aborted wants no position.
     if (!matcher.isInterrupted) throw error;
+  } finally {
+    await deriver.stopReadingAhead();
   }
 
   const { expected } = deriver.waitingFor;
@@ -212,8 +214,8 @@ class SourceMatcher implements L2BlockSink {
   }
 
   #wrong(derived: DerivedBlock, block: L2Block | undefined): PipelineError {
-    const told = (each: L2Block) =>
-      `timestamp ${each.timestamp} with ${each.transactions.length} transactions`;
+    const told = ({ timestamp, transactions: { length } }: L2Block) =>
+      `timestamp ${timestamp} with ${length} ${length === 1 ? "transaction" : "transactions"}`;
     return new PipelineError(
       "WrongBlocks",
       `Cannot go on: batch ${derived.batchNumber} on L1 holds a block of ${told(derived)}, the ` +

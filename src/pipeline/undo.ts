@@ -75,8 +75,9 @@ export class Undo {
     return this.#standings.findLast((each) => each.l1Block <= l1Block);
   }
 
-  /** Forgets what came after. */
-  backTo(standing: Standing): void {
-    this.#standings.length = this.#standings.indexOf(standing) + 1;
+  /** Forgets what came after, and that anything was read from `readFrom` on. */
+  backTo(standing: Standing, readFrom: bigint): void {
+    this.#standings.length = this.#standings.indexOf(standing);
+    this.#standings.push({ ...standing, readFrom });
   }
 }

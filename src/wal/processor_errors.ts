@@ -9,7 +9,10 @@ import { ProcessorError } from "../errors.ts";
 export function lateError(what: string, operations: number, cause: unknown): ProcessorError {
   return new ProcessorError(
     "Deadline",
-    `Cannot ${what} in time: ${operations} operations are not handled yet, and stay in the log`,
+    `Cannot ${what} in time: ${operations} ${
+      operations === 1 ? "operation is" : "operations are"
+    } not ` +
+      `handled yet, and ${operations === 1 ? "stays" : "stay"} in the log`,
     { details: { operations }, ...(cause === undefined ? {} : { cause }) },
   );
 }
@@ -18,7 +21,9 @@ export function lateError(what: string, operations: number, cause: unknown): Pro
 export function pausedError(what: string, operations: number): ProcessorError {
   return new ProcessorError(
     "Paused",
-    `Cannot ${what}: it is paused with ${operations} operations in the log; resume it first`,
+    `Cannot ${what}: it is paused with ${operations} ${
+      operations === 1 ? "operation" : "operations"
+    } in the log; resume it first`,
     { details: { operations } },
   );
 }

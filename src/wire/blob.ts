@@ -183,20 +183,18 @@ export function decodeBlob(blob: Uint8Array, index = 0): Uint8Array {
   for (let round = 0; round < rounds; round++) decodeRound(blob, stream, round, index);
 
   const end = STREAM_HEADER + length;
-  const extra = stream.subarray(end).findIndex((byte) => byte !== 0);
-  if (extra >= 0) {
-    const value = stream[end + extra]!;
+  const extra = firstNonZero(stream, end);
+  if (extra !== undefined) {
+    const value = stream[extra]!;
     throw refuse(
       "ExtraneousData",
       `byte ${value} behind its ${length} bytes of data`,
-      end + extra,
+      extra,
       value,
     );
   }
-  const afterRounds = rounds * ROUND_SIZE;
-  const extraInBlob = blob.subarray(afterRounds).findIndex((byte) => byte !== 0);
-  if (extraInBlob >= 0) {
-    const offset = afterRounds + extraInBlob;
+  const offset = firstNonZero(blob, rounds * ROUND_SIZE);
+  if (offset !== undefined) {
     throw refuse(
       "ExtraneousData",
       `byte ${blob[offset]} at offset ${offset}, behind its ${length} bytes of data`,
@@ -205,6 +203,12 @@ export function decodeBlob(blob: Uint8Array, index = 0): Uint8Array {
     );
   }
   return stream.subarray(STREAM_HEADER, end);
+}
+
+/** Most blobs of small batches are zeros: a callback for each would take several times as long. */
+function firstNonZero(bytes: Uint8Array, from: number): number | undefined {
+  for (let at = from; at < bytes.length; at++) if (bytes[at] !== 0) return at;
+  return undefined;
 }
 
 function decodeRound(blob: Uint8Array, stream: Uint8Array, round: number, index: number): void {

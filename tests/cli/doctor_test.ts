@@ -1,6 +1,9 @@
 import { deepStrictEqual as deepEqual, match, ok, strictEqual as equal } from "node:assert/strict";
+import { join } from "node:path";
 import { test } from "node:test";
-import { run, succeeded } from "./montana.ts";
+import { L1Directory } from "../../src/local/l1_directory.ts";
+import { withDirectory } from "../helpers.ts";
+import { run, succeeded, textOf } from "./montana.ts";
 
 interface Finding {
   readonly check: string;
@@ -53,4 +56,18 @@ test("montana doctor refuses an engine that there is not", async () => {
   const { code, stderr } = await run("doctor --kzg stone");
   equal(code, 2);
   match(stderr, /Cannot use --kzg "stone": need one of auto, native, c-kzg, portable/);
+});
+
+test("montana doctor looks at an L1 in a directory, and at a directory that is to be made", async () => {
+  await withDirectory(async (cwd) => {
+    await L1Directory.openOrCreate(join(cwd, "l1"), 1000n);
+    const text = succeeded(await run("doctor --l1 l1 --data-dir a/b", { cwd }));
+    match(
+      text,
+      /^ok {4}l1 l1: a directory; its head is block 0\nok {4}data-dir: a\/b can be made; /m,
+    );
+    const missing = await run("doctor --l1 nothing", { cwd });
+    equal(missing.code, 4);
+    match(textOf(missing), /^fail {2}l1: NotFound: .*nothing.*\n {6}fix: see to --l1$/m);
+  });
 });

@@ -179,7 +179,7 @@ test("montana ctl pauses, resumes, drains and tells the status", async () => {
     const paused = await status(cwd);
     deepEqual([paused["state"], paused["pendingOperations"]], ["paused", 1]);
     const flush = await run("ctl flush --data-dir data", { cwd });
-    failed(flush, 75, /Paused: Cannot flush: it is paused with 1 operations/);
+    failed(flush, 75, /Paused: Cannot flush: it is paused with 1 operation in/);
     succeeded(await run("ctl resume --data-dir data", { cwd }));
 
     match(succeeded(await run("ctl drain --data-dir data", { cwd })), /^state +draining$/m);
@@ -214,7 +214,7 @@ test("montana ctl flush ends at its deadline where the handler hangs", async () 
     running.feed("a\n");
     await acknowledged(running, 1);
     const flush = await run("ctl flush --data-dir data --deadline 200ms", { cwd });
-    failed(flush, 75, /Deadline: Cannot flush in time: 1 operations are not handled/);
+    failed(flush, 75, /Deadline: Cannot flush in time: 1 operation is not handled/);
     running.send("SIGTERM");
     const outcome = await running.ended;
     failed(outcome, 3, /Deadline: Cannot shut down in time/);

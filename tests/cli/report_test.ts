@@ -106,6 +106,26 @@ test("montana report tells what derivation leaves out, and why", async () => {
   });
 });
 
+test("montana report counts a batch once that waited for the one before", async () => {
+  await withDirectory(async (cwd) => {
+    const l1 = await L1Directory.openOrCreate(join(cwd, "l1"), 1000n);
+    const l1OriginCheck = (await l1.block(0n)).hash.slice(0, 20);
+    for (const [batchNumber, first] of [[1n, 2], [0n, 0]] as const) {
+      const batch = await makeBatch(plainBlocks(2, { first }), { batchNumber, l1OriginCheck });
+      await l1.mine([draftOf(batch)], 1000n);
+    }
+    const { batches, totals } = await report("l1", { cwd });
+    deepEqual(batches.map(({ batchNumber, verdict }) => `${batchNumber} ${verdict}`), [
+      "1 accepted",
+      "0 accepted",
+    ]);
+    equal(totals["futures"], 0);
+    const { bytes } = await contentOfL1(join(cwd, "l1"));
+    equal(totals["compressedBytes"], bytes);
+    equal(totals["costWei"], undefined);
+  });
+});
+
 test("montana report of an L1 without batches is a table of nothing", async () => {
   await withDirectory(async (cwd) => {
     await L1Directory.openOrCreate(join(cwd, "l1"), 1000n);

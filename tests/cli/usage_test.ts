@@ -6,7 +6,18 @@ import { VERSION } from "../../src/version.ts";
 import { withDirectory } from "../helpers.ts";
 import { failed, inPairs, run, succeeded } from "./montana.ts";
 
-const COMMANDS = ["demo", "batcher", "deriver", "encode", "decode", "inspect", "report", "version"];
+const COMMANDS = [
+  "demo",
+  "batcher",
+  "deriver",
+  "encode",
+  "decode",
+  "inspect",
+  "explain",
+  "report",
+  "doctor",
+  "version",
+];
 
 /** The names of the flags that a help text lists. */
 function flagsIn(help: string): Set<string> {
@@ -107,11 +118,13 @@ test("montana refuses a value that cannot be with exit 2, before it makes anythi
       ["deriver --l1 l1 --out o --head safe --confirmations 3", /together: give one/],
       ["deriver --l1 l1 --out o --start-block x", /--start-block "x": need a whole number/],
       ["encode --stage raw --level 0", /level 0: Brotli has 1 to 11/],
+      ["processor --data-dir d --min-batch 20 --max-batch 15", /--min-batch 20: need at most 15/],
+      ["processor --data-dir d --max-operation 0", /--max-operation 0: need a whole number from 1/],
       ["deriver --l1 l1 --out o --poll-interval soon", /"soon": need a time/],
       ["deriver --l1 l1 --out o --max-ahead-bytes 1GB", /--max-ahead-bytes "1GB": need a size/],
     ];
     await inPairs(cases, async ([args, error]) => failed(await run(args, { cwd }), 2, error));
-    for (const name of ["l1", "o"]) ok(!existsSync(join(cwd, name)), name);
+    for (const name of ["d", "l1", "o"]) ok(!existsSync(join(cwd, name)), name);
   });
 });
 

@@ -203,8 +203,11 @@ export function skipWithoutAnvil(test: string): string | false {
 
 let found: { readonly path: string | undefined } | undefined;
 
-/** The pinned package is Linux on x64; elsewhere whoever has Foundry has it on the PATH. */
-function findAnvil(): string | undefined {
+/**
+ * Where anvil is, or `anvil` for the one on the PATH. The pinned package is Linux on x64; elsewhere whoever
+ * has Foundry has it on the PATH.
+ */
+export function findAnvil(): string | undefined {
   if (found) return found.path;
   const name = "../../node_modules/@foundry-rs/anvil-linux-amd64/bin/anvil";
   const packaged = fileURLToPath(new URL(name, import.meta.url));

@@ -237,6 +237,10 @@ test("BeaconNode counts slots as the node tells, and asks it once", async () => 
   // A chain without validators, as anvil has it.
   beacon.validatorsRoot = toHex(new Uint8Array(32));
   equal(await slotAsked(), "9");
+  beacon.spec = undefined;
+  equal(await slotAsked(), "9");
+  beacon.spec = { SECONDS_PER_SLOT: "5" };
+  equal(await slotAsked(), "120");
   const given = nodeAt(beacon, { slots: { genesisTime: 0n, slotMs: 1000n } });
   beacon.asked.length = 0;
   await given.find(block, HASHES);
@@ -250,6 +254,12 @@ test("an archiver that does not tell how slots are counted learns it from a beac
   archiver.endpoints = ["blob_sidecars"];
   archiver.slots.set(7, BLOBS);
   const options = { kzg: fakeKzg, clock: systemClock };
+  // Of one provider, who tells them apart by their paths.
+  archiver.interfere = (_path, url) =>
+    url.pathname.startsWith("/node/") ? { body: { data: { genesis_time: "100" } } } : undefined;
+  const [same] = beaconNodes([archiver.url, `${archiver.url}/node`], options);
+  deepEqual(await same!.slots(), { genesisTime: 100n, slotMs: 12_000n });
+  archiver.interfere = () => undefined;
   const [first] = beaconNodes([archiver.url, beacon.url], options);
   deepEqual(await first!.blobs(blockInSlot(7), HASHES), BLOBS);
   const [alone] = beaconNodes([archiver.url], options);
@@ -278,4 +288,40 @@ test("slots and times belong together", () => {
   ) {
     equal(slotRule(genesis, undefined), undefined);
   }
+});
+
+test("BeaconNode takes no answer for more than it is, whatever a node says", async () => {
+  await using beacon = await FakeBeacon.start();
+  const item = fc.oneof(
+    fc.constantFrom(...BLOBS.slice(0, 2).map(toHex), "0x", "0x00", null, {}),
+    fc.record({ blob: fc.string(), kzg_commitment: fc.string() }),
+  );
+  const body = fc.oneof(
+    fc.jsonValue(),
+    fc.record({ data: fc.oneof(fc.jsonValue(), fc.array(item, { maxLength: 3 })) }),
+    fc.constant({ data: { header: { message: { slot: "9" } } } }),
+    fc.constant({ data: { genesis_time: "5", genesis_validators_root: 7 } }),
+    fc.string(),
+  );
+  const status = fc.constantFrom(200, 200, 200, 400, 404, 410, 500, 501);
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(fc.record({ status, body }), { minLength: 1, maxLength: 8 }),
+      fc.boolean(),
+      async (answers, isSlotKnown) => {
+        let asked = 0;
+        beacon.interfere = () => answers[asked++ % answers.length]!;
+        const slots = { genesisTime: GENESIS_TIME, slotMs: 12_000n };
+        const node = nodeAt(beacon, isSlotKnown ? { slots } : {});
+        try {
+          const { blobs } = await node.find(blockInSlot(7), HASHES.slice(0, 2));
+          for (const [hash, blob] of blobs) equal(hash, toHex(hashesOf([blob])[0]!));
+        } catch (error) {
+          ok(error instanceof SourceError, `${error}`);
+          ok(["Connection", "Damaged"].includes(error.code), error.code);
+        }
+      },
+    ),
+    { numRuns: 150 },
+  );
 });

@@ -218,7 +218,36 @@ test("L1Inbox takes a node that changes its mind while blocks are read again for
   chain.blocks = blocks;
   await rejects(again.nextBatch(), { code: "Reorganised" });
   again.rewind(17n);
-  deepEqual((await readAll(again)).slice(0, 3), ["16@17", "17@18", "18@19"]);
+  deepEqual((await readAll(again)).slice(0, 4), ["14@15", "15@16", "16@17", "17@18"]);
+});
+
+test("L1Inbox takes no block for shared that it read again only since a restart", async () => {
+  const chain = new FakeChain();
+  for (let number = 0; number < 30; number++) chain.mine(posted(batch(number)));
+  const before = openInbox(chain);
+  await readAll(before);
+  const known = before.knownUpTo(30n);
+  deepEqual(known.map(({ number }) => Number(number)), [0, 14, 22, 26, 28, 29, 30]);
+  // Gone are all above block 15, whatever is found when those above 22 are compared.
+  chain.drop(15);
+  for (let number = 15; number < 40; number++) chain.mine(posted(batch(number)));
+  const { blocks } = chain;
+  const again = openInbox(chain, {
+    resumeBlock: 20n,
+    known: known.slice(0, -3),
+    prefetchBlocks: 0,
+  });
+  const old = known.find(({ number }) => number === 26n)!;
+  chain.blocks = blocks.map((block) =>
+    block.header.number === 26n ? { ...block, header: { ...block.header, hash: old.hash } } : block
+  );
+  deepEqual(await again.nextBatch().then((each) => each?.inclusion.blockNumber), 20n);
+  chain.blocks = blocks;
+  deepEqual(
+    await again.nextBatch().then((each) => each?.inclusion.blockNumber),
+    21n,
+  );
+  await rejects(again.nextBatch(), { code: "Reorganised", details: { block: 14n, depth: 12n } });
 });
 
 test("L1Inbox begins anew where all it ever read is gone, and ends where it may have read more", async () => {

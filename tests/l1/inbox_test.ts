@@ -1,4 +1,9 @@
-import { deepStrictEqual as deepEqual, rejects, strictEqual as equal } from "node:assert/strict";
+import {
+  deepStrictEqual as deepEqual,
+  rejects,
+  strictEqual as equal,
+  throws,
+} from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { RpcError, SourceError } from "../../src/errors.ts";
@@ -249,4 +254,16 @@ test("L1Inbox passes on what refuses it for good", async () => {
     code: "Refused",
     kind: "critical",
   });
+});
+
+test("L1Inbox refuses what it could never read anything by", () => {
+  const wrong: readonly (readonly [Partial<L1InboxOptions>, RegExp])[] = [
+    [{ batchers: [] }, /no batcher is named/],
+    [{ inbox: new Uint8Array(19) }, /is no address of 20 bytes/],
+    [{ batchers: [{ address: BATCHER }, { address: new Uint8Array(32) }] }, /is no address/],
+    [{ batchers: [{ address: BATCHER, fromBlock: 5n, toBlock: 4n }] }, /from L1 block 5 to 4/],
+  ];
+  for (const [options, message] of wrong) {
+    throws(() => openInbox(new FakeChain(), options), { code: "Invalid", message });
+  }
 });

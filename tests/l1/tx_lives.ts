@@ -4,7 +4,8 @@
  *
  * @module
  */
-import { isRetryable, MontanaError, SinkError } from "../../src/errors.ts";
+import { isRetryable, MontanaError } from "../../src/errors.ts";
+import { paidWei } from "../../src/l1/nonce_slot.ts";
 import { TxManager } from "../../src/l1/tx_manager.ts";
 import type { TxManagerConfig } from "../../src/l1/tx_config.ts";
 import { MemoryTxJournal } from "../../src/local/memory_tx_journal.ts";
@@ -12,6 +13,7 @@ import { SimulatedEthereum } from "../simulation/ethereum.ts";
 import { planByChance, SimulatedNode } from "../simulation/ethereum_node.ts";
 import { SentRecord } from "../simulation/ethereum_record.ts";
 import { decodeFake, FakeKzg, FakeSigner } from "../simulation/ethereum_transactions.ts";
+import { toHex } from "../../src/wire/hex.ts";
 import { nameOf, Run } from "../simulation/run.ts";
 import { ADDRESS, ETHER, GWEI, INBOX, MemoryBlobs, request } from "./tx_world.ts";
 
@@ -75,7 +77,6 @@ class Life {
 /** Runs one seed; the violation is in the run where there is one. */
 export async function runLives(seed: number, options: LivesOptions): Promise<Run> {
   const run = new Run(seed, options.isVerbose);
-  Object.assign(globalThis, { LINES: run.lines });
   const ethereum = new SimulatedEthereum({
     random: run.random,
     traffic: () => ({ gasShare: 0.3 + 0.4 * run.random.next(), blobs: run.below(6) }),
@@ -186,11 +187,31 @@ export async function runLives(seed: number, options: LivesOptions): Promise<Run
   ).catch((error) => void (failure ??= error));
   ended.abort();
   await calm;
-  const spent = record.replacements;
-  run.say(`${spent} replacements`);
-  if (run.violation) throw run.violation;
-  if (failure !== undefined) throw failure;
-  return run;
+  run.say(`${record.replacements} replacements`);
+  const { maxSpendPerHourWei } = options.config ?? {};
+  const most = mostInAnHour(ethereum);
+  if (maxSpendPerHourWei !== undefined && most > maxSpendPerHourWei) {
+    failure ??= new Error(
+      `${most} wei were spent in an hour, at most ${maxSpendPerHourWei} may be`,
+    );
+  }
+  failure = run.violation ?? failure;
+  if (failure === undefined) return run;
+  throw new Error(`seed ${seed}: ${failure}`, { cause: failure });
+}
+
+/** Wei that the account paid in the dearest hour of the chain. */
+function mostInAnHour(ethereum: SimulatedEthereum): bigint {
+  const paid = ethereum.blocks.map(({ header, transactions, receipts }) => ({
+    at: header.timestamp,
+    wei: transactions.map(({ hash }) => paidWei(receipts.get(toHex(hash))!))
+      .reduce((sum, wei) => sum + wei, 0n),
+  }));
+  const hours = paid.map(({ at }) =>
+    paid.filter((each) => each.at >= at && each.at < at + 3600n)
+      .reduce((sum, { wei }) => sum + wei, 0n)
+  );
+  return hours.reduce((most, wei) => (wei > most ? wei : most), 0n);
 }
 
 /** What others do to the chain. */
@@ -215,5 +236,3 @@ async function upset(
     }
   }
 }
-
-export { SinkError };

@@ -162,7 +162,12 @@ for (const depth of [1, 5, 20]) {
   }, async () => {
     const manager = await world.open();
     world.events.length = 0;
-    const told = (event: LogEvent["event"]) => world.events.filter((each) => each.event === event);
+    const number = BigInt(next);
+    const told = (event: LogEvent["event"]) =>
+      world.events.filter((each) =>
+        each.event === event && "attempt" in each && typeof each.attempt === "object" &&
+        each.attempt.batchNumber === number
+      );
     const send = manager.send(request(next++, { blobs: depth % 2 }));
     await world.until(() => told("tx.sent").length > 0);
     await world.anvil.mine();

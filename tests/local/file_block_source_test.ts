@@ -147,7 +147,7 @@ test("FileBlockSource names file and line of what is no block, after the blocks 
 test("FileBlockSource names both blocks at a gap, a repeat or a wrong parent", async () => {
   const [one, two, three] = linkedBlocks(3, { first: 10 });
   const cases: [L2Block[], string, RegExp][] = [
-    [[one!, three!], "Gap", /block 12 at .*:2 after block 10: 1 blocks are missing between them/],
+    [[one!, three!], "Gap", /block 12 at .*:2 after block 10: 1 block is missing between them/],
     [[one!, two!, two!], "Gap", /block 11 at .*:3 after block 11: its number must be 12/],
     [[two!, one!], "Gap", /block 10 at .*:2 after block 11: its number must be 12/],
     [

@@ -248,6 +248,22 @@ test("DerivationPipeline.standing counts what was emitted, whatever was read sin
   equal(sink.blocks.length, 4);
 });
 
+test("DerivationPipeline goes back as far again where L1 is reorganised twice after a restart", async () => {
+  const l1 = new ForkingL1();
+  const sink = new MemoryBlockSink();
+  l1.blocks.push(...await blocksOf([], [], [[2, 0]]));
+  const first = deriverOf(l1, sink);
+  deepEqual(await deriveAll(first), ["future"]);
+  const { standing } = first;
+  equal(standing.readFrom, 3n);
+  const again = deriverOf(l1, sink, standing.position, [standing]);
+  // Batch 1 is in block 1 now, and waits there.
+  l1.fork(3, await blocksOf([[1, 0]], [], []));
+  deepEqual(await deriveAll(again), ["reset", "future"]);
+  l1.fork(1, await blocksOf([[0, 0]]));
+  deepEqual(await deriveAll(again), ["reset", "future", "accept", "accept"]);
+});
+
 test("DerivationPipeline reads again from a batch that waited, though it ends after a reset", async () => {
   const l1 = new ForkingL1();
   const sink = new MemoryBlockSink();

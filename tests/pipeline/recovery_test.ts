@@ -4,8 +4,9 @@ import { NoopCompressor } from "../../src/compress/noop.ts";
 import { SourceError } from "../../src/errors.ts";
 import { ManualClock, MemoryBatchSource, MemoryL1 } from "../../src/local/memory.ts";
 import { recoverPosition } from "../../src/pipeline/recovery.ts";
-import type { BatchSource } from "../../src/ports.ts";
-import type { L2Block } from "../../src/types.ts";
+import type { BatchSource, L1BatchSource } from "../../src/ports.ts";
+import type { L1Batch, L2Block } from "../../src/types.ts";
+import { equalBytes } from "../../src/wire/bytes.ts";
 import { content, draftOf, flaky, inTurn, linkedBlocks, makeBatch } from "../helpers.ts";
 import { plainBlocks, post, withMembers } from "../helpers.ts";
 
@@ -69,7 +70,7 @@ test("recoverPosition() refuses an L1 that holds other blocks than the source, o
   const other = { ...blocks[2]!, transactions: [new Uint8Array(20)] };
   for (
     const [changed, message] of [
-      [blocks.with(2, other), /batch 1 on L1 holds a block of timestamp 1004 with 1 transactions/],
+      [blocks.with(2, other), /batch 1 on L1 holds a block of timestamp 1004 with 1 transaction,/],
       [blocks.toSpliced(1, 1), /batch 0 on L1.*1002.*the source has one of timestamp 1004/],
       [blocks.slice(0, 3), /batch 1 on L1.*the source has no more blocks there/],
     ] as const
@@ -107,6 +108,58 @@ test("recoverPosition() waits for a source that has not yet what L1 has, until a
   clock.sleep = () => Promise.resolve(end.abort());
   const cut = { ...partsOf(l1, []), source: slow(1000), clock, signal: end.signal };
   equal((await recoverPosition(cut)).nextBatchNumber, 0n);
+});
+
+test("recoverPosition() goes on where batches of its own are on L1 before their turn", async () => {
+  const l1 = await l1With(0, 2, 3);
+  const own = (await batchAt(2)).data;
+  const isOwn = ({ data }: L1Batch) => equalBytes(data, own);
+  await rejects(recoverPosition({ ...partsOf(l1, plainBlocks(8)), isOwn }), {
+    code: "SequenceGap",
+    message: /L1 holds batch 3 in block 3, but not batch 1/,
+  });
+  const parts = { ...partsOf(await l1With(0, 2), plainBlocks(8)), isOwn };
+  const { nextBatchNumber, blocks, pending } = await recoverPosition(parts);
+  deepEqual([nextBatchNumber, blocks, pending.length], [1n, 2, 6]);
+});
+
+/** An L1 that becomes another one, from block 2 on, once so many batches were read. */
+function becoming(before: MemoryL1, after: MemoryL1, batches: number): L1BatchSource {
+  let source = before.source({ head: "latest" });
+  let left = batches;
+  return {
+    nextBatch() {
+      if (left-- !== 0) return source.nextBatch();
+      const message = "Cannot go on above L1 block 1: so it was planned";
+      return Promise.reject(new SourceError("Reorganised", message, { details: { block: 1n } }));
+    },
+    rewind: (number) => {
+      source = after.source({ head: "latest", startBlock: number });
+    },
+    l1Head: () => source.l1Head(),
+    l1BlockHash: (number) => source.l1BlockHash(number),
+  };
+}
+
+test("recoverPosition() follows a reorganisation of L1 while it reads", async () => {
+  for (const batches of [0, 1, 2, 3]) {
+    for (const known of [0, 1]) {
+      const l1 = becoming(await l1With(0, 1, 2), await l1With(0, 0, 1), batches);
+      const blocks = linkedBlocks(8);
+      const parts = { ...partsOf(new MemoryL1(), blocks.slice(2 * known)), l1 };
+      const lastBlock = known > 0 ? { lastBlock: blocks[1]! } : {};
+      const begin = { nextBatchNumber: BigInt(known), blocks: 2 * known, ...lastBlock };
+      const position = await recoverPosition(parts, begin);
+      deepEqual([position.nextBatchNumber, position.blocks], [2n, 4]);
+      deepEqual([position.lastBlock, position.lastL1Block?.number], [blocks[3], 3n]);
+      deepEqual(position.pending, blocks.slice(4));
+    }
+  }
+  const l1 = becoming(await l1With(0, 1, 2), await l1With(0), 3);
+  const blocks = linkedBlocks(8);
+  const position = await recoverPosition({ ...partsOf(new MemoryL1(), blocks), l1 });
+  deepEqual([position.nextBatchNumber, position.blocks, position.lastBlock], [1n, 2, blocks[1]]);
+  deepEqual([position.lastL1Block?.number, position.pending], [1n, blocks.slice(2)]);
 });
 
 test("recoverPosition() throws what the source throws", async () => {

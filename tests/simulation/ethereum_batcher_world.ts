@@ -8,9 +8,11 @@
  */
 import { NoopCompressor } from "../../src/compress/noop.ts";
 import type { Chain as NodeChain, TxJournal } from "../../src/ethereum.ts";
+import { AutoSink } from "../../src/l1/auto_sink.ts";
 import { BlobArchive } from "../../src/l1/blob_archive.ts";
 import { BlobSink } from "../../src/l1/blob_sink.ts";
 import { CalldataSink } from "../../src/l1/calldata_sink.ts";
+import { FinalBlocks } from "../../src/l1/final_blocks.ts";
 import { L1Inbox } from "../../src/l1/inbox.ts";
 import { TxManager } from "../../src/l1/tx_manager.ts";
 import type { TxManagerConfig } from "../../src/l1/tx_config.ts";
@@ -82,9 +84,11 @@ class EthereumBatcherWorld {
   readonly #missedShare: number;
   /** How often a life ends at a call of a node. */
   readonly #deathShare: number;
-  readonly #da: "blobs" | "calldata" | "fallback";
+  readonly #da: "blobs" | "calldata" | "fallback" | "auto";
   readonly #config;
   readonly #sending: Partial<TxManagerConfig>;
+  /** The account runs dry, and gets more now and then. */
+  readonly #isPoor: boolean;
   #isBatcherDone = false;
 
   constructor(run: Run, defects: EthereumBatcherDefects) {
@@ -95,7 +99,7 @@ class EthereumBatcherWorld {
     this.#segmentBytes = run.around(2048, 40_000);
     this.#missedShare = run.pick([0, 0.1]);
     this.#deathShare = run.pick([0, 0.01, 0.05]);
-    this.#da = run.pick(["calldata", "calldata", "blobs", "fallback"]);
+    this.#da = run.pick(["calldata", "calldata", "blobs", "fallback", "auto"]);
     this.#sending = {
       confirmations: run.between(1, 4),
       finalityDepth: this.#finalDepth,
@@ -110,7 +114,7 @@ class EthereumBatcherWorld {
       maxBlocksPerBatch: run.around(1, 20),
       targetBatchSize: run.around(500, 20_000),
       maxBatchesAtOnce: run.between(1, 4),
-      pollIntervalMs: run.around(100, 6000),
+      pollIntervalMs: run.around(1000, 10_000),
       retry: { maxAttempts: 5, baseDelayMs: 100, maxDelayMs: 5000, jitter: 0.2 },
     };
     const overlookedShare = run.pick([0, 0.3, 0.7]);
@@ -120,11 +124,13 @@ class EthereumBatcherWorld {
       finalDepth: this.#finalDepth,
       safeDepth: this.#finalDepth / 2,
       takesGaps: run.chance(0.5),
+      sidecar: run.pick(["cells", "cells", "both", "legacy"]),
       traffic: (): Traffic => ({ gasShare: 0.5, blobs: run.below(run.isCalm ? 4 : 7) }),
       isOverlooked: () => run.mishap(overlookedShare),
       onBlock: (block, change) => void (change === "added" && this.#land(block)),
     });
-    this.#ethereum.fund(BATCHER, 1000n * ETHER);
+    this.#isPoor = run.chance(0.15);
+    this.#ethereum.fund(BATCHER, this.#isPoor ? ETHER / 100n : 1000n * ETHER);
     this.#chain = new Chain(run, run.around(3, 40), Math.ceil(this.#calmMs * run.pick([0.1, 1])));
     this.#compressor = run.chance(0.5) ? new NoopCompressor() : new RunLengthCompressor(run);
     this.#posted = new Posted(run, this.#chain, this.#compressor, false);
@@ -167,6 +173,7 @@ class EthereumBatcherWorld {
     start(this.#keepReorganising());
     start(this.#keepChangingFees());
     start(this.#keepRepeating());
+    if (this.#isPoor) start(this.#keepFunding());
     start(this.#settleDown());
     const isDone = () => this.#isBatcherDone && this.#deriver.isDone;
     await run.clock.run(
@@ -185,10 +192,28 @@ class EthereumBatcherWorld {
   /** The faults come to an end. */
   async #settleDown(): Promise<void> {
     const run = this.#run;
-    await run.clock.sleep(this.#calmMs);
+    while (run.clock.elapsedMs < this.#calmMs) {
+      await run.clock.sleep(run.around(SLOT_MS, this.#calmMs));
+      if (!run.chance(0.2)) continue;
+      const ms = run.pick([-1, 1]) * run.around(10, 3_600_000);
+      run.note("clock", "jumps", ` by ${ms} ms`);
+      run.clock.jump(ms);
+      this.#record.clockJumped(run.clock.elapsedMs);
+    }
     run.say("calm from now on");
     run.isCalm = true;
     this.#ethereum.setFees({ baseFee: GWEI, blobBaseFee: GWEI / 10n });
+    this.#ethereum.fund(BATCHER, 1000n * ETHER);
+  }
+
+  async #keepFunding(): Promise<void> {
+    const run = this.#run;
+    for (;;) {
+      await run.clock.sleep(run.around(10, 60) * SLOT_MS);
+      if (run.isCalm) return;
+      this.#ethereum.fund(BATCHER, ETHER / 100n);
+      run.note("somebody", "funds the account");
+    }
   }
 
   async #keepReorganising(): Promise<void> {
@@ -229,7 +254,7 @@ class EthereumBatcherWorld {
         tx.sidecar || tx.blobHashes.length === 0
       );
       if (all.length === 0) continue;
-      const { tx } = { tx: run.pick(all) };
+      const tx = run.pick(all);
       try {
         this.#ethereum.pool.add(tx, this.#ethereum.account(BATCHER));
         run.note("somebody", "repeats a transaction", ` of nonce ${tx.nonce}`);
@@ -272,13 +297,14 @@ class EthereumBatcherWorld {
       random: run.random,
       log,
     }, this.#sending);
+    const final = new FinalBlocks(chain);
     const origins = {
-      head: async () => (await chain.header("finalized"))!.number,
-      block: async (number: bigint) => (await chain.header(number))!,
+      head: async () => (await final.newest()).number,
+      block: async (number: bigint) => ({ hash: await final.hashOf(number) }),
     };
     const source = life.gate(this.#chain.source(journal.blocks, origins));
-    const finalBlock = await chain.header("finalized");
-    const { number, hash } = finalBlock!;
+    const finalBlock = await final.newest();
+    const { number, hash } = finalBlock;
     const stop = life.stopSignal(() => this.#isAllFinal);
     const position = await recoverFromJournal({
       l1: life.gate(this.#reader(chain, journal)),
@@ -288,15 +314,21 @@ class EthereumBatcherWorld {
       signal: stop,
       journal,
       start: { inbox: INBOX, batcher: BATCHER, l1Block: number, l1BlockHash: hash },
-      finalBlock: { number, hash },
+      finalBlock,
     });
-    if (!stop.aborted) this.#posted.checkPosition(position);
+    const close = async () => {
+      await manager.close();
+      await transactions.close();
+      await journal.close();
+    };
+    if (stop.aborted) return await close();
+    this.#posted.checkPosition(position);
     run.say(`batcher: goes on with batch ${position.nextBatchNumber}, ${position.blocks} blocks`);
     const runner = new BatchSubmissionRunner(
       {
         source,
         compressor: life.gate(this.#compressor),
-        sink: life.gate(this.#sink(manager, chain)),
+        sink: life.gate(this.#sink(manager, final)),
         clock,
         random: run.random,
         log,
@@ -309,29 +341,27 @@ class EthereumBatcherWorld {
     await runner.run({ signal: stop, shutdownTimeoutMs: run.around(1, 60) * SLOT_MS });
     run.check(runner.pendingBlocks === 0, `${runner.pendingBlocks} blocks are left behind`);
     run.note("batcher", "shuts down");
-    await manager.close();
-    await transactions.close();
-    await journal.close();
+    await close();
     this.#isBatcherDone = run.isCalm && this.#isAllFinal;
   }
 
-  #sink(manager: TxManager, chain: NodeChain): BatchSink {
+  #sink(manager: TxManager, final: FinalBlocks): BatchSink {
     const posting = { manager, inbox: INBOX, compressors: [this.#compressor] };
     const [blobs, calldata] = [new BlobSink(posting), new CalldataSink(posting)];
     const sinks = {
       blobs: () => blobs,
       calldata: () => calldata,
       fallback: () => withFallback(blobs, calldata),
+      auto: () => new AutoSink(posting),
     };
     const sink: BatchSink = sinks[this.#da]();
     return withMembers(sink, {
       submit: async (batch) => {
         await this.#posted.see(batch);
         const receipt = await sink.submit(batch);
-        const final = await chain.header("finalized").catch(() => undefined);
-        const isBelow = final && final.number < receipt.l1Block;
-        return isBelow
-          ? { ...receipt, finalBlock: { number: final.number, hash: final.hash } }
+        const finalBlock = await final.newest().catch(() => undefined);
+        return finalBlock && finalBlock.number < receipt.l1Block
+          ? { ...receipt, finalBlock }
           : receipt;
       },
     });

@@ -11,11 +11,7 @@ import { parseBlockLine } from "../../src/local/block_line.ts";
 import { FileBlockSink, type FilePosition } from "../../src/local/file_block_sink.ts";
 import { MemoryBlockSink } from "../../src/local/memory.ts";
 import { DerivationRunner } from "../../src/pipeline/derivation_runner.ts";
-import {
-  DerivationPipeline,
-  type DeriverPosition,
-  type Standing,
-} from "../../src/pipeline/deriver.ts";
+import { DerivationPipeline, type Standing } from "../../src/pipeline/deriver.ts";
 import type { Compressor, L1BatchSource, Log, Storage } from "../../src/ports.ts";
 import type { DerivedBlock } from "../../src/types.ts";
 import { equalBytes } from "../../src/wire/bytes.ts";
@@ -74,7 +70,7 @@ export class EthereumDeriverMachine {
     this.#machine = new Machine(run, { name: "deriver", ...(wrap ? { wrap } : {}) });
     this.#segmentBytes = run.around(512, 20_000);
     this.#config = {
-      pollIntervalMs: run.around(100, 30_000),
+      pollIntervalMs: run.around(2000, 30_000),
       maxAheadBytes: run.pick([0, 100 * 1024 * 1024]),
       retry: { maxAttempts: 1e9, baseDelayMs: 100, maxDelayMs: 5000, jitter: 0.2 },
     };
@@ -91,7 +87,7 @@ export class EthereumDeriverMachine {
 
   async #derive(life: Life): Promise<void> {
     const run = this.#run;
-    const { ethereum, blobs, inbox, batchers, compressors, head, isAll } = this.#parts;
+    const { blobs, inbox, batchers, compressors, head, isAll } = this.#parts;
     const { storage, clock } = life;
     const log = run.log("deriver");
     const states = await StateJournal.open<State>(

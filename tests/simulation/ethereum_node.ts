@@ -268,8 +268,9 @@ export function planByChance(
     return fault;
   };
   return (method) => {
-    if (!run.mishap(share)) return undefined;
     const isSend = method === "send";
+    // There are many questions for one transaction that is sent.
+    if (!run.mishap(isSend ? Math.min(0.5, 4 * share) : share)) return undefined;
     const common: readonly (() => NodeFault)[] = [
       () => run.pick(["Unreachable", "Timeout", "Busy", "Invalid"] as const),
       () => ({ answersAfterMs: run.around(10, 60_000) }),

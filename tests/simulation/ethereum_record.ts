@@ -40,6 +40,7 @@ export class SentRecord {
   readonly #noncesOf = new Map<bigint, Set<bigint>>();
   readonly #digests = new Map<bigint, string>();
   readonly #hashes = new Set<string>();
+  #jumpedAtMs = -Infinity;
 
   constructor(options: RecordOptions) {
     this.#options = options;
@@ -53,6 +54,11 @@ export class SentRecord {
   /** All that were seen, in the order of nonces. */
   get transactions(): readonly NetworkTransaction[] {
     return [...this.#byNonce.values()].flat().map(({ tx }) => tx);
+  }
+
+  /** The clock on the wall was set: whoever goes by it replaces too soon, or too late. */
+  clockJumped(atMs: number): void {
+    this.#jumpedAtMs = atMs;
   }
 
   /** A transaction was sent, or is sent again. */
@@ -133,7 +139,7 @@ export class SentRecord {
 
   #checkGap(before: Sent | undefined, tx: NetworkTransaction, atMs: number): void {
     const { check, leastBumpMs = 0 } = this.#options;
-    if (!before) return;
+    if (!before || before.atMs <= this.#jumpedAtMs) return;
     const gapMs = atMs - before.atMs;
     check(
       gapMs >= leastBumpMs,

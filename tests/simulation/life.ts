@@ -119,7 +119,14 @@ function isHonest(error: unknown): boolean {
 const FAILURES: Readonly<Record<string, readonly string[]>> = {
   WalError: ["NoSpace", "Unreadable", "Unwritable", "SyncFailed"],
   StorageError: ["NoSpace", "Unreadable", "Unwritable"],
-  SinkError: ["NoSpace", "Unwritable", "Connection", "Timeout", "BlobGasTooExpensive"],
+  SinkError: [
+    "NoSpace",
+    "Unwritable",
+    "Connection",
+    "Timeout",
+    "BlobGasTooExpensive",
+    "InsufficientFunds",
+  ],
   SourceError: ["Connection", "Unreadable", "BlobMissing"],
   RpcError: ["Unreachable", "Timeout", "Busy", "Invalid"],
   CompressionError: ["Failed"],
@@ -265,7 +272,9 @@ export class Life {
   #plan(call: StorageCall): StorageFault | undefined {
     const { number, method, path, bytes } = call;
     const { run, who } = this;
-    run.whisper(() => `${who}: ${number} ${method} ${path}${bytes ? `, ${bytes} bytes` : ""}`);
+    // A name that no other process has is another one in each run.
+    const name = path.replace(/[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}/, "…");
+    run.whisper(() => `${who}: ${number} ${method} ${name}${bytes ? `, ${bytes} bytes` : ""}`);
     run.check(number < MOST_CALLS, `${who} goes round in circles: ${method} ${path}`);
     const directory = path.slice(0, path.lastIndexOf("/"));
     const isLog = path.includes(".wal");

@@ -4,6 +4,8 @@
  * @module
  */
 import { type BatcherDefects, runBatcherWorld } from "./batcher_world.ts";
+import { type EthereumBatcherDefects, runEthereumBatcherWorld } from "./ethereum_batcher_world.ts";
+import { type EthereumDeriverDefects, runEthereumDeriverWorld } from "./ethereum_deriver_world.ts";
 import { runLogWorld } from "./log_world.ts";
 import { type ProcessorDefects, runProcessorWorld } from "./processor_world.ts";
 import { type Outcome, Run } from "./run.ts";
@@ -14,6 +16,8 @@ export interface Defects {
   readonly batcher: BatcherDefects;
   readonly processor: ProcessorDefects;
   readonly log: SimulationOptions;
+  readonly "ethereum-batcher": EthereumBatcherDefects;
+  readonly "ethereum-deriver": EthereumDeriverDefects;
 }
 
 /** The name of a world. */
@@ -23,14 +27,25 @@ const RUNS: { readonly [W in World]: (run: Run, defects?: Defects[W]) => Promise
   batcher: runBatcherWorld,
   processor: runProcessorWorld,
   log: runLogWorld,
+  "ethereum-batcher": runEthereumBatcherWorld,
+  "ethereum-deriver": runEthereumDeriverWorld,
 };
 
 /** All worlds. */
 export const WORLDS = Object.keys(RUNS) as readonly World[];
 
+/** Those without an Ethereum, as often as they are played: a run in them takes a tenth of the time. */
+const LOCAL = ["batcher", "processor", "batcher", "processor", "log"] as const;
+const ALL = [...LOCAL, "ethereum-batcher", "ethereum-deriver"] as const;
+
 /** The world that a seed is run in where none is named. */
 export function worldOf(seed: number): World {
-  return (["batcher", "processor", "batcher", "processor", "log"] as const)[seed % 5]!;
+  return ALL[seed % ALL.length]!;
+}
+
+/** The same of those without an Ethereum. */
+export function localWorldOf(seed: number): World {
+  return LOCAL[seed % LOCAL.length]!;
 }
 
 /** A run that broke a promise, or did not come to its end. */
