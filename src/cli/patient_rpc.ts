@@ -9,9 +9,10 @@ import { retry, RETRY_DEFAULTS, type RetryPolicy } from "../retry.ts";
 import { systemClock, systemRandom } from "../runtime.ts";
 
 const ONCE: RetryPolicy = { ...RETRY_DEFAULTS, maxAttempts: 2, baseDelayMs: 500 };
-/** No longer than a block takes: who waits for a node wants to know when it is back. */
+/** One call of many fails at times, so first at once; and never longer apart than blocks are. */
 const FOR_EVER: RetryPolicy = {
   ...RETRY_DEFAULTS,
+  baseDelayMs: 100,
   maxAttempts: Number.MAX_SAFE_INTEGER,
   maxDelayMs: 12_000,
 };

@@ -137,7 +137,7 @@ test(STORM, { skip: skipWithoutAnvil(STORM) }, async () => {
     const work = new Work(place);
     const seeds = isWhole ? [1, 2, 3, 4, 5, 6, 7, 8] : [1];
     for (const seed of seeds) {
-      proxy.byChance(seed, 0.3, WEATHER);
+      proxy.byChance(seed, 0.2, WEATHER);
       await using batcher = start(work.args(), { cwd });
       await work.give(4);
       await batcher.untilSaid(new RegExp(`batch ${work.given - 1}:`));
