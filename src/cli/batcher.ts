@@ -149,7 +149,7 @@ async function runBatcher(flags: FlagValues): Promise<number> {
   }
 }
 
-interface BatcherRun extends BatcherPlace, Pick<BatcherL1, "sink"> {
+interface BatcherRun extends BatcherPlace, Pick<BatcherL1, "sink" | "failed"> {
   readonly settings: ReturnType<typeof settingsFrom>;
 }
 
@@ -190,7 +190,9 @@ async function runWith(
   };
   try {
     // Standard input that has ended brings nothing more.
-    const ended = runner.run({ signal, once: once || l2 === "-", shutdownTimeoutMs });
+    const running = runner.run({ signal, once: once || l2 === "-", shutdownTimeoutMs });
+    running.catch(() => {}); // Where the account fails first, that is the reason.
+    const ended = run.failed ? Promise.race([running, run.failed]) : running;
     if (!await isInTime(ended, signal, shutdownTimeoutMs)) return tellWorkLeft();
   } catch (error) {
     if (!isStopping() || !(error instanceof MontanaError)) throw error;

@@ -50,6 +50,8 @@ export interface BatcherL1 {
   readonly sink: BatchSink;
   /** A block that no reorganisation takes: where a new journal begins. */
   finalBlock(): Promise<BlockMark>;
+  /** Rejects when nothing can be posted any more, though nobody waits for it. */
+  readonly failed?: Promise<never>;
   close(): Promise<void>;
 }
 
@@ -174,6 +176,7 @@ async function openEthereum(
     addresses,
     sink: withFinalBlock(sink, l1),
     finalBlock: () => l1.finalMark(),
+    failed: manager.failed,
     async close() {
       await manager.close();
       if (journal instanceof LogTxJournal) await journal.close();

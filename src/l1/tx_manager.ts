@@ -110,6 +110,7 @@ export class TxManager {
   readonly #jobs: SendJobs;
   #isClosed = false;
   #failure: unknown;
+  readonly #failed = Promise.withResolvers<never>();
   /** Why nothing could be seen or done at the last moment. */
   #problem: unknown;
   /** How many looks failed one after the other. */
@@ -121,6 +122,7 @@ export class TxManager {
     this.#parts = parts;
     this.#config = config;
     this.#log = log;
+    this.#failed.promise.catch(() => {}); // Whoever waits for it is told.
     this.#forms = new SidecarForms(config.sidecar, parts.ethConfig);
     this.#watch = new Watch({ ...config, chain, address, log });
     this.#jobs = new SendJobs({ ...config, log, journal: parts.journal, watch: this.#watch });
@@ -161,6 +163,14 @@ export class TxManager {
     await manager.#restore();
     manager.#running = manager.#run();
     return manager;
+  }
+
+  /**
+   * Rejects when sending has ended for good, though nobody may wait for a batch then: what is confirmed is not
+   * watched any more. It never resolves.
+   */
+  get failed(): Promise<never> {
+    return this.#failed.promise;
   }
 
   /** The account, 20 bytes. */
@@ -423,6 +433,7 @@ export class TxManager {
   #fail(error: unknown): void {
     this.#failure = error;
     this.#isClosed = true;
+    this.#failed.reject(error);
     this.#jobs.rejectAll(() => error);
   }
 

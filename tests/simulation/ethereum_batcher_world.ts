@@ -338,7 +338,9 @@ class EthereumBatcherWorld {
       {},
       position,
     );
-    await runner.run({ signal: stop, shutdownTimeoutMs: run.around(1, 60) * SLOT_MS });
+    const running = runner.run({ signal: stop, shutdownTimeoutMs: run.around(1, 60) * SLOT_MS });
+    running.catch(() => {}); // As the program does it.
+    await Promise.race([running, manager.failed]);
     run.check(runner.pendingBlocks === 0, `${runner.pendingBlocks} blocks are left behind`);
     run.note("batcher", "shuts down");
     await close();
