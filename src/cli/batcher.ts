@@ -41,6 +41,7 @@ import {
 import { COMPRESSION_FLAGS, compressionInWorkers, LEAST_LEVEL_FLAG } from "./compression.ts";
 import { History } from "./history.ts";
 import {
+  type Addresses,
   BATCHER_FLAG,
   DATA_DIR_FLAG,
   ETHEREUM_FLAGS,
@@ -50,6 +51,7 @@ import {
   ONCE_FLAG,
   retryPolicy,
 } from "./l1_flags.ts";
+import type { RoleL1 } from "./l1.ts";
 import { LOG_FLAGS, logFrom } from "./log.ts";
 import { parseChoice, parseCount, parseDuration, parseSize } from "./options.ts";
 import { SENDING_FLAGS } from "./sending_flags.ts";
@@ -133,7 +135,9 @@ async function runBatcher(flags: FlagValues): Promise<number> {
     })
     : undefined;
   try {
-    const place = await openBatcherL1({ ...settings, flags, signal });
+    const check = (l1: RoleL1, addresses: Addresses) =>
+      mustBelong(journal, { l1, addresses, dataDir });
+    const place = await openBatcherL1({ ...settings, flags, signal, check });
     try {
       return await runWith({ ...place, settings, journal, signal }, () => isStopping, flags);
     } finally {
@@ -149,7 +153,7 @@ async function runBatcher(flags: FlagValues): Promise<number> {
   }
 }
 
-interface BatcherRun extends BatcherPlace, Pick<BatcherL1, "sink" | "failed"> {
+interface BatcherRun extends BatcherPlace, Pick<BatcherL1, "sink" | "failed" | "settled"> {
   readonly settings: ReturnType<typeof settingsFrom>;
 }
 
@@ -160,7 +164,6 @@ async function runWith(
 ): Promise<number> {
   const { settings, l1, sink, journal, signal } = run;
   const { once, l2, shutdownTimeoutMs } = settings;
-  await mustBelong(run, settings.dataDir);
   const source = await FileBlockSource.open(l2, {
     l1: l1.origins,
     follow: !once,
@@ -190,7 +193,8 @@ async function runWith(
   };
   try {
     // Standard input that has ended brings nothing more.
-    const running = runner.run({ signal, once: once || l2 === "-", shutdownTimeoutMs });
+    const running = runner.run({ signal, once: once || l2 === "-", shutdownTimeoutMs })
+      .then(() => run.settled?.());
     running.catch(() => {}); // Where the account fails first, that is the reason.
     const ended = run.failed ? Promise.race([running, run.failed]) : running;
     if (!await isInTime(ended, signal, shutdownTimeoutMs)) return tellWorkLeft();

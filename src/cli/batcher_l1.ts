@@ -52,6 +52,8 @@ export interface BatcherL1 {
   finalBlock(): Promise<BlockMark>;
   /** Rejects when nothing can be posted any more, though nobody waits for it. */
   readonly failed?: Promise<never>;
+  /** Resolves when all that was ever sent is confirmed. */
+  settled?(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -66,6 +68,8 @@ export interface BatcherL1Options {
   readonly once: boolean;
   readonly log: Log;
   readonly signal: AbortSignal;
+  /** Refuses an L1 that what is kept does not belong to, before anything is sent to it. */
+  readonly check: (l1: RoleL1, addresses: Addresses) => Promise<void>;
 }
 
 /** Opens it; a directory is made where there is none. */
@@ -78,7 +82,7 @@ export async function openBatcherL1(options: BatcherL1Options): Promise<BatcherL
 async function openDirectory(
   path: string,
   addresses: Addresses,
-  { da }: BatcherL1Options,
+  { da, check }: BatcherL1Options,
 ): Promise<BatcherL1> {
   if (da !== "blobs" && da !== "calldata") {
     throw usage(`Cannot use --da ${da} with an L1 in a directory: it has no prices`);
@@ -88,8 +92,10 @@ async function openDirectory(
   // Whoever posts from here on under this name is somebody else.
   const seenBlock = await directory.head("latest");
   const { inbox, batcher: from } = addresses;
+  const l1 = new DirectoryL1(directory);
+  await check(l1, addresses);
   return {
-    l1: new DirectoryL1(directory),
+    l1,
     addresses,
     sink: new InboxSink(directory, { clock: systemClock, inbox, from, da, seenBlock }),
     finalBlock: async () => ({
@@ -102,7 +108,7 @@ async function openDirectory(
 
 async function openEthereum(
   place: EthereumPlace,
-  { flags, da, maxBlobs, dataDir, once, log, signal }: BatcherL1Options,
+  { flags, da, maxBlobs, dataDir, once, log, signal, check }: BatcherL1Options,
 ): Promise<BatcherL1> {
   const config = {
     ...sendingConfig(flags, place),
@@ -127,6 +133,7 @@ async function openEthereum(
   const patient = await patientNodes(nodes, { once, signal });
   const sources = openBlobs(place, { nodes: patient, kzg, archive, log });
   const l1 = new EthereumL1(patient, sources, archive);
+  await check(l1, addresses);
   const journal = await openJournal(l1, signer.address, dataDir, log);
   const confirmations = config.confirmations ?? TX_DEFAULTS.confirmations;
   if (dataDir === undefined) await untilQuiet(l1, signer.address, confirmations, signal);
@@ -177,6 +184,7 @@ async function openEthereum(
     sink: withFinalBlock(sink, l1),
     finalBlock: () => l1.finalMark(),
     failed: manager.failed,
+    settled: () => manager.settled(),
     async close() {
       await manager.close();
       if (journal instanceof LogTxJournal) await journal.close();

@@ -11,7 +11,8 @@ import { type RecoveredPosition, recoverPosition } from "../pipeline/recovery.ts
 import { systemClock, writeStderr } from "../runtime.ts";
 import type { DerivedBlock } from "../types.ts";
 import type { BatcherL1 } from "./batcher_l1.ts";
-import { mustBeSameL1 } from "./l1.ts";
+import { mustBeSameL1, type RoleL1 } from "./l1.ts";
+import type { Addresses } from "./l1_flags.ts";
 import { countOf } from "./text.ts";
 
 /** Where a batcher works. */
@@ -23,8 +24,12 @@ export interface BatcherPlace extends Pick<BatcherL1, "l1" | "addresses" | "fina
 
 /** Refuses a journal that belongs to another L1, inbox or batcher. */
 export async function mustBelong(
-  { l1, journal, addresses }: BatcherPlace,
-  dataDir: string | undefined,
+  journal: BatcherJournal | undefined,
+  { l1, addresses, dataDir }: {
+    readonly l1: RoleL1;
+    readonly addresses: Addresses;
+    readonly dataDir: string | undefined;
+  },
 ): Promise<void> {
   const position = journal?.state.position;
   if (!position) return;

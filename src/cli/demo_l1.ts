@@ -73,6 +73,7 @@ export async function openAnvilDemo(
       maxBlobs: MAX_BLOBS_PER_TX,
       dataDir: join(directory, "batcher"),
       once: false,
+      check: () => Promise.resolve(),
       log,
       signal,
     });

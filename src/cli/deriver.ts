@@ -214,7 +214,9 @@ async function tellEnd(
   const answer = isJson
     ? toJson(metrics)
     : `derived ${countOf(metrics.batches_derived, "batch")}, ` +
-      `${countOf(metrics.blocks_derived, "block")}, ${formatBytes(metrics.bytes_decompressed)}\n`;
+      `${countOf(metrics.blocks_derived - metrics.blocks_retracted, "block")}, ${
+        formatBytes(metrics.bytes_decompressed)
+      }\n`;
   if (isStdoutTaken) writeStderr(answer.trimEnd());
   else await writeStdout(answer);
 

@@ -4,7 +4,7 @@
  * @module
  */
 import process from "node:process";
-import { ConfigError, describeError, isRetryable, MontanaError } from "../errors.ts";
+import { ConfigError, describeError, isRetryable, MontanaError, SinkError } from "../errors.ts";
 import { runtimeName, writeStderr, writeStdout } from "../runtime.ts";
 import { VERSION } from "../version.ts";
 import { archive } from "./archive.ts";
@@ -141,7 +141,9 @@ function tell(error: unknown): number {
     return EXIT.failed;
   }
   if (error instanceof ConfigError) return error.code === "Usage" ? EXIT.usage : EXIT.badConfig;
-  return isRetryable(error) ? EXIT.tryLater : EXIT.failed;
+  // Who starts again looks at L1 first, and finds what the others posted.
+  const isOthers = error instanceof SinkError && error.code === "NonceTaken";
+  return isOthers || isRetryable(error) ? EXIT.tryLater : EXIT.failed;
 }
 
 /** The reader of our output has seen enough, as in `montana decode … | head`. */

@@ -13,6 +13,7 @@ import { NonceSlot } from "./nonce_slot.ts";
 import type { Payload } from "./payload.ts";
 import type { Publishing } from "./publishing.ts";
 import type { SendJob } from "./send_job.ts";
+import type { Spending } from "./spend_guard.ts";
 import type { TxManagerConfig } from "./tx_config.ts";
 import { type Moment, tooExpensive, type Upkeep } from "./upkeep.ts";
 
@@ -23,6 +24,8 @@ export interface AdmissionParts {
   readonly config: TxManagerConfig;
   readonly publishing: Publishing;
   readonly upkeep: Upkeep;
+  /** Of the account, when its owner began. */
+  readonly firstNonce: bigint;
 }
 
 /** Gives nonces to batches. */
@@ -33,6 +36,27 @@ export class Admission {
 
   constructor(parts: AdmissionParts) {
     this.#parts = parts;
+  }
+
+  /**
+   * Refuses to go on behind transactions of this account that nobody here signed and that are on L1.
+   *
+   * @throws {SinkError} `NonceTaken`
+   */
+  refuseStrangers(nextNonce: bigint, { slots, landed }: Spending): void {
+    const { address, config, firstNonce } = this.#parts;
+    const own = (slots.at(-1)?.nonce ?? landed.at(-1)?.nonce ?? -1n) + 1n;
+    const expected = own > firstNonce ? own : firstNonce;
+    if (config.isShared || nextNonce <= expected) return;
+    throw new SinkError(
+      "NonceTaken",
+      `Cannot go on: ${nextNonce - expected} transactions of account ${
+        toHex(address)
+      } are on L1 that ` +
+        `this program did not sign, and they may hold batches. One program alone may use an account. Start ` +
+        `again: it looks at L1 first`,
+      { details: { nonce: expected, nextNonce } },
+    );
   }
 
   /**

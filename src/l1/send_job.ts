@@ -5,11 +5,12 @@
  */
 import { SinkError } from "../errors.ts";
 import type { L1Header, LandedTx } from "../ethereum.ts";
+import type { Clock } from "../ports.ts";
 import type { SubmissionReceipt } from "../types.ts";
 import { equalBytes } from "../wire/bytes.ts";
 import { toHex } from "../wire/hex.ts";
 import type { Inclusion, NonceSlot } from "./nonce_slot.ts";
-import type { Payload } from "./payload.ts";
+import { Payload, type PayloadParts } from "./payload.ts";
 
 /** A batch on its way to the inbox. */
 export interface TxRequest {
@@ -169,4 +170,20 @@ export function isSameLanded(payload: Payload, { blobHashes }: LandedTx): boolea
   if (payload.blobHashes.length === 0 || blobHashes.length === 0) return true;
   return payload.blobHashes.length === blobHashes.length &&
     payload.blobHashes.every((hash, at) => equalBytes(hash, blobHashes[at]!));
+}
+
+/** The batch of a nonce that can carry it no more, to be sent anew though nobody asks. */
+export async function jobAnew(
+  parts: PayloadParts & { readonly clock: Clock },
+  slot: NonceSlot,
+): Promise<SendJob> {
+  const { signed, blobHashes } = slot.batchAttempt!;
+  const payload = await Payload.restore(parts, signed, blobHashes);
+  const { deadlineL1Block, batchNumber } = slot;
+  const { to, input, blobs } = payload;
+  const deadline = deadlineL1Block === undefined ? {} : { deadlineL1Block };
+  const request = { batchNumber: batchNumber!, to, input, blobs, ...deadline };
+  const job = new SendJob(request, parts.clock.now());
+  job.payload = payload;
+  return job;
 }

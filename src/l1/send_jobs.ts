@@ -129,6 +129,14 @@ export class SendJobs {
       !journal.landed.some((each) => isElsewhere(each) && each.isSuccess);
   }
 
+  /** Whether nobody waits for a nonce, and what all nonces carry is confirmed. */
+  areSettled(slots: readonly NonceSlot[], head: L1View["head"]): boolean {
+    const isSettled = (slot: NonceSlot) =>
+      slot.outcome(head, this.#parts.confirmations) !== undefined &&
+      !this.isOwed(slot, slots, head);
+    return this.queued === 0 && slots.every(isSettled);
+  }
+
   /** Those whose batch is under way get its nonce, and those whose batch landed for good an answer. */
   join(slots: readonly NonceSlot[]): void {
     for (const job of [...this.#queue]) {

@@ -30,6 +30,16 @@ export interface TxManagerParts {
   readonly ethConfig?: () => Promise<unknown>;
 }
 
+/** How a manager stands. */
+export interface TxManagerState {
+  /** Calls whose batch has no nonce yet. */
+  readonly queued: number;
+  /** Nonces that are in no block. */
+  readonly pending: number;
+  /** Nonces that are in a block and not final. */
+  readonly watched: number;
+}
+
 /** How an account sends. */
 export interface TxManagerConfig extends FeeLimits, SpendLimits {
   /** The chain that it must be, where that is known; whatever the node says otherwise. */
@@ -38,6 +48,11 @@ export interface TxManagerConfig extends FeeLimits, SpendLimits {
   readonly confirmations: number;
   /** Blocks until it is final, where a node cannot tell. */
   readonly finalityDepth: number;
+  /**
+   * Whether others send from the account. Unless they may, what they sent ends the manager: it may have been a
+   * batch, and whoever posts must look at L1 again.
+   */
+  readonly isShared: boolean;
   /** Transactions that wait to be included at the same time. */
   readonly maxPendingTx: number;
   /**
@@ -62,6 +77,7 @@ export const TX_DEFAULTS: TxManagerConfig = Object.freeze({
   ...FEE_DEFAULTS,
   confirmations: 10,
   finalityDepth: 64,
+  isShared: false,
   maxPendingTx: 4,
   blockTimeMs: L1_BLOCK_TIME_MS,
   bumpIntervalMs: BLOCKS_PER_BUMP * L1_BLOCK_TIME_MS,

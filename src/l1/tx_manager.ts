@@ -33,32 +33,25 @@ import { gasFor, type Market } from "./gas.ts";
 import { NonceSlot } from "./nonce_slot.ts";
 import { Payload, readTransaction } from "./payload.ts";
 import { Publishing } from "./publishing.ts";
-import { SendJob, type TxRequest } from "./send_job.ts";
+import { jobAnew, SendJob, type TxRequest } from "./send_job.ts";
 import { SendJobs } from "./send_jobs.ts";
 import { SidecarForms } from "./sidecar_form.ts";
 import { type Runway, runway, SpendGuard, type Spending } from "./spend_guard.ts";
-import { txConfig, type TxManagerConfig, type TxManagerParts } from "./tx_config.ts";
+import {
+  txConfig,
+  type TxManagerConfig,
+  type TxManagerParts,
+  type TxManagerState,
+} from "./tx_config.ts";
 import { type Moment, Upkeep } from "./upkeep.ts";
 import { type L1View, landedTx, Watch } from "./watch.ts";
 
-export type { TxManagerParts };
-
-/** How a manager stands. */
-export interface TxManagerState {
-  /** Calls whose batch has no nonce yet. */
-  readonly queued: number;
-  /** Nonces that are in no block. */
-  readonly pending: number;
-  /** Nonces that are in a block and not final. */
-  readonly watched: number;
-}
-
-/** So many transactions of an account go into one block, as a guess. */
+/** In one block, as a guess. */
 const TX_PER_BLOCK = 2;
 /** Waiting gets up to this share shorter, so that a fleet does not ask in step. */
 const JITTER = 0.1;
 
-export type { TxRequest };
+export type { TxManagerParts, TxManagerState, TxRequest };
 
 /**
  * Sends transactions of one account, several at a time, in the order of the calls.
@@ -116,8 +109,14 @@ export class TxManager {
   /** How many looks failed one after the other. */
   #failures = 0;
   #running: Promise<void> | undefined;
+  /** All that was under way at the last look is confirmed. */
+  #isSettled = false;
 
-  private constructor(parts: TxManagerParts, config: TxManagerConfig, chainId: bigint) {
+  private constructor(
+    parts: TxManagerParts,
+    config: TxManagerConfig,
+    { chainId, firstNonce }: { readonly chainId: bigint; readonly firstNonce: bigint },
+  ) {
     const { chain, signer: { address }, log = () => {} } = parts;
     this.#parts = parts;
     this.#config = config;
@@ -136,8 +135,8 @@ export class TxManager {
       log,
       publishing: this.#publishing,
     });
-    const { publishing, upkeep } = { publishing: this.#publishing, upkeep: this.#upkeep };
-    this.#admission = new Admission({ chain, address, config, publishing, upkeep });
+    const own = { publishing: this.#publishing, upkeep: this.#upkeep };
+    this.#admission = new Admission({ chain, address, config, ...own, firstNonce });
   }
 
   /**
@@ -159,7 +158,8 @@ export class TxManager {
         { details: { value: chainId, expected: whole.chainId } },
       );
     }
-    const manager = new TxManager(parts, whole, chainId);
+    const firstNonce = await parts.chain.nonce(parts.signer.address, "latest");
+    const manager = new TxManager(parts, whole, { chainId, firstNonce });
     await manager.#restore();
     manager.#running = manager.#run();
     return manager;
@@ -244,6 +244,13 @@ export class TxManager {
     return job.promise;
   }
 
+  /** Resolves when all under way is confirmed, also of earlier runs. */
+  async settled(): Promise<void> {
+    while (!this.#isClosed && !this.#isIdle && !this.#isSettled) {
+      await this.#parts.clock.sleep(this.#config.blockTimeMs / 4);
+    }
+  }
+
   /** Stops. What is under way stays in the journal, and goes on when it is opened again. */
   async close(): Promise<void> {
     this.#isClosed = true;
@@ -303,28 +310,20 @@ export class TxManager {
   async #step(): Promise<void> {
     if (this.#isIdle) return;
     const view = await this.#watch.look(this.#slots);
+    this.#admission.refuseStrangers(view.nextNonce, this.#spending());
     const moment = this.#moment(view);
     this.#jobs.join(this.#slots);
     await this.#jobs.settle(view);
-    for (const slot of await this.#jobs.orphans(this.#slots, view)) await this.#sendAnew(slot);
+    for (const slot of await this.#jobs.orphans(this.#slots, view)) {
+      this.#jobs.add(await jobAnew(this.#parts, slot));
+    }
     await this.#forget(view);
     for (const slot of this.#slots) {
       if (this.#isClosed) return;
       if (slot.isPending) await this.#tend(slot, moment);
     }
     while (!this.#isClosed && await this.#admitNext(moment));
-  }
-
-  async #sendAnew(slot: NonceSlot): Promise<void> {
-    const { signed, blobHashes } = slot.batchAttempt!;
-    const payload = await Payload.restore(this.#parts, signed, blobHashes);
-    const { deadlineL1Block, batchNumber } = slot;
-    const { to, input, blobs } = payload;
-    const deadline = deadlineL1Block === undefined ? {} : { deadlineL1Block };
-    const request = { batchNumber: batchNumber!, to, input, blobs, ...deadline };
-    const job = new SendJob(request, this.#parts.clock.now());
-    job.payload = payload;
-    this.#jobs.add(job);
+    this.#isSettled = this.#jobs.areSettled(this.#slots, view.head);
   }
 
   async #forget(view: L1View): Promise<void> {

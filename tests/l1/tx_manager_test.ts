@@ -169,8 +169,25 @@ test("TxManager tells of a nonce that somebody else took, and gives the batch an
   });
 });
 
-test("TxManager waits for transactions of its account that it does not know, and then goes on", async () => {
+test("TxManager waits for transactions of its account that it does not know, and ends when they land", async () => {
   await inWorld({}, async (world) => {
+    await stranger(world, 0n);
+    const manager = await world.open();
+    const sending = manager.send(request(0));
+    sending.catch(() => {});
+    await rejects(world.run(manager.failed), { code: "NonceTaken", message: /Start again/ });
+    await rejects(sending, { code: "NonceTaken" });
+    deepEqual(world.told("tx.signed"), []);
+
+    // Whoever begins now has looked at L1 with them on it.
+    const again = await world.open();
+    equal((await world.run(again.send(request(0)))).batchNumber, 0n);
+    await world.run(again.close());
+  });
+});
+
+test("TxManager goes on behind transactions of a shared account", async () => {
+  await inWorld({ config: { isShared: true } }, async (world) => {
     await stranger(world, 0n);
     const manager = await world.open();
     const receipt = await world.run(manager.send(request(0)));
