@@ -207,8 +207,7 @@ export class DerivationPipeline {
     const head = this.#waiting.length > 0 ? await this.#source.l1Head() : undefined;
     const current = this.#current ??= this.#takeWaiting() ?? await this.#ahead.next();
     if (!current) {
-      if (head !== undefined) this.#refuseGap(head);
-      return undefined;
+      return head === undefined ? undefined : await this.#refuseGap(head);
     }
     const { batch } = current;
     this.#lastReadL1Block = max(this.#lastReadL1Block, batch.inclusion.blockNumber);
@@ -359,16 +358,29 @@ export class DerivationPipeline {
   }
 
   /** @param head of L1, up to which everything has been read */
-  #refuseGap(head: bigint): void {
+  async #refuseGap(head: bigint): Promise<StepResult | undefined> {
     const oldest = this.#waiting[0];
-    if (!oldest) return;
+    if (!oldest) return undefined;
     const deadline = oldest.inclusion.blockNumber + SEQUENCING_WINDOW;
-    if (head <= deadline) return;
+    if (head <= deadline) return undefined;
+    const drop = await this.#neverWhole(oldest);
+    if (drop) {
+      this.#waiting.shift();
+      return this.#drop(oldest, drop);
+    }
     throw gap(
       this.#expected,
       oldest.batchNumber,
       `the sequencing window of ${SEQUENCING_WINDOW} L1 blocks is over`,
     );
+  }
+
+  /** Why a batch would not be accepted in its turn either, whatever came before: it leaves no gap. */
+  async #neverWhole(batch: L1Batch): Promise<Drop | undefined> {
+    const { drop, decoded } = await new ReadBatch(batch, this.#opener).open();
+    if (drop || decoded.header.batchNumber === batch.batchNumber) return drop;
+    const nothing = { l1OriginHash: undefined, parentHash: undefined, lastTimestamp: undefined };
+    return checkHeader(decoded.header, { batch, ...nothing });
   }
 }
 

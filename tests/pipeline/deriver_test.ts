@@ -107,6 +107,23 @@ test("DerivationPipeline waits for a missing batch to the end of the window, the
   equal(sink.blocks.length, 2);
 });
 
+test("DerivationPipeline drops what could never be accepted, where its window is over, and goes on", async () => {
+  const l1 = new MemoryL1();
+  await post(l1, { batchNumber: 18_446_744_073_709_551_615n, data: Uint8Array.of(0, 255) });
+  const other = await batchAt(3);
+  await post(l1, { ...other, batchNumber: 9n });
+  const { deriver } = deriverOf(l1);
+  deepEqual(await stepAll(deriver), ["future 18446744073709551615", "future 9"]);
+  await mineEmpty(l1, 3700);
+  deepEqual(await stepAll(deriver), [
+    "drop 18446744073709551615 undecodable",
+    "drop 9 number_mismatch",
+  ]);
+  await post(l1, await batchAt(0));
+  deepEqual(await stepAll(deriver), ["drop 0 origin_expired"]);
+  deepEqual(deriver.waitingFor, { expected: 0n, held: [] });
+});
+
 test("DerivationPipeline names no gap by a head that moved after it had read", async () => {
   const l1 = new MemoryL1();
   await post(l1, await batchAt(1));
