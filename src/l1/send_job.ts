@@ -94,7 +94,8 @@ export class SendJob {
     return new SinkError(
       "WindowExpired",
       `Cannot post batch ${batchNumber}: L1 is at block ${l1Block}, and readers drop it behind block ` +
-        `${deadlineL1Block}. The blocks in it need a batch with a newer L1 origin`,
+        `${deadlineL1Block}. The blocks in it need a batch with a newer L1 origin: start with another data directory, which takes ` +
+        `them from the source again`,
       { details: { batch: batchNumber, deadline: deadlineL1Block, head: l1Block } },
     );
   }
