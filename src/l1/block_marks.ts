@@ -16,7 +16,7 @@ export interface BlockMark {
 /** Marks in ascending order, the oldest of which go when there are too many. */
 export class BlockMarks {
   readonly #maxMarks: number;
-  #marks: BlockMark[];
+  readonly #marks: BlockMark[];
   #hasForgotten = false;
 
   /** @param marks in any order, one a number */
@@ -82,9 +82,14 @@ export class BlockMarks {
     return kept;
   }
 
-  /** Forgets all above `number`. */
-  cutAbove(number: bigint): void {
-    this.#marks = this.#marks.filter((mark) => mark.number <= number);
+  /** Those up to `number`. */
+  upTo(number: bigint): BlockMarks {
+    const marks = new BlockMarks(
+      this.#maxMarks,
+      this.#marks.filter((mark) => mark.number <= number),
+    );
+    marks.#hasForgotten = this.#hasForgotten;
+    return marks;
   }
 
   /**

@@ -109,7 +109,12 @@ export class L1Inbox implements L1BatchSource {
   readonly #log: Log;
   readonly #options: L1InboxOptions;
   readonly #prefetch: BlockPrefetch;
-  readonly #marks: BlockMarks;
+  #marks: BlockMarks;
+  /**
+   * What was read before a reorganisation that whoever reads need not have come to: what was read ahead of
+   * it comes first, and rests on these.
+   */
+  #marksBefore: BlockMarks | undefined;
   readonly #cachedHashes = new Map<bigint, Uint8Array>();
   /** The block that was read last. */
   #linked: BlockMark | undefined;
@@ -150,10 +155,11 @@ export class L1Inbox implements L1BatchSource {
 
   /**
    * Some of the blocks read up to `number`, ever farther apart: what to give as `known` to an inbox that
-   * goes on above it after a restart.
+   * goes on above it after a restart. Those that a reorganisation took out are among them until whoever
+   * reads goes on after it.
    */
   knownUpTo(number: bigint): readonly BlockMark[] {
-    return this.#marks.sparse(number);
+    return (this.#marksBefore ?? this.#marks).sparse(number);
   }
 
   /**
@@ -167,10 +173,11 @@ export class L1Inbox implements L1BatchSource {
 
   /**
    * Hash of an L1 block, however old. For a block that was read it is the hash of that very block, as
-   * long as no reorganisation was reported.
+   * long as nobody goes on after a reorganisation.
    */
   async l1BlockHash(number: bigint): Promise<Uint8Array | undefined> {
-    const known = this.#marks.hashOf(number) ?? this.#cachedHashes.get(number);
+    const known = (this.#marksBefore ?? this.#marks).hashOf(number) ??
+      this.#cachedHashes.get(number);
     if (known) return known;
     const hash = await this.#chain.hashOf(number);
     const { bottom } = this.#marks;
@@ -189,6 +196,7 @@ export class L1Inbox implements L1BatchSource {
    * was read above it is void; `BlobMissing`, `Connection`: the next call tries the same again; `Changed`
    */
   async nextBatch(): Promise<L1Batch | undefined> {
+    this.#marksBefore = undefined;
     for (;;) {
       const current = this.#current ??= await this.#advance();
       if (!current) return undefined;
@@ -207,6 +215,7 @@ export class L1Inbox implements L1BatchSource {
 
   /** Reads again from block `number` on. What was read stays known. */
   rewind(number: bigint): void {
+    this.#marksBefore = undefined;
     if (number > this.#next) return;
     const start = this.#options.startBlock ?? 0n;
     this.#next = number > start ? number : start;
@@ -358,7 +367,8 @@ export class L1Inbox implements L1BatchSource {
     }
     const ancestor = found?.number ?? this.#belowStart(seen);
     this.#log({ event: "l1.reorganised", ancestor, depth: top.number - ancestor });
-    marks.cutAbove(found ? ancestor : -1n);
+    this.#marksBefore = marks;
+    this.#marks = marks.upTo(found ? ancestor : -1n);
     this.#linked = undefined;
     for (const number of this.#cachedHashes.keys()) {
       if (number > ancestor) this.#cachedHashes.delete(number);

@@ -196,6 +196,8 @@ export class DerivationPipeline {
     } catch (error) {
       if (!(error instanceof MontanaError) || error.kind !== "reset") throw error;
       this.#ancestor = BigInt(error.details.block!);
+      // A batch that is still being opened must not have the source asked for more meanwhile.
+      await this.#ahead.stop();
     }
     return await this.#stepBack(this.#ancestor);
   }

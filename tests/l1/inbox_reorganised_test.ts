@@ -151,6 +151,26 @@ test("L1Inbox knows after a restart what was read before it", async () => {
   });
 });
 
+test("L1Inbox knows what was read, until whoever reads has stepped back over a reorganisation", async () => {
+  const chain = new FakeChain();
+  for (let number = 0; number < 30; number++) chain.mine(posted(batch(number)));
+  const inbox = openInbox(chain);
+  await readAll(inbox);
+  const known = inbox.knownUpTo(28n);
+  const { hash } = chain.blocks[28]!.header;
+  chain.drop(10);
+  chain.mineEmpty(20);
+  await rejects(inbox.nextBatch(), { code: "Reorganised", details: { block: 20n, depth: 10n } });
+  // It was read ahead, and a state is saved before its turn comes: the next run must see it as well.
+  deepEqual(inbox.knownUpTo(28n), known);
+  deepEqual(await inbox.l1BlockHash(28n), hash);
+  const again = openInbox(chain, { resumeBlock: 29n, known: inbox.knownUpTo(28n) });
+  await rejects(again.nextBatch(), { code: "Reorganised", details: { block: 20n, depth: 8n } });
+  inbox.rewind(21n);
+  equal(inbox.knownUpTo(28n).at(-1)?.number, 20n);
+  deepEqual(await inbox.l1BlockHash(28n), chain.blocks[28]!.header.hash);
+});
+
 test("L1Inbox reads again from where it is told, and sees a reorganisation below", async () => {
   const chain = new FakeChain();
   for (let number = 0; number < 30; number++) chain.mine(posted(batch(number)), posted(batch(90)));

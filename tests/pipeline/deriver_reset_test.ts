@@ -17,9 +17,9 @@ import { SinkError, SourceError } from "../../src/errors.ts";
 import { MemoryBlockSink } from "../../src/local/memory.ts";
 import { DerivationPipeline, type DeriverPosition } from "../../src/pipeline/deriver.ts";
 import type { Standing } from "../../src/pipeline/undo.ts";
-import type { L1BatchSource, L2BlockSink } from "../../src/ports.ts";
+import type { Compressor, L1BatchSource, L2BlockSink } from "../../src/ports.ts";
 import type { CompressedBatch, L1Batch } from "../../src/types.ts";
-import { GENESIS_HASH, makeBatch } from "../helpers.ts";
+import { GENESIS_HASH, makeBatch, withMembers } from "../helpers.ts";
 
 /** An L1 of batches that can go another way. */
 class ForkingL1 implements L1BatchSource {
@@ -181,6 +181,55 @@ test("DerivationPipeline takes blocks back once the sink can", async () => {
   equal(memory.blocks.length, 1);
 });
 
+test("DerivationPipeline leaves its source alone while its sink takes blocks back", async () => {
+  const l1 = new ForkingL1();
+  const memory = new MemoryBlockSink();
+  let isRetracting = false;
+  let asked = 0;
+  const source = withMembers<L1BatchSource>(l1, {
+    nextBatch() {
+      if (isRetracting) asked += 1;
+      return l1.nextBatch();
+    },
+  });
+  const sink: L2BlockSink = {
+    ingest: (block) => memory.ingest(block),
+    async retract(blocks) {
+      isRetracting = true;
+      for (let turn = 0; turn < 50; turn++) await Promise.resolve();
+      await memory.retract(blocks);
+      isRetracting = false;
+    },
+  };
+  // Batch 2 is opened ahead for nothing, which takes until the reorganisation is told.
+  const opening = Promise.withResolvers<void>();
+  const noop = new NoopCompressor();
+  const compressor = withMembers<Compressor>(noop, {
+    async decompress(data) {
+      const raw = await noop.decompress(data);
+      if (raw.includes(222)) await opening.promise;
+      return raw;
+    },
+  });
+  const deriver = new DerivationPipeline({ source, sink, compressors: [compressor] });
+  const misnumbered = { ...await batchOf(5, 0), batchNumber: 1n };
+  const block = { timestamp: 2000n, transactions: [Uint8Array.of(222)] };
+  const slow = await makeBatch([block], { batchNumber: 2n });
+  l1.blocks.push([await batchOf(0, 0), misnumbered, slow]);
+  deepEqual(
+    [await deriver.step(), await deriver.step(), await deriver.step()].map((each) => each?.verdict),
+    ["accept", "drop", "future"],
+  );
+  l1.fork(1, await blocksOf([[0, 1]], [[1, 0]]));
+  const stepBack = deriver.step();
+  for (let turn = 0; turn < 10; turn++) await Promise.resolve();
+  opening.resolve();
+  equal((await stepBack)?.verdict, "reset");
+  equal(asked, 0, "what it says then is lost, and the place to read again from with it");
+  deepEqual(await deriveAll(deriver), ["accept", "accept"]);
+  equal(memory.blocks.length, 3);
+});
+
 test("DerivationPipeline stops where there is no way back", async () => {
   const blocks = await blocksOf([[0, 1]]);
   const wrongL1 = async (source: L1BatchSource, sink: L2BlockSink, position?: DeriverPosition) => {
@@ -198,7 +247,10 @@ test("DerivationPipeline stops where there is no way back", async () => {
   const deriver = deriverOf(l1, unable);
   await deriver.step();
   l1.fork(1, []);
-  await rejects(deriver.step(), { code: "WrongL1", message: /2 blocks .* cannot be taken back/ });
+  await rejects(deriver.step(), {
+    code: "WrongL1",
+    message: /cannot take back what it was handed .2 blocks./,
+  });
   await rejects(deriver.step(), { code: "WrongL1" }, "it must not go on");
 
   const restarted = new ForkingL1(1);
