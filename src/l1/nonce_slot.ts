@@ -43,8 +43,8 @@ export class NonceSlot {
   fallback: Payload | undefined;
 
   inclusion: Inclusion | undefined;
-  /** Head under which the inclusion was last seen in the chain. */
-  verifiedUnder: string | undefined;
+  /** Whether the inclusion was seen in the chain at the last look. */
+  isVerified = false;
   /** Heads under which its nonce was deep in the chain, and none of the attempts there. */
   readonly missingUnder: Set<string> = new Set();
   isTaken = false;
@@ -148,7 +148,7 @@ export class NonceSlot {
   outcome(head: L1Header, confirmations: number): Outcome | undefined {
     if (this.isTaken) return { result: "taken" };
     const { inclusion } = this;
-    if (!inclusion || this.verifiedUnder === undefined) return undefined;
+    if (!inclusion || !this.isVerified) return undefined;
     const { attempt, receipt } = inclusion;
     if (head.number + 1n < receipt.blockNumber + BigInt(confirmations)) return undefined;
     if (attempt.batchNumber === undefined) return { result: "cancelled", inclusion };

@@ -35,7 +35,6 @@ export interface L1View {
 /** Watches the nonces of one account. */
 export class Watch {
   readonly #parts: WatchParts;
-  #head: L1Header | undefined;
 
   constructor(parts: WatchParts) {
     this.#parts = parts;
@@ -52,16 +51,7 @@ export class Watch {
     if (!head) {
       throw new RpcError("Invalid", `Cannot watch L1: ${chain.name} knows no latest block`);
     }
-    const name = toHex(head.hash);
-    const known = slots.filter(({ inclusion }) => inclusion !== undefined);
-    if (known.length > 0 && !await this.#isContinued(head)) {
-      for (const slot of known) slot.verifiedUnder = undefined;
-    }
-    this.#head = head;
-    for (const slot of known) {
-      if (slot.verifiedUnder === undefined) await this.verify(slot);
-      else slot.verifiedUnder = name;
-    }
+    for (const slot of slots) await this.#hold(slot, head);
 
     const nextNonce = await chain.nonce(address, "latest");
     for (const slot of slots) {
@@ -74,25 +64,16 @@ export class Watch {
   }
 
   /**
-   * Asks whether the block that includes a slot is in the chain. Nodes that are asked in turn do not always
-   * stand at the same block, so this is asked anew before anything is said to be confirmed or final.
+   * Asks once more, by its number, for the block that includes a slot: so before anything is said to be
+   * confirmed or final, as the head itself may be that of a node that is behind. Where the answer is another
+   * block, the next look tells.
    */
   async verify(slot: NonceSlot): Promise<void> {
     const { inclusion } = slot;
-    if (!inclusion) return;
-    slot.verifiedUnder = undefined;
-    const { attempt, receipt } = inclusion;
-    const block = await this.#parts.chain.header(receipt.blockNumber);
-    // A node that is behind: the next look tells.
-    if (!block) return;
-    if (equalBytes(block.hash, receipt.blockHash)) {
-      slot.verifiedUnder = this.#head && toHex(this.#head.hash);
-      return;
-    }
-    slot.inclusion = undefined;
-    slot.offeredAtMs = -Infinity;
-    slot.waitsFor = undefined;
-    this.#parts.log({ event: "tx.reorganised", attempt, l1Block: receipt.blockNumber });
+    if (!inclusion || !slot.isVerified) return;
+    slot.isVerified = false;
+    const block = await this.#parts.chain.header(inclusion.receipt.blockNumber);
+    slot.isVerified = block !== undefined && equalBytes(block.hash, inclusion.receipt.blockHash);
   }
 
   /** Number of the last block that no reorganisation can take out. */
@@ -115,14 +96,27 @@ export class Watch {
     return await this.#parts.chain.nonce(this.#parts.address, finalNumber) > slot.nonce;
   }
 
-  /** Whether the head seen last is still in the chain: then so is all that was seen under it. */
-  async #isContinued(head: L1Header): Promise<boolean> {
-    const last = this.#head;
-    if (!last) return false;
-    if (equalBytes(last.hash, head.hash) || equalBytes(last.hash, head.parentHash)) return true;
-    if (head.number < last.number) return false;
-    const same = await this.#parts.chain.header(last.number);
-    return same !== undefined && equalBytes(same.hash, last.hash);
+  /**
+   * Holds the block that includes a slot against the one that is there now. At each look anew: nodes that are
+   * asked in turn may lag, and what one of them says must not stand longer than that.
+   */
+  async #hold(slot: NonceSlot, head: L1Header): Promise<void> {
+    slot.isVerified = false;
+    const { inclusion } = slot;
+    if (!inclusion) return;
+    const { attempt, receipt } = inclusion;
+    const { blockNumber, blockHash } = receipt;
+    const block = blockNumber === head.number ? head : await this.#parts.chain.header(blockNumber);
+    // A node that is behind: the next look tells.
+    if (!block) return;
+    if (equalBytes(block.hash, blockHash)) {
+      slot.isVerified = true;
+      return;
+    }
+    slot.inclusion = undefined;
+    slot.offeredAtMs = -Infinity;
+    slot.waitsFor = undefined;
+    this.#parts.log({ event: "tx.reorganised", attempt, l1Block: blockNumber });
   }
 
   /** The nonce is in the chain: which transaction has it? */
@@ -138,7 +132,7 @@ export class Watch {
       slot.missingUnder.clear();
       slot.waitsFor = undefined;
       // Seen after the head was: it may be of another branch than that.
-      slot.verifiedUnder = undefined;
+      slot.isVerified = false;
       log({ event: "tx.included", attempt, receipt });
       return;
     }
