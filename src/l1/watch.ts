@@ -99,14 +99,22 @@ export class Watch {
     return await this.#parts.chain.nonce(this.#parts.address, finalNumber) > slot.nonce;
   }
 
+  /**
+   * Holds the block that includes a slot against the one that is there now. At each look anew: nodes that are
+   * asked in turn may lag, and what one of them says must not stand longer than that.
+   */
   /** Holds the block that includes a slot against the one that is below the head. */
   async #hold(slot: NonceSlot, head: L1Header): Promise<void> {
     slot.isVerified = false;
     const { inclusion } = slot;
     if (!inclusion) return;
     const { attempt, receipt } = inclusion;
+    const { blockNumber, blockHash } = receipt;
+    const block = blockNumber === head.number ? head : await this.#parts.chain.header(blockNumber);
     const hash = await this.#branch.hashAt(receipt.blockNumber, head);
     // A node that is behind: the next look tells.
+    if (!block) return;
+    if (equalBytes(block.hash, blockHash)) {
     if (!hash) return;
     if (equalBytes(hash, receipt.blockHash)) {
       slot.isVerified = true;
@@ -115,6 +123,7 @@ export class Watch {
     slot.inclusion = undefined;
     slot.offeredAtMs = -Infinity;
     slot.waitsFor = undefined;
+    this.#parts.log({ event: "tx.reorganised", attempt, l1Block: blockNumber });
     this.#parts.log({ event: "tx.reorganised", attempt, l1Block: receipt.blockNumber });
   }
 
