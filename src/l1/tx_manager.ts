@@ -10,7 +10,6 @@
  * | `send_jobs.ts`    | who waits for what                                                   |
  * | `admission.ts`    | how a batch gets its nonce                                           |
  * | `watch.ts`        | where the nonces stand in the chain                                  |
- * | `branch.ts`       | which block is at a height below a head                              |
  * | `upkeep.ts`       | what is done for those that are in no block                          |
  * | `publishing.ts`   | signing, writing down, sending                                       |
  * | `fees.ts`         | what is offered                                                      |

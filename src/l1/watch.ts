@@ -9,7 +9,6 @@ import type { Chain, L1Header, LandedTx } from "../ethereum.ts";
 import type { Log } from "../ports.ts";
 import { equalBytes } from "../wire/bytes.ts";
 import { toHex } from "../wire/hex.ts";
-import { Branch } from "./branch.ts";
 import type { Inclusion, NonceSlot } from "./nonce_slot.ts";
 
 /** A nonce is lost to somebody else when that was seen under so many heads: nodes may lag. */
@@ -36,11 +35,9 @@ export interface L1View {
 /** Watches the nonces of one account. */
 export class Watch {
   readonly #parts: WatchParts;
-  readonly #branch: Branch;
 
   constructor(parts: WatchParts) {
     this.#parts = parts;
-    this.#branch = new Branch(parts.chain);
   }
 
   /**
@@ -103,7 +100,6 @@ export class Watch {
    * Holds the block that includes a slot against the one that is there now. At each look anew: nodes that are
    * asked in turn may lag, and what one of them says must not stand longer than that.
    */
-  /** Holds the block that includes a slot against the one that is below the head. */
   async #hold(slot: NonceSlot, head: L1Header): Promise<void> {
     slot.isVerified = false;
     const { inclusion } = slot;
@@ -111,12 +107,9 @@ export class Watch {
     const { attempt, receipt } = inclusion;
     const { blockNumber, blockHash } = receipt;
     const block = blockNumber === head.number ? head : await this.#parts.chain.header(blockNumber);
-    const hash = await this.#branch.hashAt(receipt.blockNumber, head);
     // A node that is behind: the next look tells.
     if (!block) return;
     if (equalBytes(block.hash, blockHash)) {
-    if (!hash) return;
-    if (equalBytes(hash, receipt.blockHash)) {
       slot.isVerified = true;
       return;
     }
@@ -124,7 +117,6 @@ export class Watch {
     slot.offeredAtMs = -Infinity;
     slot.waitsFor = undefined;
     this.#parts.log({ event: "tx.reorganised", attempt, l1Block: blockNumber });
-    this.#parts.log({ event: "tx.reorganised", attempt, l1Block: receipt.blockNumber });
   }
 
   /** The nonce is in the chain: which transaction has it? */

@@ -59,7 +59,7 @@ finds(
   "ethereum-batcher",
   "a transaction that is sent before its record",
   { journal: defects.withAttemptTooLate },
-  /may land with|is that of batches|is replaced after|is on the chain 2 times/,
+  /may land with|is that of batches|is replaced after|is on the chain 2 times|NonceTaken|is not done after/,
 );
 finds(
   "ethereum-batcher",

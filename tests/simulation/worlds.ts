@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { rlp } from "../../src/l1/deps.ts";
 import { type BatcherDefects, runBatcherWorld } from "./batcher_world.ts";
 import { type EthereumBatcherDefects, runEthereumBatcherWorld } from "./ethereum_batcher_world.ts";
 import { type EthereumDeriverDefects, runEthereumDeriverWorld } from "./ethereum_deriver_world.ts";
@@ -76,6 +77,8 @@ export async function runSeed<W extends World>(
   seed: number,
   options: { readonly defects?: Defects[W]; readonly isVerbose?: boolean } = {},
 ): Promise<Outcome> {
+  // Loading a package takes real time, in which virtual time would go on.
+  await rlp();
   const run = new Run(seed, options.isVerbose);
   try {
     return await RUNS[world](run, options.defects);
