@@ -1,9 +1,10 @@
 /**
- * All the tests, two suites at a time: `deno task test [--only deno,bun] [--filter TEXT]`.
+ * All the tests, three suites at a time: `deno task test [--only deno,bun] [--filter TEXT]`.
  *
  * | suite    |                                                                       |
  * | -------- | --------------------------------------------------------------------- |
- * | `deno`   | `tests/` under Deno                                                   |
+ * | `deno`   | `tests/` under Deno, but `tests/cli`                                  |
+ * | `cli`    | `tests/cli` under Deno, the program run from source                   |
  * | `doc`    | the examples in README.md, mod.ts and src                             |
  * | `bun`    | `tests/` under Bun; of `tests/cli` a part, since the executable is    |
  * |          | Bun too: all of it with `MONTANA_TESTS=all`                           |
@@ -72,9 +73,10 @@ class Skip extends Error {}
 
 /** Longest first, so that the last to end does not begin last. */
 const suites: Readonly<Record<string, (report: string, options: Options) => Plan>> = {
-  deno: (report, { filter }) => ({
-    title: `tests under Deno ${process.versions["deno"]}`,
-    command: [...denoTest(report, filter), "tests"],
+  cli: (report, { filter }) => ({
+    title: `tests/cli under Deno ${process.versions["deno"]}`,
+    // Types are checked with the suite `deno`.
+    command: [...denoTest(report, filter), "--no-check", "tests/cli"],
   }),
   bun: (report, { filter }) => {
     const bun = needBun();
@@ -91,11 +93,15 @@ const suites: Readonly<Record<string, (report: string, options: Options) => Plan
     const made = needBinary(builder, directory);
     return {
       title: `tests/cli against the executable (${made.builder})`,
-      // Types were checked with the suite `deno`.
+      // As above.
       command: [...denoTest(report, filter), "--no-check", "tests/cli"],
       env: { MONTANA_CLI: made.out, MONTANA_TRAPS: join(directory, "traps") },
     };
   },
+  deno: (report, { filter }) => ({
+    title: `other tests under Deno ${process.versions["deno"]}`,
+    command: [...denoTest(report, filter), "--ignore=tests/cli", "tests"],
+  }),
   doc: (report, { filter }) => ({
     title: "examples in the documentation",
     command: [
@@ -152,7 +158,7 @@ function install(): void {
 }
 
 /** The tests wait more than they work: for disks, for processes to be killed, for L1 blocks. */
-const SUITES_AT_ONCE = 2;
+const SUITES_AT_ONCE = 3;
 
 const running = new Set<ChildProcess>();
 
