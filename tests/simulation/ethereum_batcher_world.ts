@@ -248,7 +248,7 @@ class EthereumBatcherWorld {
   async #keepRepeating(): Promise<void> {
     const run = this.#run;
     for (;;) {
-      await run.clock.sleep(run.around(1000, 40 * SLOT_MS));
+      await run.clock.sleep(run.around(1000, 10 * SLOT_MS));
       if (run.isCalm) return;
       const all = this.#record.transactions.filter((tx) =>
         tx.sidecar || tx.blobHashes.length === 0

@@ -12,7 +12,7 @@ const OFTEN: Readonly<Record<string, number>> = {
   "is killed": 100,
   "is reorganised": 1000,
   "changes its fees": 50,
-  "repeats a transaction": 1,
+  "repeats a transaction": 5,
   "derivation.reset": 300,
   "tx.signed": 200,
   "tx.reorganised": 100,
