@@ -4,10 +4,9 @@
  *
  * @module
  */
-import { Buffer } from "node:buffer";
 import { SourceError } from "../errors.ts";
 import type { Clock } from "../ports.ts";
-import { basicAuthentication, connectionReason, parseEndpoint } from "./json_rpc.ts";
+import { basicAuthentication, connectionReason, parseEndpoint, readBody } from "./json_rpc.ts";
 
 /** How long an answer may take: blobs are megabytes. */
 export const BEACON_TIMEOUT_MS = 30_000;
@@ -97,7 +96,10 @@ export class BeaconHttp {
         redirect: "manual",
         signal: call.signal,
       });
-      return { status: response.status, body: await this.#readBody(path, response) };
+      const maxBytes = this.#maxAnswerBytes;
+      const body = await readBody(response, maxBytes);
+      if (body !== undefined) return { status: response.status, body };
+      throw this.#error(path, `it answered more than ${maxBytes} bytes`);
     } catch (cause) {
       if (cause instanceof SourceError) throw cause;
       if (isLate) throw this.#error(path, `no answer within ${this.#timeoutMs} ms`);
@@ -108,19 +110,6 @@ export class BeaconHttp {
       // Lets go of a body that is not read to its end.
       call.abort();
     }
-  }
-
-  async #readBody(path: string, response: Response): Promise<string> {
-    const parts: Uint8Array[] = [];
-    let size = 0;
-    for await (const part of response.body ?? []) {
-      size += part.length;
-      if (size > this.#maxAnswerBytes) {
-        throw this.#error(path, `it answered more than ${this.#maxAnswerBytes} bytes`);
-      }
-      parts.push(part);
-    }
-    return Buffer.concat(parts).toString();
   }
 
   #error(path: string, why: string, details: Readonly<Record<string, number>> = {}): SourceError {

@@ -3,7 +3,8 @@
  *
  * @module
  */
-import type { FeeCaps } from "../ethereum.ts";
+import type { FeeCaps, TxReceipt } from "../ethereum.ts";
+import type { TxCost } from "../types.ts";
 
 /** Of a blob (EIP-4844). */
 export const GAS_PER_BLOB = 131_072n;
@@ -40,4 +41,10 @@ export function worstCostWei(gas: bigint, blobs: number, fees: FeeCaps): bigint 
 /** Wei that a transaction costs in the next block, as things stand. */
 export function expectedCostWei(gas: bigint, blobs: number, market: Market): bigint {
   return gas * (market.baseFee + market.tip) + BigInt(blobs) * GAS_PER_BLOB * market.blobBaseFee;
+}
+
+/** What a transaction cost, by its receipt. */
+export function costOf(receipt: TxReceipt): TxCost {
+  const { gasUsed, effectiveGasPrice: gasPrice, blobGasUsed, blobGasPrice } = receipt;
+  return { gasUsed, gasPrice, blobGasUsed, blobGasPrice };
 }

@@ -132,7 +132,10 @@ export class HttpJsonRpc implements JsonRpc {
         redirect: "manual",
         signal: call.signal,
       });
-      return { response, body: await this.#readBody(method, response) };
+      const maxBytes = this.#maxAnswerBytes;
+      const text = await readBody(response, maxBytes);
+      if (text !== undefined) return { response, body: text };
+      throw this.#error("Invalid", method, `it answered more than ${maxBytes} bytes`, { maxBytes });
     } catch (cause) {
       if (cause instanceof RpcError) throw cause;
       if (isLate) {
@@ -147,22 +150,6 @@ export class HttpJsonRpc implements JsonRpc {
       // Lets go of a body that is not read to its end.
       call.abort();
     }
-  }
-
-  async #readBody(method: string, response: Response): Promise<string> {
-    const parts: Uint8Array[] = [];
-    let size = 0;
-    for await (const part of response.body ?? []) {
-      size += part.length;
-      if (size > this.#maxAnswerBytes) {
-        const maxBytes = this.#maxAnswerBytes;
-        throw this.#error("Invalid", method, `it answered more than ${maxBytes} bytes`, {
-          maxBytes,
-        });
-      }
-      parts.push(part);
-    }
-    return Buffer.concat(parts).toString();
   }
 
   /** What a node says stands alone: others read it to tell what became of a transaction. */
@@ -286,4 +273,16 @@ export function connectionReason(error: unknown): string {
   // The URL may hold any word.
   const said = texts.join(" ").replace(/https?:\/\/\S+/gi, "");
   return CONNECTION_REASONS.find(([pattern]) => pattern.test(said))?.[1] ?? "the connection failed";
+}
+
+/** The body of an answer as text; `undefined` as soon as it is more than `maxBytes`. */
+export async function readBody(response: Response, maxBytes: number): Promise<string | undefined> {
+  const parts: Uint8Array[] = [];
+  let size = 0;
+  for await (const part of response.body ?? []) {
+    size += part.length;
+    if (size > maxBytes) return undefined;
+    parts.push(part);
+  }
+  return Buffer.concat(parts).toString();
 }

@@ -9,6 +9,7 @@ import type { Clock } from "../ports.ts";
 import type { SubmissionReceipt } from "../types.ts";
 import { equalBytes } from "../wire/bytes.ts";
 import { toHex } from "../wire/hex.ts";
+import { costOf } from "./gas.ts";
 import type { Inclusion, NonceSlot } from "./nonce_slot.ts";
 import { Payload, type PayloadParts } from "./payload.ts";
 
@@ -151,12 +152,7 @@ export function receiptOf(batchNumber: bigint, { attempt, receipt }: Inclusion):
     l1Block: receipt.blockNumber,
     l1BlockHash: receipt.blockHash,
     blobHashes: attempt.blobHashes,
-    cost: {
-      gasUsed: receipt.gasUsed,
-      gasPrice: receipt.effectiveGasPrice,
-      blobGasUsed: receipt.blobGasUsed,
-      blobGasPrice: receipt.blobGasPrice,
-    },
+    cost: costOf(receipt),
   };
 }
 

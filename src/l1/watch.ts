@@ -9,6 +9,7 @@ import type { Chain, L1Header, LandedTx } from "../ethereum.ts";
 import type { Log } from "../ports.ts";
 import { equalBytes } from "../wire/bytes.ts";
 import { toHex } from "../wire/hex.ts";
+import { costOf } from "./gas.ts";
 import type { Inclusion, NonceSlot } from "./nonce_slot.ts";
 
 /** A nonce is lost to somebody else when that was seen under so many heads: nodes may lag. */
@@ -154,12 +155,7 @@ export function landedTx(slot: NonceSlot, { attempt, receipt, blockMs }: Inclusi
     l1Block: receipt.blockNumber,
     l1BlockHash: receipt.blockHash,
     blobHashes: attempt.blobHashes,
-    cost: {
-      gasUsed: receipt.gasUsed,
-      gasPrice: receipt.effectiveGasPrice,
-      blobGasUsed: receipt.blobGasUsed,
-      blobGasPrice: receipt.blobGasPrice,
-    },
+    cost: costOf(receipt),
     landedAtMs: blockMs,
   };
 }
