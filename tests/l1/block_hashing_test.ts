@@ -212,6 +212,6 @@ test("a deposit of the OP stack is made anew as it stands in its block", () => {
     "80808408f0d18001" + "b90104" + input.slice(2);
   equal(toHex(rawTransaction(deposit, hashing)!), `0x7e${payload}`);
   const minted = rawTransaction({ ...deposit, mint: "0x100", isSystemTx: false }, hashing)!;
-  match(toHex(minted), /15820100808408f0d18080b884/);
+  match(toHex(minted), /15820100808408f0d18080b90104/);
   throws(() => rawTransaction({ ...deposit, isSystemTx: 1 }, hashing), /isSystemTx: need true/);
 });
