@@ -11,6 +11,7 @@ import { test } from "node:test";
 import { skipWithoutAnvil } from "../l1/anvil.ts";
 import type { FaultProxy } from "../l1/fault_proxy.ts";
 import {
+  asksAgain,
   type EthereumPlace,
   landedOnce,
   postedTransactions,
@@ -193,15 +194,6 @@ for (
 async function baseFee(anvil: EthereumPlace["anvil"], wei: bigint): Promise<void> {
   await anvil.rpc("anvil_setNextBlockBaseFeePerGas", [`0x${wei.toString(16)}`]);
   await anvil.mine();
-}
-
-/** Waits until it has looked at L1 so many times more. */
-async function asksAgain(batcher: Running, proxy: FaultProxy, looks: number): Promise<void> {
-  const before = proxy.count("eth_getTransactionCount");
-  await batcher.until(
-    `${looks} looks`,
-    () => proxy.count("eth_getTransactionCount") >= before + looks,
-  );
 }
 
 function keptCeilings({ sent }: FaultProxy, maxFee: bigint, maxBlobFee: bigint): void {
