@@ -19,8 +19,16 @@ import type {
 
 /** Where L2 blocks come from. */
 export interface BatchSource {
-  /** The blocks since the last call, oldest first; empty when there is nothing new. */
+  /**
+   * The blocks since the last call, oldest first; empty when there is nothing new.
+   *
+   * @throws {SourceError} `Reorganised` where L2 went another way than was given: `details.block` is the
+   * number of the last block that both ways share. Whoever asks steps back, and calls
+   * {@link BatchSource.rewind}
+   */
   pendingBlocks(): Promise<readonly L2Block[]>;
+  /** Gives again what follows block `number`: the blocks behind it that were given no longer count. */
+  rewind?(number: bigint): void;
   /** Number of the L1 block that a batch cut now refers to. */
   l1Origin(): Promise<bigint>;
   /** 32-byte hash of L1 block `number`, so that number and hash can never belong to two blocks. */
@@ -284,6 +292,12 @@ export type LogEvent =
   | ProcessorEvent
   | EthereumEvent
   | { readonly event: "blocks.taken"; readonly blocks: readonly L2Block[] }
+  | {
+    /** L2 was reorganised above block `number`: so many taken blocks are replaced. */
+    readonly event: "blocks.dropped";
+    readonly number: bigint;
+    readonly blocks: number;
+  }
   | {
     readonly event: "batch.sealed";
     readonly batchNumber: bigint;

@@ -73,6 +73,12 @@ export function describe(event: LogEvent): Described {
         },
       };
     }
+    case "blocks.dropped": {
+      const { number, blocks } = event;
+      const text = `L2 was reorganised above block ${number}: ${countOf(blocks, "block")} taken ` +
+        `before ${blocks === 1 ? "is" : "are"} replaced`;
+      return { level: "warn", text, fields: { block: `${number}`, blocks } };
+    }
     case "worker.lost": {
       const { reason, task } = event;
       const what = { retried: "what it did is done again", failed: "what it did failed", none: "" };

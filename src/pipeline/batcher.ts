@@ -30,6 +30,7 @@ import {
 import { pipelineConfig } from "./settings.ts";
 import { SizeEstimate } from "./size_estimate.ts";
 import { steady } from "./steady_clock.ts";
+import { mustBeAbove, sharedBlock } from "./step_back.ts";
 import { rawSize, WaitingBlocks } from "./waiting_blocks.ts";
 
 export type { BatcherParts, BatcherPosition };
@@ -78,6 +79,7 @@ export class BatcherPipeline {
   #lastBlock: L2Block | undefined;
   /** The first in line was compressed, and its size is right: it stays as it is. */
   #isFirstFitting = false;
+  #isSourceAsked = false;
   /** Of the batch that begins with the first waiting block, where its size was misjudged. */
   #attempt: Attempt | undefined;
   /** As they were when they were asked for last. */
@@ -212,9 +214,12 @@ export class BatcherPipeline {
   async #fillLine(asks: { left: number }): Promise<{ readonly error: unknown } | undefined> {
     let failure: { readonly error: unknown } | undefined;
     for (;;) {
-      if (!failure && asks.left > 0 && !this.#reachedReason()) {
+      // Before anything that an earlier run took is sealed, since L2 may have gone another way meanwhile.
+      const isAsked = !this.#isSourceAsked || !this.#reachedReason();
+      if (!failure && asks.left > 0 && isAsked) {
         asks.left -= 1;
         failure = await this.#collect();
+        this.#isSourceAsked ||= !failure;
       }
       // While the sink takes no more, the batch that waits for it holds the place of one.
       const places = this.#atOnce - (this.#posting.isFull ? 1 : 0);
@@ -241,10 +246,27 @@ export class BatcherPipeline {
     if (blocks.length > 0) this.#log({ event: "blocks.taken", blocks });
     if (!failure) return undefined;
     const { error } = failure;
-    this.#log({ event: "source.failed", error });
-    if (isRetryable(error)) return failure;
-    this.#broken = error;
-    throw error;
+    try {
+      const shared = sharedBlock(this.#source, error);
+      if (shared !== undefined) return await this.#stepBack(shared);
+      this.#log({ event: "source.failed", error });
+      if (isRetryable(error)) return failure;
+      throw error;
+    } catch (reason) {
+      this.#broken = reason;
+      throw reason;
+    }
+  }
+
+  /** L2 was reorganised above block `number`: what no sealed batch holds is taken anew. */
+  async #stepBack(number: bigint): Promise<undefined> {
+    await this.#takeBack(undefined);
+    this.#isFirstFitting = false;
+    mustBeAbove(number, this.#lastBlock, this.#nextBatchNumber);
+    const blocks = this.#waiting.dropAfter(number);
+    const last = this.#waiting.last ?? this.#lastBlock;
+    this.#intake.rewind(last?.number ?? number, blocks);
+    this.#log({ event: "blocks.dropped", number, blocks });
   }
 
   #take(blocks: readonly L2Block[]): void {
@@ -395,7 +417,7 @@ export class BatcherPipeline {
     if (change) this.#log({ event: "compression.level", level, ...change });
   }
 
-  async #takeBack(attempt: Attempt): Promise<void> {
+  async #takeBack(attempt: Attempt | undefined): Promise<void> {
     const blocks = this.#line.takeBack().flatMap((each) => each.blocks);
     this.#waiting.putBack(blocks);
     this.#attempt = attempt;
