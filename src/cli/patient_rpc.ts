@@ -28,19 +28,29 @@ export interface Patience {
 export class PatientRpc implements JsonRpc {
   readonly name: string;
   readonly #rpc: JsonRpc;
-  readonly #policy: RetryPolicy;
-  readonly #signal: AbortSignal;
+  readonly #patience: Patience;
 
-  constructor(rpc: JsonRpc, { once, signal }: Patience) {
+  constructor(rpc: JsonRpc, patience: Patience) {
     this.name = rpc.name;
     this.#rpc = rpc;
-    this.#policy = once ? ONCE : FOR_EVER;
-    this.#signal = signal;
+    this.#patience = patience;
   }
 
   /** @throws {RpcError} of the last try */
   request(method: string, params: readonly unknown[]): Promise<unknown> {
-    const context = { clock: systemClock, random: systemRandom, signal: this.#signal };
-    return retry(() => this.#rpc.request(method, params), this.#policy, context);
+    return patiently(() => this.#rpc.request(method, params), this.#patience);
   }
+}
+
+/**
+ * Does again what a node may allow the next time.
+ *
+ * @throws {RpcError} of the last try
+ */
+export async function patiently<T>(
+  action: () => Promise<T>,
+  { once, signal }: Patience,
+): Promise<T> {
+  const context = { clock: systemClock, random: systemRandom, signal };
+  return await retry(action, once ? ONCE : FOR_EVER, context);
 }
