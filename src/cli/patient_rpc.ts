@@ -4,7 +4,9 @@
  *
  * @module
  */
-import type { JsonRpc } from "../ethereum.ts";
+import type { JsonRpc, RpcCall, RpcOutcome } from "../ethereum.ts";
+import { isRetryable } from "../errors.ts";
+import { requestAll } from "../l1/rpc_batch.ts";
 import { retry, RETRY_DEFAULTS, type RetryPolicy } from "../retry.ts";
 import { systemClock, systemRandom } from "../runtime.ts";
 
@@ -40,6 +42,28 @@ export class PatientRpc implements JsonRpc {
   request(method: string, params: readonly unknown[]): Promise<unknown> {
     return patiently(() => this.#rpc.request(method, params), this.#patience);
   }
+
+  /** What failed alone is asked again alone. */
+  async requestAll(calls: readonly RpcCall[]): Promise<readonly RpcOutcome[]> {
+    const context = { clock: systemClock, random: systemRandom, signal: this.#signal };
+    const outcomes = new Array<RpcOutcome>(calls.length);
+    let open = [...calls.keys()];
+    const ask = async () => {
+      const answers = await requestAll(this.#rpc, open.map((at) => calls[at]!));
+      for (const [index, at] of open.entries()) outcomes[at] = answers[index]!;
+      const failures = open.map((at) => outcomes[at]!).filter((each) => "error" in each);
+      const failure = failures.find(({ error }) => isRetryable(error));
+      open = open.filter((at) => isOpen(outcomes[at]!));
+      if (failure) throw failure.error;
+    };
+    // What is left stands in its place.
+    await retry(ask, this.#policy, context).catch(() => {});
+    return outcomes;
+  }
+}
+
+function isOpen(outcome: RpcOutcome): boolean {
+  return "error" in outcome && isRetryable(outcome.error);
 }
 
 /**
