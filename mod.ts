@@ -310,3 +310,13 @@ export type { BlobBlock, BlobFinder, FoundBlobs, MissingReason } from "./src/l1/
 // L2: blocks from nodes and from consensus clients, and into them.
 export * from "./src/engine.ts";
 export { JWT_TOLERANCE_SECONDS, JwtSecret } from "./src/l2/jwt.ts";
+export {
+  headerJson,
+  type NewPayload,
+  newPayloadParams,
+  parseNewPayload,
+  parsePayload,
+  payloadHash,
+  payloadToJson,
+  versionOf,
+} from "./src/l2/payload.ts";
