@@ -16,17 +16,16 @@
 import { CodecError, RpcError, SinkError } from "../errors.ts";
 import type { JsonRpc } from "../ethereum.ts";
 import { shown, toHex } from "../wire/hex.ts";
+import { type JsonFields, objectOf } from "../l1/json_fields.ts";
+import { blobHashesOf } from "./blob_hashes.ts";
 import {
-  blobHashesOf,
   type EngineBlock,
   type EngineChainBlock,
   type EnginePayload,
-  type JsonFields,
-  objectOf,
+  parseBuilt,
   parseChainBlock,
-  parsePayload,
-  quantity,
 } from "./engine_block.ts";
+import { toQuantity } from "./payload.ts";
 
 /** What a block is built of. */
 export interface EngineAttributes {
@@ -144,7 +143,7 @@ export class EngineClient {
   async block(
     tag: bigint | "latest" | "safe" | "finalized",
   ): Promise<EngineChainBlock | undefined> {
-    const name = typeof tag === "bigint" ? quantity(tag) : tag;
+    const name = typeof tag === "bigint" ? toQuantity(tag) : tag;
     const block = await this.#blockOf("eth_getBlockByNumber", name);
     if (block && typeof tag === "bigint" && block.number !== tag) {
       throw this.#invalid("eth_getBlockByNumber", `block ${block.number} instead of ${tag}`);
@@ -194,7 +193,7 @@ export class EngineClient {
       const guess = this.#payloadVersion ?? parent.fork;
       const { version, result } = await this.#versioned(method, guess, () => [id]);
       this.#payloadVersion = version;
-      return this.#reading(method, () => parsePayload(result));
+      return this.#reading(method, () => parseBuilt(result));
     } catch (error) {
       if (isOf(error, [UNKNOWN_PAYLOAD])) return undefined;
       throw error;
@@ -328,14 +327,14 @@ function isOf(error: unknown, codes: readonly unknown[]): boolean {
 function attributesJson(attributes: EngineAttributes, version: number): JsonFields {
   const { eip1559Params, minBaseFee } = attributes;
   return {
-    timestamp: quantity(attributes.timestamp),
+    timestamp: toQuantity(attributes.timestamp),
     prevRandao: toHex(attributes.prevRandao),
     suggestedFeeRecipient: toHex(attributes.feeRecipient),
     ...(version >= 2 ? { withdrawals: [] } : {}),
     ...(version >= 3 ? { parentBeaconBlockRoot: toHex(attributes.parentBeaconBlockRoot) } : {}),
     transactions: attributes.transactions.map(toHex),
     noTxPool: true,
-    gasLimit: quantity(attributes.gasLimit),
+    gasLimit: toQuantity(attributes.gasLimit),
     ...(eip1559Params ? { eip1559Params: toHex(eip1559Params) } : {}),
     ...(minBaseFee === undefined ? {} : { minBaseFee: Number(minBaseFee) }),
   };

@@ -7,7 +7,8 @@
 import { createHmac, timingSafeEqual } from "node:crypto";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { keccak, rlp, type RlpItem } from "../../src/l1/deps.ts";
+import { keccak } from "../../src/l1/deps.ts";
+import { parsePayload, payloadHash } from "../../src/l2/payload.ts";
 import { fromHex, toHex } from "../../src/wire/hex.ts";
 
 /** A block of it: fields as `executionPayload` has them. */
@@ -42,7 +43,6 @@ export interface ToyOptions {
 
 const GENESIS_TIMESTAMP = 900;
 const ZERO = `0x${"00".repeat(32)}`;
-const EMPTY_UNCLES = "0x1dcc4de8dec75d7aab85b567b6ccd41ad312451b948a7413f0a142fd40d49347";
 const EMPTY_ROOT = "0x56e81f171bcc55a6ff8345e692c0f86e5b48e01b996cadc001622fb5e363b421";
 const NO_REQUESTS = "0xe3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 const TOLERANCE_SECONDS = 60;
@@ -160,6 +160,7 @@ export class ToyExecutionClient implements AsyncDisposable {
       extraData: this.#options.extraData ?? "0x",
       baseFeePerGas: "0x7",
       transactions: [],
+      ...this.#newFields(GENESIS_TIMESTAMP),
     };
     this.#heads.head = this.#keep(await this.#sealed(payload, ZERO));
   }
@@ -349,11 +350,19 @@ export class ToyExecutionClient implements AsyncDisposable {
     return 1 + forks.filter((from) => timestamp >= from).length;
   }
 
+  /** What forks brought. */
+  #newFields(timestamp: number): object {
+    const fork = this.#forkAt(timestamp);
+    return {
+      ...(fork >= 2 ? { withdrawals: [] } : {}),
+      ...(fork >= 3 ? { blobGasUsed: "0x0", excessBlobGas: "0x0" } : {}),
+    };
+  }
+
   // deno-lint-ignore no-explicit-any -- attributes of any version
   async #make(parent: ToyBlock, attributes: any): Promise<ToyBlock> {
     const given = (attributes.transactions ?? []) as readonly string[];
     const transactions = this.tamper ? this.tamper(given) : given;
-    const fork = this.#forkAt(Number(attributes.timestamp));
     const { eip1559Params } = attributes;
     return await this.#sealed({
       parentHash: parent.payload.blockHash,
@@ -369,8 +378,7 @@ export class ToyExecutionClient implements AsyncDisposable {
       extraData: eip1559Params ? `0x00${eip1559Params.slice(2)}` : "0x",
       baseFeePerGas: "0x7",
       transactions,
-      ...(fork >= 2 ? { withdrawals: [] } : {}),
-      ...(fork >= 3 ? { blobGasUsed: "0x0", excessBlobGas: "0x0" } : {}),
+      ...this.#newFields(Number(attributes.timestamp)),
     }, attributes.parentBeaconBlockRoot ?? ZERO);
   }
 
@@ -395,39 +403,13 @@ export class ToyExecutionClient implements AsyncDisposable {
     const fork = this.#forkAt(Number(payload.timestamp));
     const transactions = payload.transactions as readonly string[];
     for (const each of transactions) this.#hashes.set(each, await this.#hash(bytes(each)));
-    const quantity = (name: string): RlpItem => {
-      const digits = BigInt(String(payload[name])).toString(16);
-      return digits === "0"
-        ? new Uint8Array()
-        : bytes(`0x${digits.padStart(2 * Math.ceil(digits.length / 2), "0")}`);
-    };
-    const data = (name: string): RlpItem => bytes(String(payload[name]));
-    const root = transactions.length === 0
-      ? EMPTY_ROOT
-      : await this.#hash(...transactions.map(bytes));
-    const header: RlpItem[] = [
-      data("parentHash"),
-      bytes(EMPTY_UNCLES),
-      data("feeRecipient"),
-      data("stateRoot"),
-      bytes(root),
-      data("receiptsRoot"),
-      data("logsBloom"),
-      new Uint8Array(),
-      quantity("blockNumber"),
-      quantity("gasLimit"),
-      quantity("gasUsed"),
-      quantity("timestamp"),
-      data("extraData"),
-      data("prevRandao"),
-      new Uint8Array(8),
-      quantity("baseFeePerGas"),
-      ...(fork >= 2 ? [bytes(EMPTY_ROOT)] : []),
-      ...(fork >= 3 ? [new Uint8Array(), new Uint8Array(), bytes(parentBeaconBlockRoot)] : []),
-      ...(fork >= 4 ? [bytes(NO_REQUESTS)] : []),
-    ];
-    const { RLP } = await rlp();
-    const blockHash = await this.#hash(RLP.encode(header));
+    const blockHash = toHex(
+      await payloadHash({
+        payload: parsePayload({ ...payload, blockHash: ZERO }),
+        ...(fork >= 3 ? { parentBeaconBlockRoot: bytes(parentBeaconBlockRoot) } : {}),
+        ...(fork >= 4 ? { executionRequests: [] } : {}),
+      }),
+    );
     return { payload: { ...payload, blockHash }, parentBeaconBlockRoot, fork };
   }
 }
