@@ -320,3 +320,18 @@ export {
   payloadToJson,
   versionOf,
 } from "./src/l2/payload.ts";
+
+export { RpcSequencer } from "./src/l2/sequencer.ts";
+export {
+  type ByteRange,
+  type DaLimits,
+  daLimits,
+  Throttle,
+  THROTTLE_DEFAULTS,
+  THROTTLE_STRATEGIES,
+  type ThrottleConfig,
+  ThrottleController,
+  type ThrottleParts,
+  type ThrottleStrategy,
+} from "./src/pipeline/throttle.ts";
+export type { Sequencer } from "./src/ports.ts";

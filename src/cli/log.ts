@@ -80,6 +80,29 @@ export function describe(event: LogEvent): Described {
         `before ${blocks === 1 ? "is" : "are"} replaced`;
       return { level: "warn", text, fields: { block: `${number}`, blocks } };
     }
+    case "throttle.changed": {
+      const { unpostedBytes, intensity, maxTxBytes, maxBlockBytes } = event;
+      const tx = maxTxBytes === 0 ? "any size" : formatBytes(maxTxBytes);
+      const text = intensity > 0
+        ? `holding sequencers back (${Math.round(100 * intensity)} %): ` +
+          `${formatBytes(unpostedBytes)} to be posted; transactions ${tx}, ` +
+          `blocks ${formatBytes(maxBlockBytes)} at most`
+        : `sequencers are held back no more: ${formatBytes(unpostedBytes)} to be posted`;
+      const fields = {
+        unposted_bytes: unpostedBytes,
+        intensity,
+        max_tx_bytes: maxTxBytes,
+        max_block_bytes: maxBlockBytes,
+      };
+      return { level: intensity > 0 ? "warn" : "info", text, fields };
+    }
+    case "throttle.failed": {
+      const { endpoint, error, isUnsupported } = event;
+      const text = isUnsupported
+        ? `${endpoint} cannot be held back: it has no miner_setMaxDASize; posting goes on`
+        : `cannot hold ${endpoint} back: ${describeError(error)}; trying again`;
+      return { level: "warn", text, fields: { endpoint } };
+    }
     case "worker.lost": {
       const { reason, task } = event;
       const what = { retried: "what it did is done again", failed: "what it did failed", none: "" };
