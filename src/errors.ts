@@ -100,6 +100,7 @@ export class SourceError extends MontanaError {
  * | `BlobGasTooExpensive` | temporary | above the ceiling: wait                             |
  * | `SpendLimit`          | temporary | the spend guard is reached: wait                    |
  * | `NoSpace`             | temporary | the disk is full: goes on when there is room        |
+ * | `Syncing`             | temporary | the execution client has not caught up              |
  * | `TxFailed`            | critical  | the transaction was refused or reverted             |
  * | `InsufficientFunds`   | critical  | the account cannot pay                              |
  * | `TooLarge`            | critical  | more than the sink can take at all                  |
@@ -108,6 +109,9 @@ export class SourceError extends MontanaError {
  * | `WindowExpired`       | critical  | the batch could land only after its sequencing      |
  * |                       |           | window: readers would drop it                       |
  * | `NonceTaken`          | critical  | somebody else uses the account                      |
+ * | `InvalidBlock`        | critical  | the execution client takes a block for invalid, or  |
+ * |                       |           | built another one than it was asked for             |
+ * | `Unsupported`         | critical  | the execution client cannot do what is needed       |
  */
 export type SinkErrorCode =
   | "Connection"
@@ -121,7 +125,10 @@ export type SinkErrorCode =
   | "InsufficientFunds"
   | "TooLarge"
   | "Unwritable"
-  | "Changed";
+  | "Changed"
+  | "Syncing"
+  | "InvalidBlock"
+  | "Unsupported";
 
 const TEMPORARY_SINK_ERRORS: readonly SinkErrorCode[] = [
   "Connection",
@@ -129,6 +136,7 @@ const TEMPORARY_SINK_ERRORS: readonly SinkErrorCode[] = [
   "BlobGasTooExpensive",
   "SpendLimit",
   "NoSpace",
+  "Syncing",
 ];
 
 /** A batch or a block could not be handed to where it goes. */

@@ -79,7 +79,8 @@ export class BatcherPipeline {
   #lastBlock: L2Block | undefined;
   /** The first in line was compressed, and its size is right: it stays as it is. */
   #isFirstFitting = false;
-  #isSourceAsked = false;
+  /** What an earlier run took was not held against the source yet. */
+  #isUnasked: boolean;
   /** Of the batch that begins with the first waiting block, where its size was misjudged. */
   #attempt: Attempt | undefined;
   /** As they were when they were asked for last. */
@@ -116,6 +117,7 @@ export class BatcherPipeline {
     this.#posting = new Posting({ ...parts, clock: this.#clock, log: this.#log });
     this.#take(position.pending ?? []);
     for (const sealed of position.sealed ?? []) this.#restore(sealed);
+    this.#isUnasked = this.#waiting.length > 0;
   }
 
   /** The number that the next batch to be sealed will have. */
@@ -194,7 +196,9 @@ export class BatcherPipeline {
 
   /** Seals and submits all that waits; the receipt is that of the oldest on its way. */
   async #force(reason: CutReason, atOnce = 1): Promise<SubmissionReceipt | undefined> {
-    while (!this.#posting.isFull) {
+    const unasked = await this.#askFirst();
+    if (unasked && this.#posting.length === 0) throw unasked.error;
+    while (!unasked && !this.#posting.isFull) {
       while (this.#waiting.length > 0 && this.#line.length < atOnce) {
         const failure = await this.#start(reason).then(() => undefined, (error) => ({ error }));
         if (failure && !this.#line.first) throw failure.error;
@@ -212,14 +216,12 @@ export class BatcherPipeline {
    * @returns what went wrong: the batches already in line can still go
    */
   async #fillLine(asks: { left: number }): Promise<{ readonly error: unknown } | undefined> {
-    let failure: { readonly error: unknown } | undefined;
+    let failure = await this.#askFirst();
+    if (failure) return failure;
     for (;;) {
-      // Before anything that an earlier run took is sealed, since L2 may have gone another way meanwhile.
-      const isAsked = !this.#isSourceAsked || !this.#reachedReason();
-      if (!failure && asks.left > 0 && isAsked) {
+      if (!failure && asks.left > 0 && !this.#reachedReason()) {
         asks.left -= 1;
         failure = await this.#collect();
-        this.#isSourceAsked ||= !failure;
       }
       // While the sink takes no more, the batch that waits for it holds the place of one.
       const places = this.#atOnce - (this.#posting.isFull ? 1 : 0);
@@ -237,6 +239,14 @@ export class BatcherPipeline {
   /** As long as sizes are only guessed, one batch shows how far off the guess is. */
   get #atOnce(): number {
     return this.#levels.step.estimate.isTrusted ? this.#config.maxBatchesAtOnce : 1;
+  }
+
+  /** Before anything that an earlier run took is sealed: L2 may have gone another way meanwhile. */
+  async #askFirst(): Promise<{ readonly error: unknown } | undefined> {
+    if (!this.#isUnasked) return undefined;
+    const failure = await this.#collect();
+    this.#isUnasked = failure !== undefined;
+    return failure;
   }
 
   /** Takes new blocks; gives back a temporary error, so that what waits already can still go. */

@@ -163,3 +163,19 @@ test("BatcherPipeline asks whether L2 went another way before it seals what an e
   const found = (await posted(l1)).flatMap((each) => each.blocks);
   deepEqual(content(found), content([...blocks.slice(0, 1), ...other]));
 });
+
+test("BatcherPipeline seals nothing that an earlier run took while it cannot ask for L2", async () => {
+  const pending = linkedBlocks(3);
+  const down = new SourceError("Connection", "down");
+  const { l1, source, batcher } = worldOf(pending, {
+    config: { maxBlocksPerBatch: 3 },
+    position: { nextBatchNumber: 0n, pending },
+    faults: { pendingBlocks: [down, down] },
+  });
+  await source.pendingBlocks();
+  await rejects(batcher.tick(), down);
+  await rejects(batcher.shutdown(), down);
+  equal((await posted(l1)).length, 0);
+  await batcher.shutdown();
+  deepEqual(content((await posted(l1)).flatMap((each) => each.blocks)), content(pending));
+});
