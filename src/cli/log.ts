@@ -9,6 +9,7 @@ import { systemClock, writeStderr } from "../runtime.ts";
 import type { TxCost } from "../types.ts";
 import { toHex } from "../wire/hex.ts";
 import { type Flag, type FlagValues, textOf } from "./command.ts";
+import { describeEngineEvent, isEngineEvent } from "./engine_log.ts";
 import { describeEthereumEvent, isEthereumEvent } from "./ethereum_log.ts";
 import { parseChoice } from "./options.ts";
 import { type Described, describeProcessorEvent } from "./processor_log.ts";
@@ -88,6 +89,12 @@ export function describe(event: LogEvent): Described {
           compressed_bytes: compressedBytes,
         },
       };
+    }
+    case "blocks.dropped": {
+      const { number, blocks } = event;
+      const text = `L2 was reorganised above block ${number}: ${countOf(blocks, "block")} taken ` +
+        `before ${blocks === 1 ? "is" : "are"} replaced`;
+      return { level: "warn", text, fields: { block: `${number}`, blocks } };
     }
     case "worker.lost": {
       const { reason, task } = event;
@@ -233,6 +240,7 @@ export function describe(event: LogEvent): Described {
     case "source.failed":
       return { ...failed(event.error, "the source failed", {}), level: "debug" };
     default:
+      if (isEngineEvent(event)) return describeEngineEvent(event);
       return isEthereumEvent(event) ? describeEthereumEvent(event) : describeProcessorEvent(event);
   }
 }

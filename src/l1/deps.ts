@@ -63,6 +63,17 @@ export function rlp(): Promise<Rlp> {
   return byUrl ? import(String(pinned)) : import("micro-eth-signer/core/rlp.js");
 }
 
+/** noble-hashes, as far as it is used here. */
+export interface Keccak {
+  readonly keccak_256: (bytes: Uint8Array) => Uint8Array;
+}
+
+/** keccak256, which micro-eth-signer stands on too. */
+export function keccak(): Promise<Keccak> {
+  const pinned = "npm:@noble/hashes@2.4.0/sha3.js";
+  return byUrl ? import(String(pinned)) : import("@noble/hashes/sha3.js");
+}
+
 /** Keystores, as far as they are used here. */
 export interface Keystores {
   privFromLegacyKeystore(keystore: object, password: string): Promise<Uint8Array>;

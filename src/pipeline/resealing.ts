@@ -2,7 +2,7 @@
  * Batches that came too late. Readers drop a batch that lands more than the sequencing window above its L1
  * origin. Once the last block of the window is final, and the batch is not on L1, nobody can ever accept
  * those bytes: the same blocks are sealed anew under the same number, with a newer L1 origin (decision
- * 0021). Before that block is final they are left alone, as the batch may be there on another branch.
+ * 0022). Before that block is final they are left alone, as the batch may be there on another branch.
  *
  * @module
  */

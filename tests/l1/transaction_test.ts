@@ -6,13 +6,7 @@ import {
 } from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import {
-  keccak256,
-  parseTransaction,
-  recoverTransactionAddress,
-  serializeTransaction,
-  type TransactionSerializable,
-} from "viem";
+import { keccak256, serializeTransaction, type TransactionSerializable } from "viem";
 import { privateKeyToAccount } from "viem/accounts";
 import type { UnsignedTransaction } from "../../src/ethereum.ts";
 import {
@@ -24,6 +18,7 @@ import {
 } from "../../src/l1/transaction.ts";
 import { fromHex, toHex } from "../../src/wire/hex.ts";
 import { hasShared, readShared } from "../shared.ts";
+import { asNode } from "./node_json.ts";
 import { ANVIL_ADDRESS, ANVIL_KEY, bytes, unsignedTransaction } from "./transactions.ts";
 
 type JsonFields = Record<string, unknown>;
@@ -46,42 +41,6 @@ function forViem(tx: UnsignedTransaction): TransactionSerializable {
   if (tx.blobHashes.length === 0) return { ...common, type: "eip1559" };
   const blobVersionedHashes = tx.blobHashes.map(hex);
   return { ...common, type: "eip4844", maxFeePerBlobGas, blobVersionedHashes };
-}
-
-/** What a node says of a signed transaction: its fields as viem reads them, in JSON. */
-async function asNode(raw: Hex): Promise<Record<string, unknown>> {
-  const { type, v, gas, data, yParity, to, accessList, authorizationList, ...fields } =
-    parseTransaction(raw) as unknown as Record<string, unknown>;
-  const number = (value: unknown) => `0x${BigInt((value ?? 0) as bigint).toString(16)}`;
-  const types = ["legacy", "eip2930", "eip1559", "eip4844", "eip7702"];
-  const json: Record<string, unknown> = {
-    hash: keccak256(raw),
-    type: number(types.indexOf(type as string)),
-    from: await recoverTransactionAddress({ serializedTransaction: raw as never }),
-    to: to ?? null,
-    input: data ?? "0x",
-    value: "0x0",
-    nonce: "0x0",
-    gas: number(gas),
-    gasPrice: "0x1",
-    v: number(type === "legacy" ? v : yParity),
-  };
-  if (type !== "legacy") Object.assign(json, { accessList: accessList ?? [], yParity: json.v });
-  if (authorizationList) {
-    json.authorizationList = (authorizationList as Record<string, unknown>[]).map((each) => ({
-      address: each.address,
-      chainId: number(each.chainId),
-      nonce: number(each.nonce),
-      r: number(each.r),
-      s: number(each.s),
-      yParity: number(each.yParity),
-    }));
-  }
-  for (const [name, value] of Object.entries(fields)) {
-    const isNumber = typeof value === "bigint" || typeof value === "number" || /^[rs]$/.test(name);
-    json[name] = isNumber ? number(value) : value;
-  }
-  return json;
 }
 
 test("signWith() makes what viem makes of the same fields and key", async () => {
