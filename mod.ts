@@ -129,9 +129,11 @@ export {
   type SealedBatch,
 } from "./src/pipeline/batcher_journal.ts";
 export {
+  type JournaledPosition,
   type JournaledRecoveryParts,
   recoverFromJournal,
 } from "./src/pipeline/journaled_recovery.ts";
+export type { Resealing } from "./src/pipeline/resealing.ts";
 
 export { Wal, WAL_DEFAULTS, type WalConfig, type WalParts, type WalRecord } from "./src/wal/log.ts";
 export {

@@ -215,6 +215,8 @@ export interface LandedTx {
   readonly l1BlockHash: Uint8Array;
   readonly blobHashes: readonly Uint8Array[];
   readonly cost: TxCost;
+  /** The last L1 block in which readers accept the batch, where that is known. */
+  readonly deadlineL1Block?: bigint;
   /** Milliseconds since 1970: of the block. */
   readonly landedAtMs: number;
 }

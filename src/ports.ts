@@ -340,6 +340,15 @@ export type LogEvent =
     readonly level: number | undefined;
   }
   | {
+    /** It could never be accepted as it was sealed: the same blocks under a newer L1 origin. */
+    readonly event: "batch.resealed";
+    readonly batchNumber: bigint;
+    readonly blocks: number;
+    readonly l1Origin: bigint;
+    readonly l1OriginBefore: bigint;
+    readonly compressedBytes: number;
+  }
+  | {
     /** The next batches are compressed at another level. */
     readonly event: "compression.level";
     readonly level: number | undefined;

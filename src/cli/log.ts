@@ -74,6 +74,22 @@ export function describe(event: LogEvent): Described {
         },
       };
     }
+    case "batch.resealed": {
+      const { batchNumber, blocks, l1Origin, l1OriginBefore, compressedBytes } = event;
+      return {
+        level: "warn",
+        text:
+          `sealed batch ${batchNumber} anew, of the same ${countOf(blocks, "block")}: it came ` +
+          `too late for L1 origin ${l1OriginBefore}, and names ${l1Origin} now`,
+        fields: {
+          batch: `${batchNumber}`,
+          blocks,
+          l1_origin: `${l1Origin}`,
+          l1_origin_before: `${l1OriginBefore}`,
+          compressed_bytes: compressedBytes,
+        },
+      };
+    }
     case "blocks.dropped": {
       const { number, blocks } = event;
       const text = `L2 was reorganised above block ${number}: ${countOf(blocks, "block")} taken ` +

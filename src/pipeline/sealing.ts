@@ -171,7 +171,7 @@ export class SealingLine {
 }
 
 /** Compresses, and refuses what does not come back as it was: it could never be derived. */
-async function sealChecked(raw: Uint8Array, compressor: Compressor): Promise<Uint8Array> {
+export async function sealChecked(raw: Uint8Array, compressor: Compressor): Promise<Uint8Array> {
   const data = await seal(raw, compressor);
   if (equalBytes(await open(data, [compressor]), raw)) return data;
   throw new CompressionError(
