@@ -5,6 +5,7 @@
  *
  * @module
  */
+import type { EngineEvent } from "./engine.ts";
 import type { EthereumEvent } from "./ethereum.ts";
 import type {
   Batch,
@@ -283,6 +284,7 @@ export type ProcessorEvent =
 export type LogEvent =
   | ProcessorEvent
   | EthereumEvent
+  | EngineEvent
   | { readonly event: "blocks.taken"; readonly blocks: readonly L2Block[] }
   | {
     readonly event: "batch.sealed";
