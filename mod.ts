@@ -242,7 +242,7 @@ export {
   type KzgEngine,
   type KzgPreference,
 } from "./src/l1/kzg.ts";
-export { KzgPool, openKzg } from "./src/l1/kzg_pool.ts";
+export { KzgPool, type KzgPoolOptions, openKzg } from "./src/l1/kzg_pool.ts";
 export { type KzgTimes, selfTestBlob, testKzg } from "./src/l1/kzg_self_test.ts";
 export {
   CELLS_PER_BLOB,

@@ -143,9 +143,9 @@ export class EngineError extends MontanaError {
 }
 
 /** What the L2 edge tells of a consensus client. */
-export type EngineEvent =
+export type ConsensusEvent =
   | {
-    readonly event: "engine.payload";
+    readonly event: "consensus.payload";
     readonly number: bigint;
     readonly hash: Uint8Array;
     readonly status: PayloadState;
@@ -153,7 +153,7 @@ export type EngineEvent =
     readonly reason?: string;
   }
   | {
-    readonly event: "engine.forkchoice";
+    readonly event: "consensus.forkchoice";
     readonly status: PayloadState;
     readonly head: Uint8Array;
     /** Numbers, where the blocks are known. */
@@ -164,12 +164,12 @@ export type EngineEvent =
   }
   | {
     /** The consensus client asked for a block to be built, and will get none. */
-    readonly event: "engine.asked_to_build";
+    readonly event: "consensus.asked_to_build";
     readonly headNumber: bigint;
   }
   | {
     /** A request was not let in, or was none. */
-    readonly event: "engine.refused";
+    readonly event: "consensus.refused";
     readonly error: unknown;
   };
 

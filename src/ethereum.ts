@@ -4,6 +4,7 @@
  *
  * @module
  */
+import type { RpcError } from "./errors.ts";
 import type { TxCost } from "./types.ts";
 
 /** A transaction before it is signed: EIP-1559, or EIP-4844 where it has blobs. */
@@ -80,7 +81,22 @@ export interface JsonRpc {
   readonly name: string;
   /** @throws {RpcError} */
   request(method: string, params: readonly unknown[]): Promise<unknown>;
+  /**
+   * Asks several things at once, where that saves round trips: reads only, as they may be asked again.
+   *
+   * @returns what came of each, in the order of the calls; an error stands in its place
+   */
+  requestAll?(calls: readonly RpcCall[]): Promise<readonly RpcOutcome[]>;
 }
+
+/** What a node is asked for. */
+export interface RpcCall {
+  readonly method: string;
+  readonly params: readonly unknown[];
+}
+
+/** What came of a call. */
+export type RpcOutcome = { readonly result: unknown } | { readonly error: RpcError };
 
 /** Which block: a number, or one of the heads. */
 export type BlockTag = bigint | "latest" | "safe" | "finalized" | "pending";
@@ -295,4 +311,46 @@ export type EthereumEvent =
     readonly event: "l1.reorganised";
     readonly ancestor: bigint;
     readonly depth: bigint;
+  };
+
+/** What driving an execution client tells. */
+export type EngineEvent =
+  | {
+    /** Where an execution client was found. */
+    readonly event: "engine.opened";
+    /** Host only. */
+    readonly client: string;
+    /** The L2 block that derivation goes on behind. */
+    readonly number: bigint;
+    readonly hash: Uint8Array;
+    /** The client's own head: what it has above is looked at before it is built again. */
+    readonly head: bigint;
+  }
+  | {
+    readonly event: "engine.payload";
+    readonly number: bigint;
+    readonly hash: Uint8Array;
+    readonly transactions: number;
+    /** The client had that very block already. */
+    readonly wasThere: boolean;
+  }
+  | {
+    /** The client is asked again, and nothing is lost meanwhile. */
+    readonly event: "engine.waits";
+    readonly method: string;
+    readonly status: string;
+  }
+  | {
+    /** The client's blocks from `number` on are not what L1 gives: others take their places. */
+    readonly event: "engine.reorganised";
+    readonly number: bigint;
+    readonly hash: Uint8Array;
+    readonly why: string;
+  }
+  | {
+    /** What the client was told of the chain. */
+    readonly event: "engine.heads";
+    readonly head: bigint;
+    readonly safe: bigint | undefined;
+    readonly finalized: bigint | undefined;
   };

@@ -5,8 +5,8 @@
  *
  * @module
  */
-import type { EngineEvent } from "./engine.ts";
-import type { EthereumEvent } from "./ethereum.ts";
+import type { ConsensusEvent } from "./engine.ts";
+import type { EngineEvent, EthereumEvent } from "./ethereum.ts";
 import type {
   Batch,
   BatchHeader,
@@ -20,8 +20,16 @@ import type {
 
 /** Where L2 blocks come from. */
 export interface BatchSource {
-  /** The blocks since the last call, oldest first; empty when there is nothing new. */
+  /**
+   * The blocks since the last call, oldest first; empty when there is nothing new.
+   *
+   * @throws {SourceError} `Reorganised` where L2 went another way than was given: `details.block` is the
+   * number of the last block that both ways share. Whoever asks steps back, and calls
+   * {@link BatchSource.rewind}
+   */
   pendingBlocks(): Promise<readonly L2Block[]>;
+  /** Gives again what follows block `number`: the blocks behind it that were given no longer count. */
+  rewind?(number: bigint): void;
   /** Number of the L1 block that a batch cut now refers to. */
   l1Origin(): Promise<bigint>;
   /** 32-byte hash of L1 block `number`, so that number and hash can never belong to two blocks. */
@@ -98,6 +106,16 @@ export interface L1BatchSource {
   l1Head(): Promise<bigint>;
   /** 32-byte hash of the canonical L1 block `number`, or `undefined` when there is none yet. */
   l1BlockHash(number: bigint): Promise<Uint8Array | undefined>;
+  /** How far L1 is safe and final. Only of blocks that what was read rests on: never of another branch. */
+  l1Heads?(): Promise<L1Heads>;
+}
+
+/** How far L1 is safe and final: what was derived from a block up to there is so, too. */
+export interface L1Heads {
+  /** Number of a block; -1 where none is safe yet. */
+  readonly safe: bigint;
+  /** Never above `safe`; -1 where none is final yet. */
+  readonly finalized: bigint;
 }
 
 /** Where derived blocks go. */
@@ -110,6 +128,8 @@ export interface L2BlockSink {
   parentHash?(): Promise<Uint8Array | undefined>;
   /** Takes back the last `blocks` blocks that were ingested: L1 no longer has them. */
   retract?(blocks: number): Promise<void>;
+  /** Told how far L1 is safe and final, as it goes on: never before the blocks from there were ingested. */
+  noteL1Heads?(heads: L1Heads): Promise<void>;
 }
 
 /**
@@ -285,7 +305,14 @@ export type LogEvent =
   | ProcessorEvent
   | EthereumEvent
   | EngineEvent
+  | ConsensusEvent
   | { readonly event: "blocks.taken"; readonly blocks: readonly L2Block[] }
+  | {
+    /** L2 was reorganised above block `number`: so many taken blocks are replaced. */
+    readonly event: "blocks.dropped";
+    readonly number: bigint;
+    readonly blocks: number;
+  }
   | {
     readonly event: "batch.sealed";
     readonly batchNumber: bigint;

@@ -9,6 +9,8 @@ import { systemClock, writeStderr } from "../runtime.ts";
 import type { TxCost } from "../types.ts";
 import { toHex } from "../wire/hex.ts";
 import { type Flag, type FlagValues, textOf } from "./command.ts";
+import { describeConsensusEvent, isConsensusEvent } from "./consensus_log.ts";
+import { describeEngineEvent, isEngineEvent } from "./engine_log.ts";
 import { describeEthereumEvent, isEthereumEvent } from "./ethereum_log.ts";
 import { parseChoice } from "./options.ts";
 import { type Described, describeProcessorEvent } from "./processor_log.ts";
@@ -72,6 +74,12 @@ export function describe(event: LogEvent): Described {
           ...(level === undefined ? {} : { compression_level: level }),
         },
       };
+    }
+    case "blocks.dropped": {
+      const { number, blocks } = event;
+      const text = `L2 was reorganised above block ${number}: ${countOf(blocks, "block")} taken ` +
+        `before ${blocks === 1 ? "is" : "are"} replaced`;
+      return { level: "warn", text, fields: { block: `${number}`, blocks } };
     }
     case "worker.lost": {
       const { reason, task } = event;
@@ -217,6 +225,8 @@ export function describe(event: LogEvent): Described {
     case "source.failed":
       return { ...failed(event.error, "the source failed", {}), level: "debug" };
     default:
+      if (isConsensusEvent(event)) return describeConsensusEvent(event);
+      if (isEngineEvent(event)) return describeEngineEvent(event);
       return isEthereumEvent(event) ? describeEthereumEvent(event) : describeProcessorEvent(event);
   }
 }

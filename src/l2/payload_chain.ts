@@ -102,7 +102,7 @@ export class PayloadChain {
       const { blockNumber: number, blockHash: hash } = payload.envelope.payload;
       const { validationError: reason } = status;
       this.#parts.log({
-        event: "engine.payload",
+        event: "consensus.payload",
         number,
         hash,
         status: status.status,
@@ -128,7 +128,7 @@ export class PayloadChain {
         return value === undefined ? {} : { [name]: value };
       };
       this.#parts.log({
-        event: "engine.forkchoice",
+        event: "consensus.forkchoice",
         status: status.status,
         head,
         ...number("headNumber", head),
@@ -187,7 +187,7 @@ export class PayloadChain {
     }
     this.#isRooted ||= last !== undefined;
     const { root } = this.tree;
-    if (root) for (const child of this.tree.children(root.hash)) this.#lookAbove(child);
+    if (root) { for (const child of this.tree.children(root.hash)) this.#lookAbove(child); }
     for (const block of this.tree.blocks()) {
       if (block.isConnected) block.isValid = this.#extends(block.hash);
     }

@@ -121,6 +121,7 @@ export class BatchSubmissionRunner {
           l1Origin: () => source.l1Origin(),
           l1OriginHash: (number) => source.l1OriginHash(number),
           parentHash: () => source.parentHash(),
+          ...(source.rewind ? { rewind: (number) => source.rewind!(number) } : {}),
         },
         log: (event) => this.#tell(event),
       },

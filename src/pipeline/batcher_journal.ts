@@ -169,6 +169,14 @@ export class BatcherJournal {
     }
   }
 
+  /**
+   * The last `blocks` blocks count no more: those that are taken next stand in their place, and until then
+   * a restart finds what was there. None of them may be in a sealed batch.
+   */
+  drop(blocks: number): void {
+    this.#entries.length -= blocks;
+  }
+
   /** Resolves when the batch of the next blocks would survive a crash, byte for byte. */
   async sealed(batch: SealedBatch): Promise<void> {
     const last = this.#sealed.at(-1);
@@ -214,9 +222,10 @@ export class BatcherJournal {
         const { index, blocks } = decodeTaken(payload);
         const before = this.#entries.at(-1);
         // Blocks that were found on L1 instead of being taken leave a step behind them.
-        const isNext = before === undefined || index === before.index + 1 ||
+        const isNext = before === undefined || index <= before.index + 1 ||
           index === this.#position?.blocks;
         if (!isNext) throw new TypeError(`block ${index} follows block ${before.index}`);
+        this.#dropFrom(index);
         for (const [at, block] of blocks.entries()) {
           this.#entries.push({ index: index + at, sequence, block });
         }
@@ -234,6 +243,16 @@ export class BatcherJournal {
       default:
         throw new TypeError(`type ${type} is unknown`);
     }
+  }
+
+  /** L2 was reorganised: other blocks stand there now. */
+  #dropFrom(index: number): void {
+    const sealed = this.#sealed.at(-1);
+    if (sealed && index < sealed.index + sealed.blocks) {
+      throw new TypeError(`block ${index} is in sealed batch ${sealed.batchNumber}`);
+    }
+    const kept = this.#entries.findLastIndex((each) => each.index < index) + 1;
+    this.#entries.length = kept;
   }
 
   #forgetConfirmed(): void {

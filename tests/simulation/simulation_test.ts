@@ -44,6 +44,7 @@ const OFTEN: Readonly<Record<string, number>> = {
   "does not answer": 200,
   "refuses": 300,
   "source.failed": 1000,
+  "blocks.dropped": 100,
   "operations.handled": 5000,
   "operations.recovered": 1000,
   "operations.dead": 100,
