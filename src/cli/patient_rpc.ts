@@ -45,7 +45,6 @@ export class PatientRpc implements JsonRpc {
 
   /** What failed alone is asked again alone. */
   async requestAll(calls: readonly RpcCall[]): Promise<readonly RpcOutcome[]> {
-    const context = { clock: systemClock, random: systemRandom, signal: this.#signal };
     const outcomes = new Array<RpcOutcome>(calls.length);
     let open = [...calls.keys()];
     const ask = async () => {
@@ -57,7 +56,7 @@ export class PatientRpc implements JsonRpc {
       if (failure) throw failure.error;
     };
     // What is left stands in its place.
-    await retry(ask, this.#policy, context).catch(() => {});
+    await patiently(ask, this.#patience).catch(() => {});
     return outcomes;
   }
 }
