@@ -5,6 +5,7 @@
  *
  * @module
  */
+import type { ConsensusEvent } from "./engine.ts";
 import type { EngineEvent, EthereumEvent } from "./ethereum.ts";
 import type {
   Batch,
@@ -318,6 +319,7 @@ export type LogEvent =
   | ProcessorEvent
   | EthereumEvent
   | EngineEvent
+  | ConsensusEvent
   | { readonly event: "blocks.taken"; readonly blocks: readonly L2Block[] }
   | {
     /** L2 was reorganised above block `number`: so many taken blocks are replaced. */

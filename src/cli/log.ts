@@ -9,6 +9,7 @@ import { systemClock, writeStderr } from "../runtime.ts";
 import type { TxCost } from "../types.ts";
 import { toHex } from "../wire/hex.ts";
 import { type Flag, type FlagValues, textOf } from "./command.ts";
+import { describeConsensusEvent, isConsensusEvent } from "./consensus_log.ts";
 import { describeEngineEvent, isEngineEvent } from "./engine_log.ts";
 import { describeEthereumEvent, isEthereumEvent } from "./ethereum_log.ts";
 import { parseChoice } from "./options.ts";
@@ -263,6 +264,7 @@ export function describe(event: LogEvent): Described {
     case "source.failed":
       return { ...failed(event.error, "the source failed", {}), level: "debug" };
     default:
+      if (isConsensusEvent(event)) return describeConsensusEvent(event);
       if (isEngineEvent(event)) return describeEngineEvent(event);
       return isEthereumEvent(event) ? describeEthereumEvent(event) : describeProcessorEvent(event);
   }
