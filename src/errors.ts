@@ -100,6 +100,7 @@ export class SourceError extends MontanaError {
  * | `BlobGasTooExpensive` | temporary | above the ceiling: wait                             |
  * | `SpendLimit`          | temporary | the spend guard is reached: wait                    |
  * | `NoSpace`             | temporary | the disk is full: goes on when there is room        |
+ * | `Syncing`             | temporary | the execution client has not caught up              |
  * | `TxFailed`            | critical  | the transaction was refused or reverted             |
  * | `InsufficientFunds`   | critical  | the account cannot pay                              |
  * | `TooLarge`            | critical  | more than the sink can take at all                  |
@@ -108,6 +109,9 @@ export class SourceError extends MontanaError {
  * | `WindowExpired`       | critical  | the batch could land only after its sequencing      |
  * |                       |           | window: readers would drop it                       |
  * | `NonceTaken`          | critical  | somebody else uses the account                      |
+ * | `InvalidBlock`        | critical  | the execution client takes a block for invalid, or  |
+ * |                       |           | built another one than it was asked for             |
+ * | `Unsupported`         | critical  | the execution client cannot do what is needed       |
  */
 export type SinkErrorCode =
   | "Connection"
@@ -121,7 +125,10 @@ export type SinkErrorCode =
   | "InsufficientFunds"
   | "TooLarge"
   | "Unwritable"
-  | "Changed";
+  | "Changed"
+  | "Syncing"
+  | "InvalidBlock"
+  | "Unsupported";
 
 const TEMPORARY_SINK_ERRORS: readonly SinkErrorCode[] = [
   "Connection",
@@ -129,6 +136,7 @@ const TEMPORARY_SINK_ERRORS: readonly SinkErrorCode[] = [
   "BlobGasTooExpensive",
   "SpendLimit",
   "NoSpace",
+  "Syncing",
 ];
 
 /** A batch or a block could not be handed to where it goes. */
@@ -217,6 +225,7 @@ export class CompressionError extends MontanaError {
  * | `BlockTooLarge`      | one block alone is more than the sink takes                        |
  * | `WrongL1`            | the L1 is not the one that was followed before                     |
  * | `WrongBlocks`        | L1 holds other blocks than the source or the output                |
+ * | `Reorganised`        | L2 no longer has blocks of a batch that is sealed                  |
  * | `Closed`             | used after shutdown, or started twice                              |
  */
 export type PipelineErrorCode =
@@ -225,6 +234,7 @@ export type PipelineErrorCode =
   | "BlockTooLarge"
   | "WrongL1"
   | "WrongBlocks"
+  | "Reorganised"
   | "Closed";
 
 /** The pipeline itself cannot go on. Always critical. */

@@ -215,6 +215,8 @@ export interface LandedTx {
   readonly l1BlockHash: Uint8Array;
   readonly blobHashes: readonly Uint8Array[];
   readonly cost: TxCost;
+  /** The last L1 block in which readers accept the batch, where that is known. */
+  readonly deadlineL1Block?: bigint;
   /** Milliseconds since 1970: of the block. */
   readonly landedAtMs: number;
 }
@@ -324,4 +326,46 @@ export type EthereumEvent =
     readonly firstBlock: bigint;
     readonly lastBlock: bigint;
     readonly deposits: number;
+  };
+
+/** What driving an execution client tells. */
+export type EngineEvent =
+  | {
+    /** Where an execution client was found. */
+    readonly event: "engine.opened";
+    /** Host only. */
+    readonly client: string;
+    /** The L2 block that derivation goes on behind. */
+    readonly number: bigint;
+    readonly hash: Uint8Array;
+    /** The client's own head: what it has above is looked at before it is built again. */
+    readonly head: bigint;
+  }
+  | {
+    readonly event: "engine.payload";
+    readonly number: bigint;
+    readonly hash: Uint8Array;
+    readonly transactions: number;
+    /** The client had that very block already. */
+    readonly wasThere: boolean;
+  }
+  | {
+    /** The client is asked again, and nothing is lost meanwhile. */
+    readonly event: "engine.waits";
+    readonly method: string;
+    readonly status: string;
+  }
+  | {
+    /** The client's blocks from `number` on are not what L1 gives: others take their places. */
+    readonly event: "engine.reorganised";
+    readonly number: bigint;
+    readonly hash: Uint8Array;
+    readonly why: string;
+  }
+  | {
+    /** What the client was told of the chain. */
+    readonly event: "engine.heads";
+    readonly head: bigint;
+    readonly safe: bigint | undefined;
+    readonly finalized: bigint | undefined;
   };

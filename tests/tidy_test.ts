@@ -30,7 +30,7 @@ const TOP_LEVEL = ["deno.json", "deno.lock", "mod.ts", "cli.ts", "src", "tests",
 
 /** Inner to outer. A file may use its own row and those that its row names. */
 const ROWS: Readonly<Record<string, { members: readonly string[]; uses: readonly string[] }>> = {
-  words: { members: ["types", "errors", "ports", "ethereum", "version"], uses: [] },
+  words: { members: ["types", "errors", "ports", "ethereum", "engine", "version"], uses: [] },
   pure: { members: ["wire", "compress", "retry", "config"], uses: ["words"] },
   flows: { members: ["pipeline", "wal", "superblock"], uses: ["words", "pure"] },
   edges: {

@@ -42,9 +42,12 @@ export interface HttpJsonRpcOptions {
   readonly clock: Clock;
   readonly timeoutMs?: number;
   readonly maxAnswerBytes?: number;
-  /** Sent with each request, as `authorization`. */
-  readonly headers?: Readonly<Record<string, string>>;
+  /** Sent with each request, as `authorization`; made anew for each where a function makes them. */
+  readonly headers?: RpcHeaders | (() => Promise<RpcHeaders>);
 }
+
+/** Headers by their names in lower case. */
+export type RpcHeaders = Readonly<Record<string, string>>;
 
 /**
  * A node behind a URL.
@@ -63,7 +66,8 @@ export class HttpJsonRpc implements JsonRpc {
   /** Host and port. */
   readonly name: string;
   readonly #url: string;
-  readonly #headers: Readonly<Record<string, string>>;
+  readonly #headers: RpcHeaders;
+  readonly #moreHeaders: () => Promise<RpcHeaders>;
   readonly #secrets: readonly string[];
   readonly #clock: Clock;
   readonly #timeoutMs: number;
@@ -77,11 +81,9 @@ export class HttpJsonRpc implements JsonRpc {
     const url = parseEndpoint(options.url);
     this.name = url.host;
     this.#secrets = secretsOf(url);
-    this.#headers = {
-      "content-type": "application/json",
-      ...basicAuthentication(url),
-      ...options.headers,
-    };
+    const { headers = {} } = options;
+    this.#headers = { "content-type": "application/json", ...basicAuthentication(url) };
+    this.#moreHeaders = typeof headers === "function" ? headers : () => Promise.resolve(headers);
     url.username = url.password = "";
     this.#url = url.href;
     this.#clock = options.clock;
@@ -157,6 +159,7 @@ export class HttpJsonRpc implements JsonRpc {
 
   async #post(method: string, request: object): Promise<Posted> {
     const body = JSON.stringify(request);
+    const headers = { ...this.#headers, ...await this.#moreHeaders() };
     const call = new AbortController();
     const done = new AbortController();
     let isLate = false;
@@ -168,7 +171,7 @@ export class HttpJsonRpc implements JsonRpc {
     try {
       const response = await fetch(this.#url, {
         method: "POST",
-        headers: this.#headers,
+        headers,
         body,
         // A redirected POST would be sent as a GET, and what is in the URL to another host.
         redirect: "manual",

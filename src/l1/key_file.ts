@@ -67,24 +67,40 @@ export function takeKeyFromEnvironment(name: string = DEFAULT_KEY_VARIABLE): Uin
  * @throws {SignerError} `Invalid`
  */
 export function parseKey(text: Uint8Array, source: string): Uint8Array {
-  let [start, end] = [0, text.length];
-  while (start < end && isSpace(text[start]!)) start++;
-  while (end > start && isSpace(text[end - 1]!)) end--;
-  if (text[start] === 0x7b) {
-    throw notKey(source, "it holds JSON, as a keystore does, which opens with a password");
+  if (text[skipSpace(text)] === 0x7b) {
+    throw notSecret(
+      "a private key",
+      source,
+      "it holds JSON, as a keystore does, which opens with a password",
+    );
   }
+  return parseSecret(text, "a private key", source);
+}
+
+/**
+ * Reads 64 hexadecimal digits, with or without `0x`.
+ *
+ * @param text of ASCII, with white space around it
+ * @param what it is, for the error: `a JWT secret`
+ * @param source where it came from, for the error
+ * @returns 32 bytes
+ * @throws {SignerError} `Invalid`
+ */
+export function parseSecret(text: Uint8Array, what: string, source: string): Uint8Array {
+  let [start, end] = [skipSpace(text), text.length];
+  while (end > start && isSpace(text[end - 1]!)) end--;
   if (text[start] === 0x30 && (text[start + 1]! | 0x20) === 0x78) start += 2;
-  const key = new Uint8Array(KEY_BYTES);
+  const secret = new Uint8Array(KEY_BYTES);
   let isHex = end - start === 2 * KEY_BYTES;
   for (let index = 0; isHex && index < KEY_BYTES; index++) {
     const high = digitOf(text[start + 2 * index]!);
     const low = digitOf(text[start + 2 * index + 1]!);
     isHex = high >= 0 && low >= 0;
-    key[index] = 16 * high + low;
+    secret[index] = 16 * high + low;
   }
-  if (isHex) return key;
-  key.fill(0);
-  throw notKey(source, "need 64 hexadecimal digits, and nothing else");
+  if (isHex) return secret;
+  secret.fill(0);
+  throw notSecret(what, source, "need 64 hexadecimal digits, and nothing else");
 }
 
 /**
@@ -190,8 +206,14 @@ async function readWhole(file: FileHandle): Promise<Uint8Array> {
   throw new Error(`it has more than ${MAX_FILE_BYTES} bytes`);
 }
 
-function notKey(source: string, reason: string): SignerError {
-  return new SignerError("Invalid", `Cannot read a private key from ${source}: ${reason}`);
+function notSecret(what: string, source: string, reason: string): SignerError {
+  return new SignerError("Invalid", `Cannot read ${what} from ${source}: ${reason}`);
+}
+
+function skipSpace(text: Uint8Array): number {
+  let start = 0;
+  while (start < text.length && isSpace(text[start]!)) start++;
+  return start;
 }
 
 function isSpace(code: number): boolean {

@@ -1,0 +1,389 @@
+/**
+ * Derived blocks into an execution client: it builds each from what was derived, the block is held against
+ * that, and becomes its head.
+ *
+ * ```
+ * forkchoiceUpdated(parent, attributes) → getPayload → the same transactions? → newPayload → …
+ * ```
+ *
+ * The next call of `forkchoiceUpdated` makes the block the head and begins the one after it; `flush()` makes
+ * it for the last one.
+ *
+ * | status                | of `newPayload`                    | of `forkchoiceUpdated`              |
+ * | --------------------- | ---------------------------------- | ----------------------------------- |
+ * | `VALID`               | goes on                            | goes on                             |
+ * | `ACCEPTED`            | goes on: the head decides          | no answer to it: asked again        |
+ * | `SYNCING`             | asked again, then `Syncing`        | asked again, then `Syncing`         |
+ * | `INVALID`             | `InvalidBlock`                     | `InvalidBlock`                      |
+ * | `INVALID_BLOCK_HASH`  | `InvalidBlock`                     | no answer to it: asked again        |
+ *
+ * Which clients: those that take `transactions`, `noTxPool` and `gasLimit` as payload attributes, as op-geth
+ * and op-reth do. Others build blocks of their own, and are refused at the first that should hold a
+ * transaction. What a batch carries is all that is known of a block: timestamp and transactions. So the
+ * client builds the very block of the sequencer only where all else follows from the parent and from
+ * {@link EngineApiSinkOptions.attributes}; deposits of OP chains do not travel, and a chain that has them
+ * comes out without them unless that function gives them (decision 0024).
+ *
+ * @module
+ */
+import { RpcError, SinkError } from "../errors.ts";
+import type { Clock, L1Heads, L2BlockSink, Log } from "../ports.ts";
+import type { DerivedBlock } from "../types.ts";
+import { equalBytes } from "../wire/bytes.ts";
+import { toHex } from "../wire/hex.ts";
+import { DerivedHeads, type DerivedMark } from "./derived_heads.ts";
+import { type BlockAttributes, engineAttributes } from "./engine_attributes.ts";
+import { type EngineBlock, type EnginePayload, hashesOf } from "./engine_block.ts";
+import type { EngineAnswer, EngineAttributes, EngineClient } from "./engine_client.ts";
+import { checkBuilt, firstDifference } from "./engine_check.ts";
+
+/** What it is made of. */
+export interface EngineApiSinkParts {
+  readonly client: EngineClient;
+  readonly clock: Clock;
+  readonly log?: Log;
+}
+
+/** Where it goes on, and what blocks are built of. */
+export interface EngineApiSinkOptions {
+  /** Number of the first block that was ever derived; 1 otherwise. */
+  readonly firstBlock?: bigint;
+  /** The last block that an earlier run handed over; the one before `firstBlock` otherwise. */
+  readonly from?: DerivedMark;
+  /**
+   * What a block has besides timestamp and transactions. What is left out is zero, the gas limit and
+   * the EIP-1559 parameters those of the parent.
+   */
+  readonly attributes?: (
+    block: DerivedBlock,
+    parent: EngineBlock,
+  ) => BlockAttributes | Promise<BlockAttributes>;
+  /**
+   * Whether batches must name the client's block as their parent; true otherwise. A batcher whose blocks
+   * had no hashes names none, and where the client's blocks are not the sequencer's, hashes differ.
+   */
+  readonly isParentChecked?: boolean;
+  /** How long a client that is syncing is asked again, before whoever hands over blocks is told; 12 s. */
+  readonly patienceMs?: number;
+}
+
+const PATIENCE_MS = 12_000;
+const ASK_AGAIN_MS = 250;
+/** How often a block is built anew whose payload id the client forgot. */
+const MAX_BUILDS = 3;
+const ZERO_HASH = new Uint8Array(32);
+
+/**
+ * Hands derived blocks to an execution client. What it has already is not built again: a block with the
+ * same timestamp and transactions on the same parent is passed over. Another one gives way where it is not
+ * final, as what L1 says holds; where it is final, that is an error.
+ *
+ * @example
+ * ```ts
+ * import {
+ *   EngineApiSink,
+ *   EngineClient,
+ *   HttpJsonRpc,
+ *   systemClock as clock,
+ * } from "https://example.com/montana/v0.1.0/mod.ts";
+ *
+ * const client = new EngineClient(new HttpJsonRpc({ url: "http://127.0.0.1:1", clock }));
+ * const sink = new EngineApiSink({ client, clock }, { firstBlock: 100n });
+ * const error = await sink.parentHash().then(undefined, (error) => error);
+ * if (error.code !== "Unreachable") throw new Error("nobody answers there");
+ * ```
+ */
+export class EngineApiSink implements L2BlockSink {
+  readonly #client: EngineClient;
+  readonly #clock: Clock;
+  readonly #log: Log;
+  readonly #options: EngineApiSinkOptions;
+  /** The last block that was handed over. */
+  #last: EngineBlock | undefined;
+  /** The head that the client had by itself: up to there it may have what is derived. */
+  #theirs: { readonly number: bigint; readonly hash: Uint8Array } | undefined;
+  #heads = new DerivedHeads();
+  /** What the client was told of the chain, as one text. */
+  #told = "";
+
+  constructor(
+    { client, clock, log = () => {} }: EngineApiSinkParts,
+    options: EngineApiSinkOptions = {},
+  ) {
+    this.#client = client;
+    this.#clock = clock;
+    this.#log = log;
+    this.#options = options;
+  }
+
+  /** The last block handed over, for {@link EngineApiSinkOptions.from} of a later run. */
+  get position(): DerivedMark | undefined {
+    const last = this.#last;
+    if (!last) return undefined;
+    const l1Block = this.#heads.l1BlockOf(last.number) ?? this.#options.from?.l1Block ?? -1n;
+    return { number: last.number, hash: last.hash, l1Block };
+  }
+
+  /**
+   * Hash of the last block; `undefined` where parents are not checked.
+   *
+   * @throws {SinkError | RpcError} as `ingest()`
+   */
+  async parentHash(): Promise<Uint8Array | undefined> {
+    if (this.#options.isParentChecked === false) return undefined;
+    return (await this.#start()).hash;
+  }
+
+  /**
+   * Hands over the next block. Where this rejects, the same call may be made again.
+   *
+   * @throws {SinkError} `Syncing` or `Connection` for a while; `InvalidBlock`, `Unsupported`, `Changed`
+   * for good
+   */
+  async ingest(block: DerivedBlock): Promise<void> {
+    const parent = await this.#start();
+    const { attributes = () => ({}) } = this.#options;
+    const wanted = engineAttributes(block, parent, await attributes(block, parent));
+    const there = await this.#there(parent, wanted);
+    const built = there ?? await this.#build(parent, wanted);
+    this.#last = built;
+    this.#heads.push({ number: built.number, hash: built.hash, l1Block: block.l1Block });
+    this.#log({
+      event: "engine.payload",
+      number: built.number,
+      hash: built.hash,
+      transactions: wanted.transactions.length,
+      wasThere: there !== undefined,
+    });
+  }
+
+  /** Resolves when the client has all blocks, and the last one as its head. Its disk is its own affair. */
+  async flush(): Promise<void> {
+    if (this.#last) await this.#tell();
+  }
+
+  /**
+   * Moves the client's head back.
+   *
+   * @throws {SinkError} `Changed` where a block is final, or was not derived
+   */
+  async retract(blocks: number): Promise<void> {
+    const last = await this.#start();
+    await this.#tell();
+    const number = last.number - BigInt(blocks);
+    const { firstBlock = 1n } = this.#options;
+    const final = this.#heads.finalized?.number ?? -1n;
+    if (number < firstBlock - 1n || number < final) {
+      const why = number < final ? `block ${final} is final` : `the first is ${firstBlock}`;
+      throw this.#changed(`Cannot take back blocks above ${number}: ${why}`, number);
+    }
+    const target = await this.#client.block(number);
+    if (!target) throw this.#changed(`Cannot go back to block ${number}: it is not there`, number);
+    const l1Block = this.#heads.l1BlockOf(number) ?? -1n;
+    this.#heads.backTo({ number, hash: target.hash, l1Block });
+    this.#last = target;
+    this.#theirs = target;
+    await this.#tell();
+  }
+
+  async noteL1Heads(heads: L1Heads): Promise<void> {
+    if (!this.#last && !this.#options.from) return;
+    await this.#start();
+    this.#heads.note(heads);
+    await this.#tell();
+  }
+
+  /** Looks where the client is, once. */
+  async #start(): Promise<EngineBlock> {
+    if (this.#last) return this.#last;
+    const { firstBlock = 1n, from } = this.#options;
+    const number = from?.number ?? firstBlock - 1n;
+    const head = await this.#client.block("latest");
+    const block = await this.#client.block(number);
+    const finalized = await this.#client.block("finalized");
+    const safe = await this.#client.block("safe");
+    if (!head || !block) {
+      const have = head ? `its head is ${head.number}` : "it has no head";
+      throw this.#changed(`Cannot go on behind block ${number}: it is not there, ${have}`, number);
+    }
+    if (from && !equalBytes(from.hash, block.hash)) {
+      const why = `it is ${toHex(block.hash)} now, and was ${toHex(from.hash)}`;
+      throw this.#changed(`Cannot go on behind block ${number}: ${why}`, number);
+    }
+    this.#heads = new DerivedHeads(safe, finalized);
+    if (from) this.#heads.push(from);
+    this.#theirs = head;
+    this.#told = this.#stateOf(head).text;
+    this.#log({
+      event: "engine.opened",
+      client: this.#client.name,
+      number,
+      hash: block.hash,
+      head: head.number,
+    });
+    return this.#last = block;
+  }
+
+  /** The client's own block, where it is what was derived. */
+  async #there(parent: EngineBlock, wanted: EngineAttributes): Promise<EngineBlock | undefined> {
+    const theirs = this.#theirs!;
+    if (parent.number >= theirs.number) return undefined;
+    const number = parent.number + 1n;
+    const found = await this.#client.block(number);
+    const why = found
+      ? firstDifference(found, parent, wanted, await hashesOf(wanted.transactions))
+      : "it is not there any more";
+    if (found && !why) return found;
+    const final = this.#heads.finalized?.number ?? -1n;
+    if (number <= final) {
+      throw this.#changed(
+        `Cannot put block ${number} in place of the client's: ${why}, and the client has it as final; ` +
+          "it is another chain, or was not derived from this L1",
+        number,
+      );
+    }
+    this.#log({
+      event: "engine.reorganised",
+      number,
+      hash: found?.hash ?? ZERO_HASH,
+      why: why ?? "",
+    });
+    this.#theirs = parent;
+    return undefined;
+  }
+
+  async #build(parent: EngineBlock, attributes: EngineAttributes): Promise<EngineBlock> {
+    const payload = await this.#built(parent, attributes);
+    checkBuilt(payload, parent, attributes, this.#client.name);
+    const { parentBeaconBlockRoot } = attributes;
+    const hand = () => this.#client.newPayload(payload, parentBeaconBlockRoot);
+    const answer = await this.#settled("engine_newPayload", ["VALID", "ACCEPTED"], hand);
+    this.#mustBeValid(answer, "engine_newPayload", payload.number);
+    return payload;
+  }
+
+  async #built(parent: EngineBlock, attributes: EngineAttributes): Promise<EnginePayload> {
+    const { state, text } = this.#stateOf(parent);
+    const method = "engine_forkchoiceUpdated";
+    const begin = () => this.#client.forkchoiceUpdated(state, { parent, attributes });
+    for (let builds = 1; builds <= MAX_BUILDS; builds++) {
+      const answer = await this.#settled(method, ["VALID"], begin);
+      this.#mustBeValid(answer, method, parent.number);
+      this.#told = text;
+      const { payloadId } = answer;
+      const payload = payloadId && await this.#client.payload(payloadId, parent);
+      if (payload) return payload;
+      this.#waits("engine_getPayload", payloadId ? "unknown payload" : "no payload id");
+    }
+    throw new SinkError(
+      "Connection",
+      `Cannot have block ${
+        parent.number + 1n
+      } built by ${this.#client.name}: ${MAX_BUILDS} times it ` +
+        "took the head as valid, and gave no block on it",
+      { details: { block: parent.number + 1n } },
+    );
+  }
+
+  /** Tells the client its head, and what is safe and final, unless it knows. */
+  async #tell(): Promise<void> {
+    // While it has more than was derived yet, that stays.
+    const isPassing = this.#last!.number < this.#theirs!.number;
+    const { state, text, numbers } = this.#stateOf(isPassing ? this.#theirs! : this.#last!);
+    if (text === this.#told) return;
+    const method = "engine_forkchoiceUpdated";
+    const tell = () => this.#client.forkchoiceUpdated(state);
+    const answer = await this.#settled(method, ["VALID"], tell);
+    this.#mustBeValid(answer, method, numbers.head);
+    this.#told = text;
+    this.#log({ event: "engine.heads", ...numbers });
+  }
+
+  #stateOf(head: { readonly number: bigint; readonly hash: Uint8Array }) {
+    const { finalized } = this.#heads;
+    const known = this.#heads.safe ?? finalized;
+    // What gives way may have been safe.
+    const safe = known && known.number > head.number ? finalized : known;
+    const state = {
+      head: head.hash,
+      safe: safe?.hash ?? ZERO_HASH,
+      finalized: finalized?.hash ?? ZERO_HASH,
+    };
+    const text = Object.values(state).map((hash) => toHex(hash)).join();
+    const numbers = { head: head.number, safe: safe?.number, finalized: finalized?.number };
+    return { state, text, numbers };
+  }
+
+  /** Asks until it is settled, as long as patience lasts. */
+  async #settled(
+    method: string,
+    good: readonly string[],
+    ask: () => Promise<EngineAnswer>,
+  ): Promise<EngineAnswer> {
+    const { patienceMs = PATIENCE_MS } = this.#options;
+    const untilMs = this.#clock.now() + patienceMs;
+    let isTold = false;
+    for (;;) {
+      const answer = await ask();
+      if (good.includes(answer.status)) return answer;
+      if (answer.status === "INVALID" || answer.status === "INVALID_BLOCK_HASH") return answer;
+      if (!isTold) this.#waits(method, answer.status);
+      isTold = true;
+      if (this.#clock.now() >= untilMs) {
+        await this.#mustHave(this.#last!);
+        throw new SinkError(
+          "Syncing",
+          `Cannot hand block ${this.#last!.number + 1n} to ${this.#client.name}: it answers ` +
+            `${answer.status} to ${method} for ${patienceMs} ms; it has to catch up with its own chain first`,
+          { details: { block: this.#last!.number + 1n, status: answer.status } },
+        );
+      }
+      await this.#clock.sleep(ASK_AGAIN_MS);
+    }
+  }
+
+  /** A client that lost blocks, as after a crash, never catches up by itself. */
+  async #mustHave({ number, hash }: EngineBlock): Promise<void> {
+    if (await this.#client.blockByHash(hash)) return;
+    const head = await this.#client.block("latest");
+    throw this.#changed(
+      `Cannot go on behind block ${number} (${toHex(hash)}): the client lost it, its head is ` +
+        `${head?.number}; start again, to go on from there`,
+      number,
+    );
+  }
+
+  #mustBeValid({ status, validationError }: EngineAnswer, method: string, number: bigint): void {
+    if (status === "VALID" || status === "ACCEPTED") return;
+    const why = validationError === "" ? "it does not say why" : validationError;
+    throw new SinkError(
+      "InvalidBlock",
+      `Cannot hand block ${number} to ${this.#client.name}: it answers ${status} to ${method}: ${why}`,
+      { details: { block: number, status } },
+    );
+  }
+
+  #waits(method: string, status: string): void {
+    this.#log({ event: "engine.waits", method, status });
+  }
+
+  #changed(message: string, number: bigint): SinkError {
+    return new SinkError("Changed", `${message} (${this.#client.name})`, {
+      details: { block: number },
+    });
+  }
+}
+
+/** For {@link EngineApiSink}: whether an execution client still has the block that an earlier run handed it. */
+export async function isOnClient(
+  client: EngineClient,
+  { number, hash }: Pick<DerivedMark, "number" | "hash">,
+): Promise<boolean> {
+  try {
+    const block = await client.block(number);
+    return block !== undefined && equalBytes(block.hash, hash);
+  } catch (error) {
+    if (error instanceof RpcError && error.code === "Answered") return false;
+    throw error;
+  }
+}

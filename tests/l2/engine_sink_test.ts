@@ -1,0 +1,426 @@
+import {
+  deepStrictEqual as deepEqual,
+  match,
+  ok,
+  rejects,
+  strictEqual as equal,
+} from "node:assert/strict";
+import { test } from "node:test";
+import { HttpJsonRpc } from "../../src/l1/json_rpc.ts";
+import { EngineClient } from "../../src/l2/engine_client.ts";
+import { EngineApiSink, type EngineApiSinkOptions } from "../../src/l2/engine_sink.ts";
+import { systemClock } from "../../src/runtime.ts";
+import type { DerivedBlock } from "../../src/types.ts";
+import { fromHex, toHex } from "../../src/wire/hex.ts";
+import { content, Events, plainBlocks } from "../helpers.ts";
+import { statusOf, ToyExecutionClient, type ToyOptions } from "./toy_execution_client.ts";
+
+/** Blocks as derivation gives them: two a batch, one batch an L1 block from 100 on. */
+function derived(count: number, { size = 20 } = {}): DerivedBlock[] {
+  return plainBlocks(count, { size }).map((block, index) => ({
+    ...block,
+    batchNumber: BigInt(index >> 1),
+    l1Origin: BigInt(90 + (index >> 1)),
+    l1Block: BigInt(100 + (index >> 1)),
+  }));
+}
+
+const BLOCKS = derived(8);
+
+function clientOf(toy: ToyExecutionClient, timeoutMs = 5000): EngineClient {
+  return new EngineClient(new HttpJsonRpc({ url: toy.url, clock: systemClock, timeoutMs }));
+}
+
+/** A client, a sink into it, and what the sink told. */
+async function place(
+  toyOptions: ToyOptions = {},
+  options: EngineApiSinkOptions = {},
+  timeoutMs?: number,
+) {
+  const toy = await ToyExecutionClient.start(toyOptions);
+  const events = new Events();
+  const sinkWith = (more: EngineApiSinkOptions = {}) =>
+    new EngineApiSink({ client: clientOf(toy, timeoutMs), clock: systemClock, log: events.log }, {
+      patienceMs: 600,
+      ...options,
+      ...more,
+    });
+  return {
+    toy,
+    events,
+    sinkWith,
+    sink: sinkWith(),
+    [Symbol.asyncDispose]: () => toy[Symbol.asyncDispose](),
+  };
+}
+
+async function handOver(sink: EngineApiSink, blocks: readonly DerivedBlock[]): Promise<void> {
+  for (const block of blocks) await sink.ingest(block);
+  await sink.flush();
+}
+
+function hashAt(toy: ToyExecutionClient, number: number): string {
+  return String(toy.chain[number]!.payload.blockHash);
+}
+
+test("EngineApiSink has each derived block built, once and in order, and makes it the head", async () => {
+  await using here = await place();
+  const { toy, sink } = here;
+  await handOver(sink, BLOCKS);
+  deepEqual(toy.content, content(BLOCKS));
+  equal(toHex((await sink.parentHash())!), hashAt(toy, 8));
+  // The head is told with the order to build on it: three calls a block, and one for the last.
+  const turn = ["engine_forkchoiceUpdatedV3", "engine_getPayloadV4", "engine_newPayloadV4"];
+  deepEqual(toy.methods, [
+    "engine_exchangeCapabilities",
+    ...BLOCKS.flatMap(() => turn),
+    "engine_forkchoiceUpdatedV3",
+  ]);
+  const [, attributes] = toy.calls.find(({ method }) => method.startsWith("engine_forkchoice"))!
+    .params as [unknown, Record<string, unknown>];
+  deepEqual(attributes, {
+    timestamp: "0x3e8",
+    prevRandao: `0x${"00".repeat(32)}`,
+    suggestedFeeRecipient: `0x${"00".repeat(20)}`,
+    withdrawals: [],
+    parentBeaconBlockRoot: `0x${"00".repeat(32)}`,
+    transactions: BLOCKS[0]!.transactions.map((each) => toHex(each)),
+    noTxPool: true,
+    gasLimit: "0x1c9c380",
+  });
+});
+
+test("EngineApiSink follows a chain through its forks by what the client answers", async () => {
+  // Shanghai with the second block, Cancun with the fourth, Prague with the sixth.
+  await using here = await place({ forks: [1002, 1006, 1010] });
+  await handOver(here.sink, BLOCKS);
+  deepEqual(here.toy.content, content(BLOCKS));
+  const used = (method: string) => [
+    ...new Set(here.toy.methods.filter((each) => each.startsWith(method))),
+  ];
+  deepEqual(
+    used("engine_newPayload"),
+    [1, 2, 3, 4].map((version) => `engine_newPayloadV${version}`),
+  );
+});
+
+test("EngineApiSink asks only for what the client offers", async () => {
+  const capabilities = ["engine_forkchoiceUpdatedV2", "engine_getPayloadV2", "engine_newPayloadV2"];
+  await using here = await place({ forks: [0, 1e9, 1e9], capabilities });
+  await handOver(here.sink, BLOCKS.slice(0, 2));
+  deepEqual(here.toy.content, content(BLOCKS.slice(0, 2)));
+  ok(here.toy.methods.every((method) => method.endsWith("V2") || method.includes("exchange")));
+
+  await using none = await place({ capabilities: ["engine_newPayloadV4"] });
+  await rejects(none.sink.ingest(BLOCKS[0]!), {
+    code: "Unsupported",
+    message: /it offers no version of engine_forkchoiceUpdated/,
+  });
+
+  await using silent = await place({ capabilities: null });
+  await handOver(silent.sink, BLOCKS.slice(0, 2));
+  deepEqual(silent.toy.content, content(BLOCKS.slice(0, 2)));
+});
+
+test("EngineApiSink gives what does not travel as its option says, and else as the parent has it", async () => {
+  const holocene = `0x00${"000000fa"}${"00000006"}`;
+  const deposit = Uint8Array.of(0x7e, 1, 2, 3);
+  const attributes = () => ({
+    deposits: [deposit],
+    gasLimit: 60_000_000n,
+    prevRandao: new Uint8Array(32).fill(7),
+    feeRecipient: new Uint8Array(20).fill(0x42),
+  });
+  await using here = await place({ extraData: holocene }, { attributes });
+  await handOver(here.sink, BLOCKS.slice(0, 2));
+  const [, first, second] = here.toy.chain;
+  deepEqual(
+    (first!.payload.transactions as string[])[0],
+    toHex(deposit),
+  );
+  equal((second!.payload.transactions as string[]).length, 2);
+  equal(first!.payload.gasLimit, "0x3938700");
+  equal(second!.payload.extraData, holocene);
+  equal(second!.payload.prevRandao, `0x${"07".repeat(32)}`);
+  equal(second!.payload.feeRecipient, `0x${"42".repeat(20)}`);
+});
+
+for (
+  const [what, tamper, why] of [
+    ["drops", (list: readonly string[]) => list.slice(1), /transaction 1 is missing/],
+    ["adds", (list: readonly string[]) => [...list, "0x02ff"], /transaction 2 is none of them/],
+    ["swaps", (list: readonly string[]) => list.toReversed(), /transaction 0 is another one/],
+  ] as const
+) {
+  test(`EngineApiSink refuses a block in which the client ${what} a transaction`, async () => {
+    await using here = await place();
+    const block = { ...BLOCKS[0]!, transactions: [1, 2].map((each) => Uint8Array.of(2, each)) };
+    if (what === "drops") here.toy.tamper = (list) => list.slice(0, 1);
+    else here.toy.tamper = tamper;
+    await rejects(here.sink.ingest(block), { code: "InvalidBlock", message: why });
+    deepEqual(here.toy.content, []);
+    ok(!here.toy.methods.some((method) => method.startsWith("engine_newPayload")));
+  });
+}
+
+test("EngineApiSink says what kind of client is needed where one ignores the transactions", async () => {
+  await using here = await place({ isOp: false });
+  await rejects(here.sink.ingest(BLOCKS[0]!), {
+    code: "Unsupported",
+    message: /it holds 0 transactions, 1 were derived: .*does not take `transactions`.*op-geth/,
+  });
+});
+
+for (const status of ["INVALID", "INVALID_BLOCK_HASH"]) {
+  test(`EngineApiSink refuses by name what the client takes for ${status}`, async () => {
+    await using here = await place();
+    await handOver(here.sink, BLOCKS.slice(0, 1));
+    here.toy.answer("engine_newPayload", { result: statusOf(status, "gas used is wrong") });
+    await rejects(here.sink.ingest(BLOCKS[1]!), {
+      code: "InvalidBlock",
+      kind: "critical",
+      message: new RegExp(
+        `Cannot hand block 2 to .*${status} to engine_newPayload: gas used is wrong`,
+      ),
+    });
+    here.toy.answer("engine_forkchoiceUpdated", {
+      result: { payloadStatus: statusOf(status), payloadId: null },
+    });
+    await rejects(here.sink.ingest(BLOCKS[1]!), { code: "InvalidBlock" });
+    // Nothing was taken: the same block may come again.
+    await handOver(here.sink, BLOCKS.slice(1));
+    deepEqual(here.toy.content, content(BLOCKS));
+  });
+}
+
+test("EngineApiSink waits while the client is SYNCING, and goes on by itself", async () => {
+  await using here = await place();
+  const syncing = { result: { payloadStatus: statusOf("SYNCING"), payloadId: null } };
+  here.toy.answer("engine_forkchoiceUpdated", syncing);
+  here.toy.answer("engine_newPayload", { result: statusOf("SYNCING") });
+  await handOver(here.sink, BLOCKS);
+  deepEqual(here.toy.content, content(BLOCKS));
+  deepEqual(
+    here.events.of("engine.waits").map(({ method, status }) => `${method} ${status}`),
+    ["engine_forkchoiceUpdated SYNCING", "engine_newPayload SYNCING"],
+  );
+});
+
+test("EngineApiSink tells who hands blocks over when the client stays SYNCING, and loses nothing", async () => {
+  await using here = await place({}, { patienceMs: 300 });
+  await handOver(here.sink, BLOCKS.slice(0, 3));
+  const syncing = { result: { payloadStatus: statusOf("SYNCING"), payloadId: null } };
+  here.toy.answer("engine_forkchoiceUpdated", ...Array.from({ length: 3 }, () => syncing));
+  await rejects(here.sink.ingest(BLOCKS[3]!), { code: "Syncing", kind: "temporary" });
+  await handOver(here.sink, BLOCKS.slice(3));
+  deepEqual(here.toy.content, content(BLOCKS));
+});
+
+test("EngineApiSink goes on where a block is ACCEPTED, and leaves it to the head", async () => {
+  await using here = await place();
+  const real = here.toy.answer.bind(here.toy);
+  await handOver(here.sink, BLOCKS.slice(0, 2));
+  // Accepted and not kept: the client then has no such head.
+  real("engine_newPayload", { result: statusOf("ACCEPTED") });
+  await here.sink.ingest(BLOCKS[2]!);
+  await rejects(here.sink.flush(), {
+    code: "Changed",
+    message: /the client lost it, its head is 2/,
+  });
+});
+
+test("EngineApiSink has a block built again whose payload the client forgot", async () => {
+  await using here = await place();
+  const unknown = { error: { code: -38001, message: "Unknown payload" } };
+  here.toy.answer("engine_getPayload", unknown, unknown);
+  await handOver(here.sink, BLOCKS);
+  deepEqual(here.toy.content, content(BLOCKS));
+
+  here.toy.answer("engine_getPayload", unknown, unknown, unknown);
+  const next = { ...BLOCKS[7]!, timestamp: 2000n };
+  await rejects(here.sink.ingest(next), { code: "Connection", kind: "temporary" });
+  await handOver(here.sink, [next]);
+  deepEqual(here.toy.content, content([...BLOCKS, next]));
+});
+
+test("EngineApiSink hands a block over once, whatever call of it hangs, breaks or fails", async () => {
+  const methods = ["engine_forkchoiceUpdated", "engine_getPayload", "engine_newPayload"];
+  const faults = [
+    "hang",
+    { after: "close" },
+    { http: 503, body: "" },
+    { http: 200, body: "<html>" },
+    { error: { code: -32603, message: "internal error" } },
+    { result: null },
+    { result: { payloadStatus: { status: "FINE" } } },
+  ] as const;
+  await using here = await place({}, {}, 150);
+  const blocks = derived(methods.length * faults.length + 1);
+  await here.sink.ingest(blocks[0]!);
+  let next = 1;
+  for (const method of methods) {
+    for (const fault of faults) {
+      const block = blocks[next++]!;
+      here.toy.answer(method, fault);
+      const error = await here.sink.ingest(block).then(() => undefined, (error) => error);
+      // A runtime asks again by itself where a connection breaks that was open.
+      if (!error && typeof fault === "object" && "after" in fault) continue;
+      equal(error?.kind, "temporary", `${method} ${JSON.stringify(fault)}`);
+      await here.sink.ingest(block);
+    }
+  }
+  await here.sink.flush();
+  deepEqual(here.toy.content, content(blocks));
+});
+
+test("EngineApiSink says what a client answers that takes no such attributes", async () => {
+  await using here = await place();
+  const refused = { error: { code: -38003, message: "eip1559Params required" } };
+  here.toy.answer("engine_forkchoiceUpdated", refused, refused, refused);
+  await rejects(here.sink.ingest(BLOCKS[0]!), {
+    code: "Unsupported",
+    kind: "critical",
+    message: /-38003 to engine_forkchoiceUpdatedV\d: eip1559Params required/,
+  });
+});
+
+test("EngineApiSink passes over what the client has already", async () => {
+  await using here = await place();
+  await handOver(here.sink, BLOCKS.slice(0, 5));
+  const before = here.toy.methods.length;
+  const again = here.sinkWith();
+  await handOver(again, BLOCKS.slice(0, 4));
+  // A head that is above what was derived again stays.
+  equal(here.toy.methods.length, before);
+  equal(here.toy.content.length, 5);
+  await handOver(again, BLOCKS.slice(4));
+  deepEqual(here.toy.content, content(BLOCKS));
+  deepEqual(
+    here.events.of("engine.payload").map(({ wasThere }) => wasThere),
+    [...Array(5).fill(false), ...Array(5).fill(true), ...Array(3).fill(false)],
+  );
+});
+
+test("EngineApiSink puts what was derived in place of other blocks that are not final", async () => {
+  await using here = await place();
+  await handOver(here.sink, BLOCKS.slice(0, 2));
+  for (const timestamp of [1004, 1006, 1008]) await here.toy.build(timestamp, ["0x02aa"]);
+  const again = here.sinkWith();
+  await handOver(again, BLOCKS);
+  deepEqual(here.toy.content, content(BLOCKS));
+  const [event] = here.events.of("engine.reorganised");
+  equal(event!.number, 3n);
+  match(event!.why, /it holds 1 transactions, 1 were derived: transaction 0 is another one/);
+});
+
+test("EngineApiSink refuses to put anything in place of a final block", async () => {
+  await using here = await place();
+  await here.toy.build(1000, ["0x02aa"]);
+  here.toy.finalise();
+  await rejects(here.sink.ingest(BLOCKS[0]!), {
+    code: "Changed",
+    message: /Cannot put block 1 in place of the client's: .*has it as final.*another chain/,
+  });
+  await rejects(here.sinkWith().ingest({ ...BLOCKS[0]!, timestamp: 1n }), {
+    code: "InvalidBlock",
+    message: /its timestamp is 1, its parent's 900/,
+  });
+});
+
+test("EngineApiSink goes on behind the block of an earlier run, and refuses where the client lost it", async () => {
+  await using here = await place();
+  await handOver(here.sink, BLOCKS.slice(0, 5));
+  const from = here.sink.position!;
+  equal(from.number, 5n);
+  equal(from.l1Block, 102n);
+  await handOver(here.sinkWith({ from }), BLOCKS.slice(5));
+  deepEqual(here.toy.content, content(BLOCKS));
+
+  here.toy.lose(4);
+  await rejects(here.sinkWith({ from }).parentHash(), {
+    code: "Changed",
+    message: /Cannot go on behind block 5: it is not there, its head is 4/,
+  });
+  const other = { ...from, number: 3n };
+  await rejects(here.sinkWith({ from: other }).parentHash(), {
+    code: "Changed",
+    message: /and was/,
+  });
+});
+
+test("EngineApiSink says that the client lost blocks while it ran", async () => {
+  await using here = await place({}, { patienceMs: 100 });
+  await handOver(here.sink, BLOCKS.slice(0, 5));
+  here.toy.lose(2);
+  await rejects(here.sink.ingest(BLOCKS[5]!), {
+    code: "Changed",
+    message: /Cannot go on behind block 5 .*the client lost it, its head is 3; start again/,
+  });
+  await handOver(here.sinkWith(), BLOCKS);
+  deepEqual(here.toy.content, content(BLOCKS));
+});
+
+test("EngineApiSink takes blocks back, and others in their place", async () => {
+  await using here = await place();
+  await handOver(here.sink, BLOCKS.slice(0, 6));
+  await here.sink.retract(2);
+  deepEqual(here.toy.content, content(BLOCKS.slice(0, 4)));
+  const others = derived(8, { size: 30 }).slice(4);
+  await handOver(here.sink, others);
+  deepEqual(here.toy.content, content([...BLOCKS.slice(0, 4), ...others]));
+  // Also of what was not flushed yet.
+  await here.sink.retract(8);
+  await here.sink.ingest(BLOCKS[0]!);
+  await here.sink.ingest(BLOCKS[1]!);
+  await here.sink.retract(1);
+  await handOver(here.sink, BLOCKS.slice(1));
+  deepEqual(here.toy.content, content(BLOCKS));
+  await rejects(here.sink.retract(9), { code: "Changed", message: /the first is 1/ });
+});
+
+test("EngineApiSink passes on what is safe and final, as L1 goes on", async () => {
+  await using here = await place();
+  await handOver(here.sink, BLOCKS);
+  deepEqual(here.toy.numbers, { safe: -1, finalized: -1 });
+  await here.sink.noteL1Heads({ safe: 99n, finalized: -1n });
+  deepEqual(here.toy.numbers, { safe: -1, finalized: -1 });
+  await here.sink.noteL1Heads({ safe: 101n, finalized: 100n });
+  deepEqual(here.toy.numbers, { safe: 4, finalized: 2 });
+  const calls = here.toy.calls.length;
+  await here.sink.noteL1Heads({ safe: 101n, finalized: 100n });
+  equal(here.toy.calls.length, calls, "what it knows it is not told again");
+  // A later head never takes one back.
+  await here.sink.noteL1Heads({ safe: 100n, finalized: 99n });
+  deepEqual(here.toy.numbers, { safe: 4, finalized: 2 });
+
+  // What was safe may still be taken back; what is final may not.
+  await here.sink.retract(6);
+  deepEqual(here.toy.numbers, { safe: 2, finalized: 2 });
+  await rejects(here.sink.retract(1), { code: "Changed", message: /block 2 is final/ });
+  await handOver(here.sink, BLOCKS.slice(2));
+  await here.sink.noteL1Heads({ safe: 200n, finalized: 200n });
+  deepEqual(here.toy.numbers, { safe: 8, finalized: 8 });
+});
+
+test("EngineApiSink tells safe and final heads of what an earlier run handed over", async () => {
+  await using here = await place();
+  await handOver(here.sink, BLOCKS);
+  await here.sink.noteL1Heads({ safe: 100n, finalized: 100n });
+  const again = here.sinkWith({ from: here.sink.position! });
+  await again.noteL1Heads({ safe: 102n, finalized: 102n });
+  deepEqual(here.toy.numbers, { safe: 2, finalized: 2 });
+  await again.noteL1Heads({ safe: 103n, finalized: 102n });
+  deepEqual(here.toy.numbers, { safe: 8, finalized: 2 });
+});
+
+test("EngineApiSink hands on the hashes of blobs that transactions name", async () => {
+  await using here = await place();
+  // 0x03 ‖ rlp([1, 0, 0, 0, 0, 20 bytes, 0, "", [], 1, [hash], 0, 0, 0])
+  const hash = `01${"ab".repeat(31)}`;
+  const fields = `01808080809400${"00".repeat(19)}8080c001e1a0${hash}808080`;
+  const transaction = fromHex(`0x03f8${(fields.length / 2).toString(16)}${fields}`, "transaction");
+  await handOver(here.sink, [{ ...BLOCKS[0]!, transactions: [transaction] }]);
+  const call = here.toy.calls.find(({ method }) => method === "engine_newPayloadV4")!;
+  deepEqual(call.params[1], [`0x${hash}`]);
+  deepEqual(call.params[3], []);
+});
