@@ -1,10 +1,10 @@
 import { deepStrictEqual as deepEqual, match, ok, strictEqual as equal } from "node:assert/strict";
-import { readFile } from "node:fs/promises";
+import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { withDirectory } from "../helpers.ts";
 import { type Anvil, skipWithoutAnvil, startAnvil } from "../l1/anvil.ts";
-import { startFaultProxy } from "../l1/fault_proxy.ts";
+import { type Fault, startFaultProxy } from "../l1/fault_proxy.ts";
 import { oneOfEachType, send, signedBlob, signedTransfer } from "../l2/anvil_l2.ts";
 import { linesOf } from "./files.ts";
 import { failed, run, start, succeeded } from "./montana.ts";
@@ -188,5 +188,41 @@ test("montana batcher refuses another chain, and flags that are for nodes", { sk
     await l2.mine(70);
     // Final is what lies 64 blocks deep.
     match(succeeded(await run(`${batcher} ${bounded}`, { cwd })), /^posted 1 batch, 4 blocks/);
+  });
+});
+
+test("what the URL of an L2 holds besides its host is shown and kept nowhere", {
+  skip,
+}, async () => {
+  await using l2 = await startAnvil({ noMining: true, chainId: CHAIN });
+  await l2.mine(3);
+  await using proxy = await startFaultProxy(l2.url);
+  const secret = "zq7xk";
+  const url = `${proxy.url.replace("://", `://${secret}-user:${secret}-pass@`)}` +
+    `/v3/${secret}-path?apikey=${secret}-query`;
+  const faults: readonly (Fault | undefined)[] = [
+    { fault: "error", message: `cannot serve ${url} with ${secret}-path`, code: -32000 },
+    { fault: "answer", result: `<html>${url.length}</html>` },
+    { fault: "hang up" },
+    { fault: "status", status: 403 },
+    undefined,
+  ];
+  await withDirectory(async (cwd) => {
+    const flags = [...`${BATCHER} --data-dir data --once --log-level debug`.split(" ")];
+    let said = "";
+    for (const fault of faults) {
+      proxy.always("*", fault);
+      const args = ["batcher", "--l2", "env:L2_URL", ...flags];
+      const outcome = await run(args, { cwd, env: { L2_URL: url } });
+      equal(outcome.code === 0, fault === undefined, outcome.stderr);
+      said += outcome.stderr + new TextDecoder().decode(outcome.stdout);
+    }
+    match(said, new RegExp(new URL(url).host));
+    equal(said.includes(secret), false, said);
+    const files = await readdir(cwd, { recursive: true, withFileTypes: true });
+    for (const file of files.filter((each) => each.isFile())) {
+      const text = await readFile(join(file.parentPath, file.name), "latin1");
+      equal(text.includes(secret), false, file.name);
+    }
   });
 });
