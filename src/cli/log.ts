@@ -4,6 +4,7 @@
  * @module
  */
 import { describeError } from "../errors.ts";
+import { inEther } from "../l1/gas.ts";
 import type { Log, LogEvent } from "../ports.ts";
 import { systemClock, writeStderr } from "../runtime.ts";
 import type { TxCost } from "../types.ts";
@@ -13,7 +14,7 @@ import { describeEngineEvent, isEngineEvent } from "./engine_log.ts";
 import { describeEthereumEvent, isEthereumEvent } from "./ethereum_log.ts";
 import { parseChoice } from "./options.ts";
 import { type Described, describeProcessorEvent } from "./processor_log.ts";
-import { countOf, formatBytes, formatEther, formatRatio } from "./text.ts";
+import { countOf, formatBytes, formatRatio, withFlagNames } from "./text.ts";
 
 /** How much is told, and in which form. */
 export const LOG_FLAGS: readonly Flag[] = [
@@ -37,7 +38,7 @@ export function logFrom(flags: FlagValues): Log {
     const line = format === "json"
       ? JSON.stringify({ ts: time, level, event: event.event, ...fields })
       : `${time.slice(11, 23)} ${level === "warn" ? "warning: " : ""}${text}`;
-    writeStderr(line);
+    writeStderr(withFlagNames(line));
   };
 }
 
@@ -120,7 +121,7 @@ export function describe(event: LogEvent): Described {
         ? countOf(receipt.blobHashes.length, "blob")
         : "calldata";
       const paidWei = receipt.cost && costWei(receipt.cost);
-      const price = paidWei === undefined ? "" : `, ${formatEther(paidWei)}`;
+      const price = paidWei === undefined ? "" : `, ${inEther(paidWei)}`;
       return {
         level: "info",
         text:

@@ -69,6 +69,8 @@ export class NonceSlot {
   hasFreedPool = false;
   /** What it was last told to wait for. */
   waitsFor: string | undefined;
+  /** When that was told. */
+  toldMs: number | undefined;
 
   constructor(nonce: bigint, isRestored = false) {
     this.nonce = nonce;
