@@ -13,6 +13,7 @@ import { type Flag, type FlagValues, textOf } from "./command.ts";
 import { describeEngineEvent, isEngineEvent } from "./engine_log.ts";
 import { describeEthereumEvent, isEthereumEvent } from "./ethereum_log.ts";
 import { parseChoice } from "./options.ts";
+import { withoutPassingFailures } from "./passing_failures.ts";
 import { type Described, describeProcessorEvent } from "./processor_log.ts";
 import { countOf, formatBytes, formatRatio, withFlagNames } from "./text.ts";
 
@@ -31,7 +32,7 @@ export function logFrom(flags: FlagValues): Log {
     "text",
     "json",
   ]);
-  return (event) => {
+  const log: Log = (event) => {
     const { level, text, fields } = describe(event);
     if (LEVELS.indexOf(level) < LEVELS.indexOf(least)) return;
     const time = new Date(systemClock.now()).toISOString();
@@ -40,6 +41,7 @@ export function logFrom(flags: FlagValues): Log {
       : `${time.slice(11, 23)} ${level === "warn" ? "warning: " : ""}${text}`;
     writeStderr(withFlagNames(line));
   };
+  return least === "debug" ? log : withoutPassingFailures(log, systemClock);
 }
 
 /** What happened. */
