@@ -320,3 +320,10 @@ export {
   payloadToJson,
   versionOf,
 } from "./src/l2/payload.ts";
+export {
+  EngineApiSource,
+  type EngineApiSourceOptions,
+  MAX_HELD_BYTES,
+} from "./src/l2/engine_source.ts";
+export { LogPayloadJournal } from "./src/wal/payload_journal.ts";
+export { MemoryPayloadJournal } from "./src/local/memory_payload_journal.ts";
