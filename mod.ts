@@ -129,9 +129,11 @@ export {
   type SealedBatch,
 } from "./src/pipeline/batcher_journal.ts";
 export {
+  type JournaledPosition,
   type JournaledRecoveryParts,
   recoverFromJournal,
 } from "./src/pipeline/journaled_recovery.ts";
+export type { Resealing } from "./src/pipeline/resealing.ts";
 
 export { Wal, WAL_DEFAULTS, type WalConfig, type WalParts, type WalRecord } from "./src/wal/log.ts";
 export {
@@ -242,7 +244,7 @@ export {
   type KzgEngine,
   type KzgPreference,
 } from "./src/l1/kzg.ts";
-export { KzgPool, openKzg } from "./src/l1/kzg_pool.ts";
+export { KzgPool, type KzgPoolOptions, openKzg } from "./src/l1/kzg_pool.ts";
 export { type KzgTimes, selfTestBlob, testKzg } from "./src/l1/kzg_self_test.ts";
 export {
   CELLS_PER_BLOB,
@@ -336,3 +338,18 @@ export {
   type EngineApiSinkOptions,
   type EngineApiSinkParts,
 } from "./src/l2/engine_sink.ts";
+
+export { RpcSequencer } from "./src/l2/sequencer.ts";
+export {
+  type ByteRange,
+  type DaLimits,
+  daLimits,
+  Throttle,
+  THROTTLE_DEFAULTS,
+  THROTTLE_STRATEGIES,
+  type ThrottleConfig,
+  ThrottleController,
+  type ThrottleParts,
+  type ThrottleStrategy,
+} from "./src/pipeline/throttle.ts";
+export type { Sequencer } from "./src/ports.ts";

@@ -116,6 +116,10 @@ function withBun(out: string, target: Target | undefined): string {
     // Names stay as they are: errors are called by them.
     "--minify-whitespace",
     "--minify-syntax",
+    // Compiled beforehand, and what the entries share only once: a start takes half the time.
+    "--bytecode",
+    "--format=esm",
+    "--splitting",
     "--no-compile-autoload-dotenv",
     "--no-compile-autoload-bunfig",
     "--no-compile-autoload-tsconfig",

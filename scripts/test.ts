@@ -7,7 +7,7 @@
  * | `cli`    | `tests/cli` under Deno, the program run from source                   |
  * | `doc`    | the examples in README.md, mod.ts and src                             |
  * | `bun`    | `tests/` under Bun; of `tests/cli` a part, since the executable is    |
- * |          | Bun too: all of it with `MONTANA_TESTS=all`                           |
+ * |          | Bun too, and none of what runs elsewhere: all with `MONTANA_TESTS=all` |
  * | `binary` | `tests/cli` against the compiled executable, named by `MONTANA_CLI`, |
  * |          | started where `MONTANA_TRAPS` has laid traps: `tests/cli/traps.ts`    |
  *
@@ -115,10 +115,13 @@ const suites: Readonly<Record<string, (report: string, options: Options) => Plan
 /** The files of `tests/cli` that are run from source under Bun, and not from the executable alone. */
 const CLI_UNDER_BUN = ["ethereum", "processor", "resume", "usage", "wal"];
 
+/** What they test runs in processes of its own, the same whoever starts them. */
+const SAME_UNDER_BUN = ["bench_test.ts", "build_test.ts", "pack_test.ts", "url_module_test.ts"];
+
 function testsUnderBun(): string[] {
   if (process.env["MONTANA_TESTS"] === "all") return ["./tests"];
   const others = readdirSync(join(root, "tests"), { withFileTypes: true })
-    .filter(({ name }) => name !== "cli")
+    .filter(({ name }) => name !== "cli" && !SAME_UNDER_BUN.includes(name))
     .filter((each) => each.isDirectory() || each.name.endsWith("_test.ts"))
     .map(({ name }) => `./tests/${name}`);
   return [...others, ...CLI_UNDER_BUN.map((name) => `./tests/cli/${name}_test.ts`)];

@@ -225,6 +225,7 @@ export class CompressionError extends MontanaError {
  * | `BlockTooLarge`      | one block alone is more than the sink takes                        |
  * | `WrongL1`            | the L1 is not the one that was followed before                     |
  * | `WrongBlocks`        | L1 holds other blocks than the source or the output                |
+ * | `Reorganised`        | L2 no longer has blocks of a batch that is sealed                  |
  * | `Closed`             | used after shutdown, or started twice                              |
  */
 export type PipelineErrorCode =
@@ -233,6 +234,7 @@ export type PipelineErrorCode =
   | "BlockTooLarge"
   | "WrongL1"
   | "WrongBlocks"
+  | "Reorganised"
   | "Closed";
 
 /** The pipeline itself cannot go on. Always critical. */

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import type { RpcError } from "./errors.ts";
 import type { TxCost } from "./types.ts";
 
 /** A transaction before it is signed: EIP-1559, or EIP-4844 where it has blobs. */
@@ -80,7 +81,22 @@ export interface JsonRpc {
   readonly name: string;
   /** @throws {RpcError} */
   request(method: string, params: readonly unknown[]): Promise<unknown>;
+  /**
+   * Asks several things at once, where that saves round trips: reads only, as they may be asked again.
+   *
+   * @returns what came of each, in the order of the calls; an error stands in its place
+   */
+  requestAll?(calls: readonly RpcCall[]): Promise<readonly RpcOutcome[]>;
 }
+
+/** What a node is asked for. */
+export interface RpcCall {
+  readonly method: string;
+  readonly params: readonly unknown[];
+}
+
+/** What came of a call. */
+export type RpcOutcome = { readonly result: unknown } | { readonly error: RpcError };
 
 /** Which block: a number, or one of the heads. */
 export type BlockTag = bigint | "latest" | "safe" | "finalized" | "pending";
@@ -199,6 +215,8 @@ export interface LandedTx {
   readonly l1BlockHash: Uint8Array;
   readonly blobHashes: readonly Uint8Array[];
   readonly cost: TxCost;
+  /** The last L1 block in which readers accept the batch, where that is known. */
+  readonly deadlineL1Block?: bigint;
   /** Milliseconds since 1970: of the block. */
   readonly landedAtMs: number;
 }

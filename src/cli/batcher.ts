@@ -139,7 +139,13 @@ async function runBatcher(flags: FlagValues): Promise<number> {
       mustBelong(journal, { l1, addresses, dataDir });
     const place = await openBatcherL1({ ...settings, flags, signal, check });
     try {
-      return await runWith({ ...place, settings, journal, signal }, () => isStopping, flags);
+      const resealing = {
+        compressor: settings.compression.compressor,
+        maxBytes: await place.sink.capacity(),
+        log,
+      };
+      const run = { ...place, settings, journal, resealing, signal };
+      return await runWith(run, () => isStopping, flags);
     } finally {
       await place.close();
     }
@@ -170,7 +176,12 @@ async function runWith(
     ...resumeOf(journal),
   });
   const position = await findPosition(run, source);
-  if (isStopping()) return EXIT.done;
+  if (isStopping()) {
+    const { length: left } = journal?.state.taken ?? [];
+    if (left === 0) return EXIT.done;
+    writeStderr(`stopped with ${countOf(left, "block")} not posted; start again`);
+    return EXIT.workLeft;
+  }
   tellPosition(position, journal);
 
   const runner = new BatchSubmissionRunner(

@@ -33,6 +33,7 @@ import { DirectoryL1 } from "./directory_l1.ts";
 import { EthereumL1, openBlobs, openNodes, patientNodes } from "./ethereum_l1.ts";
 import type { RoleL1 } from "./l1.ts";
 import { type Addresses, addressesOf, type EthereumPlace, type L1Place } from "./l1_flags.ts";
+import { patiently } from "./patient_rpc.ts";
 import { kzgPreference, sendingConfig } from "./sending_flags.ts";
 import { signerFrom } from "./signer_flags.ts";
 import { countOf } from "./text.ts";
@@ -130,7 +131,8 @@ async function openEthereum(
   const archive = archiveDir === undefined
     ? undefined
     : new BlobArchive({ storage: new DiskStorage(), directory: archiveDir, kzg });
-  const patient = await patientNodes(nodes, { once, signal });
+  const patience = { once, signal };
+  const patient = await patientNodes(nodes, patience);
   const sources = openBlobs(place, { nodes: patient, kzg, archive, log });
   const l1 = new EthereumL1(patient, sources, archive);
   await check(l1, addresses);
@@ -143,8 +145,8 @@ async function openEthereum(
     if (event.event === "tx.final") inMemory.forget(event.attempt.blobHashes);
     log(event);
   };
-  const manager = await TxManager.open({
-    // It asks again by itself, and tells why it waits.
+  const parts = {
+    // Once it is open it asks again by itself, and tells why it waits.
     chain: new RpcChain(nodes),
     signer,
     journal,
@@ -154,7 +156,8 @@ async function openEthereum(
     random: systemRandom,
     log: archive ? notingBlocks(archive, l1.chain, log) : forgetting,
     ethConfig: () => nodes.request("eth_config", []),
-  }, config);
+  };
+  const manager = await patiently(() => TxManager.open(parts, config), patience);
   const posting = { manager, inbox: addresses.inbox, maxBlobs, log, turns: new Turns() };
   const blobs = new BlobSink(posting);
   const calldata = new CalldataSink(posting);

@@ -58,6 +58,8 @@ export function compressionInWorkers(
   const least = Number(parseChoice("--least-level", text, ["11", "10", "9", "6"]));
   return orUsage(() => {
     const options = compressorOptions(flags);
+    // A thread takes longer to start than this one to copy.
+    if (options.format === "none") return { compressor: createCompressor(options) };
     const onWorkerLost = (loss: WorkerLoss) => log({ event: "worker.lost", ...loss });
     const compressor = new CompressorPool(options, { workers, onWorkerLost });
     if (options.format !== "brotli") return { compressor };

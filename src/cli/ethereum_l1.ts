@@ -231,7 +231,7 @@ export async function openEthereumL1(
 ): Promise<EthereumL1> {
   const eager = await openNodes(place, log);
   const nodes = patience ? await patientNodes(eager, patience) : eager;
-  const kzg = await openKzg("auto");
+  const kzg = await openKzg("auto", { startsPortable: true });
   const archive = place.archive === undefined
     ? undefined
     : new BlobArchive({ storage: new DiskStorage(), directory: place.archive, kzg });

@@ -4,7 +4,9 @@
  *
  * @module
  */
-import type { JsonRpc } from "../ethereum.ts";
+import type { JsonRpc, RpcCall, RpcOutcome } from "../ethereum.ts";
+import { isRetryable } from "../errors.ts";
+import { requestAll } from "../l1/rpc_batch.ts";
 import { retry, RETRY_DEFAULTS, type RetryPolicy } from "../retry.ts";
 import { systemClock, systemRandom } from "../runtime.ts";
 
@@ -28,19 +30,50 @@ export interface Patience {
 export class PatientRpc implements JsonRpc {
   readonly name: string;
   readonly #rpc: JsonRpc;
-  readonly #policy: RetryPolicy;
-  readonly #signal: AbortSignal;
+  readonly #patience: Patience;
 
-  constructor(rpc: JsonRpc, { once, signal }: Patience) {
+  constructor(rpc: JsonRpc, patience: Patience) {
     this.name = rpc.name;
     this.#rpc = rpc;
-    this.#policy = once ? ONCE : FOR_EVER;
-    this.#signal = signal;
+    this.#patience = patience;
   }
 
   /** @throws {RpcError} of the last try */
   request(method: string, params: readonly unknown[]): Promise<unknown> {
-    const context = { clock: systemClock, random: systemRandom, signal: this.#signal };
-    return retry(() => this.#rpc.request(method, params), this.#policy, context);
+    return patiently(() => this.#rpc.request(method, params), this.#patience);
   }
+
+  /** What failed alone is asked again alone. */
+  async requestAll(calls: readonly RpcCall[]): Promise<readonly RpcOutcome[]> {
+    const outcomes = new Array<RpcOutcome>(calls.length);
+    let open = [...calls.keys()];
+    const ask = async () => {
+      const answers = await requestAll(this.#rpc, open.map((at) => calls[at]!));
+      for (const [index, at] of open.entries()) outcomes[at] = answers[index]!;
+      const failures = open.map((at) => outcomes[at]!).filter((each) => "error" in each);
+      const failure = failures.find(({ error }) => isRetryable(error));
+      open = open.filter((at) => isOpen(outcomes[at]!));
+      if (failure) throw failure.error;
+    };
+    // What is left stands in its place.
+    await patiently(ask, this.#patience).catch(() => {});
+    return outcomes;
+  }
+}
+
+function isOpen(outcome: RpcOutcome): boolean {
+  return "error" in outcome && isRetryable(outcome.error);
+}
+
+/**
+ * Does again what a node may allow the next time.
+ *
+ * @throws {RpcError} of the last try
+ */
+export async function patiently<T>(
+  action: () => Promise<T>,
+  { once, signal }: Patience,
+): Promise<T> {
+  const context = { clock: systemClock, random: systemRandom, signal };
+  return await retry(action, once ? ONCE : FOR_EVER, context);
 }

@@ -4,44 +4,39 @@
  * @module
  */
 import process from "node:process";
-import { ConfigError, describeError, isRetryable, MontanaError, SinkError } from "../errors.ts";
+import {
+  ConfigError,
+  describeError,
+  isRetryable,
+  MontanaError,
+  SignerError,
+  type SignerErrorCode,
+  SinkError,
+} from "../errors.ts";
 import { runtimeName, writeStderr, writeStdout } from "../runtime.ts";
 import { VERSION } from "../version.ts";
-import { archive } from "./archive.ts";
-import { batcher } from "./batcher.ts";
-import { decode, encode } from "./codec.ts";
 import { type CommandGroup, type CommandSpec, EXIT, type FlagValues } from "./command.ts";
-import { ctl } from "./ctl.ts";
-import { demo } from "./demo.ts";
 import { type Command, commander } from "./deps.ts";
-import { deriver } from "./deriver.ts";
-import { doctor } from "./doctor.ts";
-import { explain } from "./explain.ts";
-import { inspect } from "./inspect.ts";
-import { processor } from "./processor.ts";
-import { report } from "./report.ts";
-import { signer } from "./signer.ts";
 import { withoutKeys } from "./text.ts";
-import { version } from "./version.ts";
-import { wal } from "./wal.ts";
 
-const COMMANDS: readonly (CommandSpec | CommandGroup)[] = [
-  demo,
-  batcher,
-  deriver,
-  processor,
-  ctl,
-  encode,
-  decode,
-  inspect,
-  explain,
-  report,
-  wal,
-  archive,
-  doctor,
-  signer,
-  version,
-];
+/** In the order of the help. One is loaded when it is called, since all of them take half of a start. */
+const COMMANDS: Readonly<Record<string, () => Promise<CommandSpec | CommandGroup>>> = {
+  demo: async () => (await import("./demo.ts")).demo,
+  batcher: async () => (await import("./batcher.ts")).batcher,
+  deriver: async () => (await import("./deriver.ts")).deriver,
+  processor: async () => (await import("./processor.ts")).processor,
+  ctl: async () => (await import("./ctl.ts")).ctl,
+  encode: async () => (await import("./codec.ts")).encode,
+  decode: async () => (await import("./codec.ts")).decode,
+  inspect: async () => (await import("./inspect.ts")).inspect,
+  explain: async () => (await import("./explain.ts")).explain,
+  report: async () => (await import("./report.ts")).report,
+  wal: async () => (await import("./wal.ts")).wal,
+  archive: async () => (await import("./archive.ts")).archive,
+  doctor: async () => (await import("./doctor.ts")).doctor,
+  signer: async () => (await import("./signer.ts")).signer,
+  version: async () => (await import("./version.ts")).version,
+};
 
 const EXIT_CODES = `Exit codes:
   0 done or drained · 1 failed · 2 wrong usage · 3 stopped with work left · 4 a check found a difference
@@ -64,7 +59,7 @@ export async function main(args: readonly string[]): Promise<number> {
     .helpCommand("help [command]", "print help of a command")
     .addHelpText("after", `\n${EXIT_CODES}`)
     .configureHelp({ helpWidth: 100 });
-  for (const spec of COMMANDS) {
+  for (const spec of await commandsFor(args)) {
     addTo(program, spec, async (command, flags, values) => {
       exitCode = await command.run(flags, values);
     });
@@ -86,11 +81,19 @@ export async function main(args: readonly string[]): Promise<number> {
   return await writeStdout(help).then(() => EXIT.done, tell);
 }
 
+/** The one that is called, or all where none is. */
+async function commandsFor(
+  [name = ""]: readonly string[],
+): Promise<(CommandSpec | CommandGroup)[]> {
+  const load = Object.hasOwn(COMMANDS, name) ? [COMMANDS[name]!] : Object.values(COMMANDS);
+  return await Promise.all(load.map((each) => each()));
+}
+
 /** Commander would answer a command that is not there with the help of all, when asked for its help. */
 function commandLine([first, ...others]: readonly string[]): string[] {
   if (first === undefined) return ["--help"];
   const name = first === "help" ? others[0] ?? first : first;
-  const isKnown = ["help", ...COMMANDS.map((command) => command.name)].includes(name);
+  const isKnown = ["help", ...Object.keys(COMMANDS)].includes(name);
   return isKnown || name.startsWith("-") ? [first, ...others] : [name];
 }
 
@@ -130,6 +133,9 @@ function addCommand(program: Command, spec: CommandSpec, run: Run): void {
   });
 }
 
+/** To start again helps as little as with any other setting; what a remote signer refuses is not among them. */
+const UNUSABLE_KEY: readonly SignerErrorCode[] = ["Unreadable", "TooOpen", "Invalid", "Password"];
+
 /** Says in one line what could not be done, and gives the exit code for it. */
 function tell(error: unknown): number {
   if (isBrokenPipe(error)) return EXIT.done;
@@ -141,9 +147,11 @@ function tell(error: unknown): number {
     return EXIT.failed;
   }
   if (error instanceof ConfigError) return error.code === "Usage" ? EXIT.usage : EXIT.badConfig;
-  // Who starts again looks at L1 first, and finds what the others posted.
-  const isOthers = error instanceof SinkError && error.code === "NonceTaken";
-  return isOthers || isRetryable(error) ? EXIT.tryLater : EXIT.failed;
+  if (error instanceof SignerError && UNUSABLE_KEY.includes(error.code)) return EXIT.badConfig;
+  // Who starts again looks at L1 first: it finds what others posted, and seals anew what came too late.
+  const helpsToStart = error instanceof SinkError &&
+    ["NonceTaken", "WindowExpired"].includes(error.code);
+  return helpsToStart || isRetryable(error) ? EXIT.tryLater : EXIT.failed;
 }
 
 /** The reader of our output has seen enough, as in `montana decode … | head`. */

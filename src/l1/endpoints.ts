@@ -13,10 +13,11 @@
  * @module
  */
 import { describeError, RpcError } from "../errors.ts";
-import type { JsonRpc } from "../ethereum.ts";
+import type { JsonRpc, RpcCall, RpcOutcome } from "../ethereum.ts";
 import type { Clock, Log, Random } from "../ports.ts";
 import { backoffMs, type RetryPolicy } from "../retry.ts";
 import { shown } from "../wire/hex.ts";
+import { isFailure, requestAll } from "./rpc_batch.ts";
 
 /** How long a node that failed is left alone: 1 s, 2 s, … 60 s. */
 const PAUSE: RetryPolicy = { maxAttempts: 0, baseDelayMs: 1000, maxDelayMs: 60_000, jitter: 0.2 };
@@ -101,11 +102,41 @@ export class RpcEndpoints implements JsonRpc {
 
   /** @throws {RpcError} of the last node asked, preferably one that may pass */
   request(method: string, params: readonly unknown[]): Promise<unknown> {
-    const ask = () => this.#askInTurn(method, params, OF_THE_POOL.includes(method));
+    const isOfThePool = OF_THE_POOL.includes(method);
+    const ask = () => this.#askInTurn((rpc) => rpc.request(method, params), isOfThePool);
     if (!ORDERED.includes(method)) return ask();
     const answer = this.#lastOrdered.then(ask);
     this.#lastOrdered = answer.catch(() => {});
     return answer;
+  }
+
+  /** What one node could not answer is asked of the next, and nothing else. */
+  async requestAll(calls: readonly RpcCall[]): Promise<readonly RpcOutcome[]> {
+    const outcomes = new Array<RpcOutcome>(calls.length);
+    let open = [...calls.keys()];
+    try {
+      await this.ask(async (rpc) => {
+        const answers = await requestAll(rpc, open.map((at) => calls[at]!));
+        for (const [index, at] of open.entries()) outcomes[at] = answers[index]!;
+        open = open.filter((at) => isFailure(errorOf(outcomes[at])));
+        if (open.length > 0) throw errorOf(outcomes[open[0]!]);
+      });
+    } catch (error) {
+      if (!(error instanceof RpcError)) throw error;
+      for (const at of open) outcomes[at] ??= { error };
+    }
+    return outcomes;
+  }
+
+  /**
+   * Does something with one node, and with the next where an error is thrown that may be the node's
+   * fault: any {@link RpcError} but `Answered`. For reads of which the answers are checked against each
+   * other: a node that tells what cannot be is passed over as one that tells nothing.
+   *
+   * @throws what the last node came to, preferably what may pass
+   */
+  ask<T>(action: (rpc: JsonRpc) => Promise<T>): Promise<T> {
+    return this.#askInTurn(action, false);
   }
 
   status(): EndpointStatus[] {
@@ -117,17 +148,16 @@ export class RpcEndpoints implements JsonRpc {
     }));
   }
 
-  async #askInTurn(
-    method: string,
-    params: readonly unknown[],
+  async #askInTurn<T>(
+    action: (rpc: JsonRpc) => Promise<T>,
     isOfThePool: boolean,
-  ): Promise<unknown> {
+  ): Promise<T> {
     const turns = this.#turns(isOfThePool);
     let failure: unknown;
     for (const [index, endpoint] of turns.entries()) {
       try {
         await this.#checkChain(endpoint);
-        const result = await endpoint.rpc.request(method, params);
+        const result = await action(endpoint.rpc);
         this.#succeeded(endpoint);
         if (isOfThePool) this.#poolNode = endpoint;
         return result;
@@ -255,9 +285,8 @@ class WrongChain extends RpcError {
   }
 }
 
-/** Whether another node may do better: what a node answered stands. */
-function isFailure(error: unknown): boolean {
-  return error instanceof RpcError && error.code !== "Answered";
+function errorOf(outcome: RpcOutcome | undefined): RpcError | undefined {
+  return outcome && "error" in outcome ? outcome.error : undefined;
 }
 
 function isTemporary(error: unknown): boolean {

@@ -1,5 +1,6 @@
 /**
- * A node's JSON-RPC over HTTP: one request, one answer, and an error that tells how to take it. What a
+ * A node's JSON-RPC over HTTP: one request, one answer, and an error that tells how to take it; or many
+ * requests at once, and what came of each. What a
  * URL holds besides its host (a key in the path, a password) stands in no message and in no name.
  *
  * | answer                                          | error         |
@@ -18,9 +19,10 @@
  */
 import { Buffer } from "node:buffer";
 import { ConfigError, RpcError } from "../errors.ts";
-import type { JsonRpc } from "../ethereum.ts";
+import type { JsonRpc, RpcCall, RpcOutcome } from "../ethereum.ts";
 import type { Clock } from "../ports.ts";
 import { shown } from "../wire/hex.ts";
+import { RpcBatches } from "./rpc_batch.ts";
 
 /** How long an answer may take. */
 export const RPC_TIMEOUT_MS = 10_000;
@@ -70,6 +72,7 @@ export class HttpJsonRpc implements JsonRpc {
   readonly #clock: Clock;
   readonly #timeoutMs: number;
   readonly #maxAnswerBytes: number;
+  readonly #batches: RpcBatches;
   #lastId = 0;
 
   /** @throws {ConfigError} `Invalid` where the URL is none; it is not shown, as it may hold a key */
@@ -86,24 +89,16 @@ export class HttpJsonRpc implements JsonRpc {
     this.#clock = options.clock;
     this.#timeoutMs = timeoutMs;
     this.#maxAnswerBytes = maxAnswerBytes;
+    this.#batches = new RpcBatches({
+      one: ({ method, params }) => this.request(method, params),
+      many: (calls) => this.#requestMany(calls),
+    });
   }
 
   async request(method: string, params: readonly unknown[]): Promise<unknown> {
     const id = ++this.#lastId;
-    const { response, body } = await this.#post(method, { jsonrpc: "2.0", id, method, params });
-    const { status } = response;
-    if (status >= 500 || BUSY_STATUS.includes(status)) {
-      const retryAfter = retryAfterMs(response);
-      throw this.#error("Busy", method, `it answered ${status}`, {
-        status,
-        ...(retryAfter === undefined ? {} : { retryAfterMs: retryAfter }),
-      });
-    }
-    const answer = parseAnswer(body);
-    // Some nodes send an error with the status 400; who may not ask at all gets no answer of the node.
-    const isSaid = status === 200 || (status === 400 && answer?.error !== undefined);
-    if (!isSaid) throw this.#error("Refused", method, `it answered ${status}`, { status });
-    if (answer === undefined) throw this.#error("Invalid", method, "it answered no JSON-RPC");
+    const asked = await this.#post(method, { jsonrpc: "2.0", id, method, params });
+    const answer = this.#whole(method, asked);
     // A node that could not read a request does not know its id.
     if (answer.id !== id && !(answer.id === null && answer.error !== undefined)) {
       throw this.#error("Invalid", method, `it answered request ${shown(answer.id)}, not ${id}`);
@@ -115,7 +110,54 @@ export class HttpJsonRpc implements JsonRpc {
     return answer.result;
   }
 
-  async #post(method: string, request: object): Promise<{ response: Response; body: string }> {
+  /** As one batch of JSON-RPC where the node takes it, in smaller ones or one by one where it does not. */
+  requestAll(calls: readonly RpcCall[]): Promise<readonly RpcOutcome[]> {
+    return this.#batches.ask(calls);
+  }
+
+  /** One answer for all that was asked. */
+  #whole(method: string, { response, body }: Posted): Answer {
+    const { status } = response;
+    if (status >= 500 || BUSY_STATUS.includes(status)) {
+      const retryAfter = retryAfterMs(response);
+      throw this.#error("Busy", method, `it answered ${status}`, {
+        status,
+        ...(retryAfter === undefined ? {} : { retryAfterMs: retryAfter }),
+      });
+    }
+    const answer = answerOf(parsed(body));
+    // Some nodes send an error with the status 400; who may not ask at all gets no answer of the node.
+    const isSaid = status === 200 || (status === 400 && answer?.error !== undefined);
+    if (!isSaid) throw this.#error("Refused", method, `it answered ${status}`, { status });
+    if (answer === undefined) throw this.#error("Invalid", method, "it answered no JSON-RPC");
+    return answer;
+  }
+
+  /** What was answered to each, `undefined` where nothing was. */
+  async #requestMany(calls: readonly RpcCall[]): Promise<(RpcOutcome | undefined)[]> {
+    const first = this.#lastId + 1;
+    this.#lastId += calls.length;
+    const requests = calls.map((call, at) => ({ jsonrpc: "2.0", id: first + at, ...call }));
+    const what = `${calls.length} requests (${calls[0]!.method} first)`;
+    const asked = await this.#post(what, requests);
+    const list = asked.response.status === 200 ? parsed(asked.body) : undefined;
+    if (!Array.isArray(list)) {
+      const { error } = this.#whole(what, asked);
+      if (error) throw this.#answered(what, error);
+      throw this.#error("Invalid", what, "it answered one of them");
+    }
+    const outcomes = new Array<RpcOutcome | undefined>(calls.length).fill(undefined);
+    for (const answer of list.map(answerOf)) {
+      const at = typeof answer?.id === "number" ? answer.id - first : -1;
+      if (!answer || !(at in outcomes)) continue;
+      const { error, result } = answer;
+      if (error) outcomes[at] ??= { error: this.#answered(calls[at]!.method, error) };
+      else if (result !== undefined) outcomes[at] ??= { result };
+    }
+    return outcomes;
+  }
+
+  async #post(method: string, request: object): Promise<Posted> {
     const body = JSON.stringify(request);
     const headers = { ...this.#headers, ...await this.#moreHeaders() };
     const call = new AbortController();
@@ -229,14 +271,22 @@ interface Answer {
   readonly error?: AnsweredError;
 }
 
-/** `undefined` for what is no answer of JSON-RPC. */
-function parseAnswer(body: string): Answer | undefined {
-  let json: unknown;
+interface Posted {
+  readonly response: Response;
+  readonly body: string;
+}
+
+/** `undefined` for what is no JSON. */
+function parsed(body: string): unknown {
   try {
-    json = JSON.parse(body);
+    return JSON.parse(body);
   } catch {
     return undefined;
   }
+}
+
+/** `undefined` for what is no answer of JSON-RPC. */
+function answerOf(json: unknown): Answer | undefined {
   if (typeof json !== "object" || json === null || Array.isArray(json)) return undefined;
   const { id, result, error } = json as Record<string, unknown>;
   // Erigon sends both, where one is null.

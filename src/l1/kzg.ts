@@ -30,7 +30,8 @@ export type KzgPreference = "auto" | KzgEngine;
 /** Bytes of a commitment, and of a proof: a point of the curve. */
 export const POINT_SIZE = 48;
 
-const ELEMENT_SIZE = 32;
+/** Bytes of a field element of a blob. */
+export const ELEMENT_SIZE = 32;
 /** Of the scalar field of BLS12-381: field elements are below it. */
 const MODULUS = fromHex(
   "0x73eda753299d7d483339d80809a1d80553bda402fffe5bfeffffffff00000001",

@@ -115,6 +115,17 @@ export class NonceSlot {
     return deadlineL1Block !== undefined && number >= deadlineL1Block;
   }
 
+  /**
+   * Whether its batch came too late, and one sealed anew, which may land until `deadline`, takes its place.
+   */
+  isSuperseded(deadline: bigint | undefined, head: Pick<L1Header, "number">): boolean {
+    const own = this.deadlineL1Block;
+    if (own === undefined || deadline === undefined || own >= deadline) return false;
+    const { attempt, receipt } = this.inclusion ?? {};
+    const isInTime = attempt?.batchNumber !== undefined && receipt!.blockNumber <= own;
+    return this.isTooLate(head) && !isInTime;
+  }
+
   get hasBlobs(): boolean {
     return this.newest.blobHashes.length > 0;
   }

@@ -3,13 +3,14 @@
  *
  * @module
  */
-import type { TxAttempt, TxJournal } from "../ethereum.ts";
+import type { LandedTx, TxAttempt, TxJournal } from "../ethereum.ts";
 import type { Log } from "../ports.ts";
 import { toHex } from "../wire/hex.ts";
 import type { NonceSlot } from "./nonce_slot.ts";
 import type { Payload } from "./payload.ts";
 import {
   isSameLanded,
+  isSupersededLanded,
   receiptOf,
   receiptOfLanded,
   type SendJob,
@@ -49,9 +50,11 @@ export class SendJobs {
   }
 
   /** The call for the same batch in the same way, if there is one. */
-  find({ batchNumber, blobs }: TxRequest): SendJob | undefined {
-    return [...this.#sent, ...this.#queue]
-      .find((job) => job.batchNumber === batchNumber && job.hasBlobs === blobs.length > 0);
+  find({ batchNumber, blobs, deadlineL1Block }: TxRequest): SendJob | undefined {
+    return [...this.#sent, ...this.#queue].find((job) =>
+      job.batchNumber === batchNumber && job.hasBlobs === blobs.length > 0 &&
+      job.request.deadlineL1Block === deadlineL1Block
+    );
   }
 
   /** Who waits for a nonce. */
@@ -123,10 +126,14 @@ export class SendJobs {
     const result = slot.outcome(head, confirmations)?.result;
     if (result !== "cancelled" && result !== "taken") return false;
     if (batchNumber === undefined || slot.isTooLate(head)) return false;
+    const deadline = slot.deadlineL1Block;
     const isElsewhere = (each: { batchNumber: bigint | undefined }) =>
       each.batchNumber === batchNumber;
-    return !slots.some((each) => each !== slot && isElsewhere(each) && !each.isLost) &&
-      !journal.landed.some((each) => isElsewhere(each) && each.isSuccess);
+    const isSlotElsewhere = (each: NonceSlot) =>
+      each !== slot && isElsewhere(each) && !each.isLost && !each.isSuperseded(deadline, head);
+    const isLanded = (each: LandedTx) =>
+      isElsewhere(each) && each.isSuccess && !isSupersededLanded(each, deadline);
+    return !slots.some(isSlotElsewhere) && !journal.landed.some(isLanded);
   }
 
   /** Whether nobody waits for a nonce, and what all nonces carry is confirmed. */
@@ -138,17 +145,18 @@ export class SendJobs {
   }
 
   /** Those whose batch is under way get its nonce, and those whose batch landed for good an answer. */
-  join(slots: readonly NonceSlot[]): void {
+  join(slots: readonly NonceSlot[], { head }: L1View): void {
     for (const job of [...this.#queue]) {
-      const { payload, batchNumber } = job;
+      const { payload, batchNumber, request: { deadlineL1Block: deadline } } = job;
       if (!payload) continue;
       const ofBatch = slots.filter((slot) => slot.batchNumber === batchNumber);
-      const slot = ofBatch.findLast((each) => !each.isLost);
-      const landed = this.#parts.journal.landed
-        .findLast((each) => each.batchNumber === batchNumber && each.isSuccess);
+      const slot = ofBatch.findLast((each) => !each.isLost && !each.isSuperseded(deadline, head));
+      const landed = this.#parts.journal.landed.findLast((each) =>
+        each.batchNumber === batchNumber && each.isSuccess && !isSupersededLanded(each, deadline)
+      );
       if (slot) {
         this.#joinSlot(job, slot, payload);
-      } else if (landed && isSameLanded(payload, landed)) {
+      } else if (landed && isSameLanded(payload, landed, deadline)) {
         job.land(receiptOfLanded(batchNumber, landed));
       } else if (landed) {
         job.reject(job.changed(landed.nonce));
@@ -217,7 +225,11 @@ export class SendJobs {
     const attempt = slot.attempts.findLast((each) =>
       each.batchNumber !== undefined && each.blobHashes.length > 0 === hasBlobs
     );
-    if (attempt && !isSameAttempt(payload, attempt)) return job.reject(job.changed(slot.nonce));
+    const [own, deadline] = [slot.deadlineL1Block, job.request.deadlineL1Block];
+    const isOther = own !== undefined && deadline !== undefined && own !== deadline;
+    if (isOther || attempt && !isSameAttempt(payload, attempt)) {
+      return job.reject(job.changed(slot.nonce));
+    }
     if (attempt === slot.newest) slot.payload ??= payload;
     if (!attempt && slot.isPending && !slot.isCancelled) {
       // The one before may still land: they share the nonce, so one of them will.

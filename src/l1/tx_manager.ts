@@ -312,7 +312,7 @@ export class TxManager {
     const view = await this.#watch.look(this.#slots);
     this.#admission.refuseStrangers(view.nextNonce, this.#spending());
     const moment = this.#moment(view);
-    this.#jobs.join(this.#slots);
+    this.#jobs.join(this.#slots, view);
     await this.#jobs.settle(view);
     for (const slot of await this.#jobs.orphans(this.#slots, view)) {
       this.#jobs.add(await jobAnew(this.#parts, slot));
@@ -373,7 +373,7 @@ export class TxManager {
   /** @returns whether the one after it may be looked at */
   async #admitNext(moment: Moment): Promise<boolean> {
     // A call that came meanwhile may be for a batch that is under way.
-    this.#jobs.join(this.#slots);
+    this.#jobs.join(this.#slots, moment.view);
     const job = this.#jobs.next;
     if (!job?.payload) return false;
     let slot: NonceSlot | undefined;

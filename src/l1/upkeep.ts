@@ -64,6 +64,8 @@ export class Upkeep {
       slot.isTooLate(view.head);
     if (isTooLate) {
       slot.owes = "cancel";
+      // An earlier run may have sent it, and it is not offered again.
+      slot.newestSentMs ??= Math.min(nowMs, slot.newest.signedAtMs);
       this.tell(slot, "window", expired(slot, view.head.number));
     }
     if (await this.#replace(slot, moment) || isTooLate) return;

@@ -147,6 +147,7 @@ export class Watch {
 
 /** What is kept of a transaction that is final. */
 export function landedTx(slot: NonceSlot, { attempt, receipt, blockMs }: Inclusion): LandedTx {
+  const { deadlineL1Block } = attempt;
   return {
     nonce: slot.nonce,
     batchNumber: attempt.batchNumber,
@@ -157,5 +158,6 @@ export function landedTx(slot: NonceSlot, { attempt, receipt, blockMs }: Inclusi
     blobHashes: attempt.blobHashes,
     cost: costOf(receipt),
     landedAtMs: blockMs,
+    ...(deadlineL1Block === undefined ? {} : { deadlineL1Block }),
   };
 }

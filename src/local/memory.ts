@@ -118,8 +118,11 @@ export class MemoryL1 implements LocalL1 {
 
 /** Gives the blocks of a list, then those pushed to it. */
 export class MemoryBatchSource implements BatchSource {
-  #blocks: L2Block[];
+  readonly #blocks: L2Block[];
   readonly #l1: LocalL1;
+  #given = 0;
+  /** The last block that stayed, where others than those that were given stand behind it. */
+  #shared: bigint | undefined;
 
   constructor(blocks: readonly L2Block[], l1: LocalL1) {
     this.#blocks = [...blocks];
@@ -130,10 +133,31 @@ export class MemoryBatchSource implements BatchSource {
     this.#blocks.push(...blocks);
   }
 
+  /** Puts `blocks` in place of those behind block `number`; all are numbered. */
+  reorganise(number: bigint, blocks: readonly L2Block[]): void {
+    const kept = this.#countTo(number);
+    this.#blocks.splice(kept, this.#blocks.length, ...blocks);
+    if (kept < this.#given) this.#shared = number;
+  }
+
   pendingBlocks(): Promise<readonly L2Block[]> {
-    const blocks = this.#blocks;
-    this.#blocks = [];
+    if (this.#shared !== undefined) {
+      const message = `L2 was reorganised above block ${this.#shared}`;
+      const details = { block: this.#shared };
+      return Promise.reject(new SourceError("Reorganised", message, { details }));
+    }
+    const blocks = this.#blocks.slice(this.#given);
+    this.#given = this.#blocks.length;
     return Promise.resolve(blocks);
+  }
+
+  rewind(number: bigint): void {
+    this.#given = this.#countTo(number);
+    this.#shared = undefined;
+  }
+
+  #countTo(number: bigint): number {
+    return this.#blocks.findLastIndex((block) => block.number! <= number) + 1;
   }
 
   l1Origin(): Promise<bigint> {

@@ -9,7 +9,7 @@ import type { PipelineConfig } from "../config.ts";
 import { isRetryable, PipelineError } from "../errors.ts";
 import type { BatchCodec, BatchSink, BatchSource, Clock, CutReason, Log } from "../ports.ts";
 import type { L2Block, SubmissionReceipt } from "../types.ts";
-import { HEADER_SIZE, standardCodec } from "../wire/batch.ts";
+import { standardCodec } from "../wire/batch.ts";
 import type { SealedBatch } from "./batcher_journal.ts";
 import type { BatcherParts, BatcherPosition } from "./batcher_parts.ts";
 import { boundReached, type SizeNow, timeReached } from "./due.ts";
@@ -25,12 +25,14 @@ import {
   firstAttempt,
   fitOf,
   nextAttempt,
+  restoredBatch,
   SealingLine,
 } from "./sealing.ts";
 import { pipelineConfig } from "./settings.ts";
 import { SizeEstimate } from "./size_estimate.ts";
 import { steady } from "./steady_clock.ts";
-import { rawSize, WaitingBlocks } from "./waiting_blocks.ts";
+import { mustBeAbove, sharedBlock } from "./step_back.ts";
+import { WaitingBlocks } from "./waiting_blocks.ts";
 
 export type { BatcherParts, BatcherPosition };
 
@@ -78,6 +80,8 @@ export class BatcherPipeline {
   #lastBlock: L2Block | undefined;
   /** The first in line was compressed, and its size is right: it stays as it is. */
   #isFirstFitting = false;
+  /** What an earlier run took was not held against the source yet. */
+  #isUnasked: boolean;
   /** Of the batch that begins with the first waiting block, where its size was misjudged. */
   #attempt: Attempt | undefined;
   /** As they were when they were asked for last. */
@@ -114,6 +118,7 @@ export class BatcherPipeline {
     this.#posting = new Posting({ ...parts, clock: this.#clock, log: this.#log });
     this.#take(position.pending ?? []);
     for (const sealed of position.sealed ?? []) this.#restore(sealed);
+    this.#isUnasked = this.#waiting.length > 0;
   }
 
   /** The number that the next batch to be sealed will have. */
@@ -124,6 +129,14 @@ export class BatcherPipeline {
   /** Blocks taken and not yet in a submitted batch. */
   get pendingBlocks(): number {
     return this.#intake.held + this.#waiting.length + this.#line.blocks + this.#posting.blocks;
+  }
+
+  /** Compressed bytes to be posted, as far as they can be told: also of blocks that were not given yet. */
+  get unpostedBytes(): number {
+    const raw = this.#waiting.rawBytes + this.#line.rawBytes;
+    const known = this.#posting.bytes + raw * this.#levels.step.estimate.share;
+    const blocks = Math.max(1, this.pendingBlocks);
+    return Math.round(known + (this.#source.blocksLeft ?? 0) * known / blocks);
   }
 
   /**
@@ -192,7 +205,9 @@ export class BatcherPipeline {
 
   /** Seals and submits all that waits; the receipt is that of the oldest on its way. */
   async #force(reason: CutReason, atOnce = 1): Promise<SubmissionReceipt | undefined> {
-    while (!this.#posting.isFull) {
+    const unasked = await this.#askFirst();
+    if (unasked && this.#posting.length === 0) throw unasked.error;
+    while (!unasked && !this.#posting.isFull) {
       while (this.#waiting.length > 0 && this.#line.length < atOnce) {
         const failure = await this.#start(reason).then(() => undefined, (error) => ({ error }));
         if (failure && !this.#line.first) throw failure.error;
@@ -210,7 +225,8 @@ export class BatcherPipeline {
    * @returns what went wrong: the batches already in line can still go
    */
   async #fillLine(asks: { left: number }): Promise<{ readonly error: unknown } | undefined> {
-    let failure: { readonly error: unknown } | undefined;
+    let failure = await this.#askFirst();
+    if (failure) return failure;
     for (;;) {
       if (!failure && asks.left > 0 && !this.#reachedReason()) {
         asks.left -= 1;
@@ -234,6 +250,14 @@ export class BatcherPipeline {
     return this.#levels.step.estimate.isTrusted ? this.#config.maxBatchesAtOnce : 1;
   }
 
+  /** Before anything that an earlier run took is sealed: L2 may have gone another way meanwhile. */
+  async #askFirst(): Promise<{ readonly error: unknown } | undefined> {
+    if (!this.#isUnasked) return undefined;
+    const failure = await this.#collect();
+    this.#isUnasked = failure !== undefined;
+    return failure;
+  }
+
   /** Takes new blocks; gives back a temporary error, so that what waits already can still go. */
   async #collect(): Promise<{ readonly error: unknown } | undefined> {
     const { blocks, failure } = await this.#intake.take(this.#waiting.last ?? this.#blockBefore);
@@ -241,10 +265,27 @@ export class BatcherPipeline {
     if (blocks.length > 0) this.#log({ event: "blocks.taken", blocks });
     if (!failure) return undefined;
     const { error } = failure;
-    this.#log({ event: "source.failed", error });
-    if (isRetryable(error)) return failure;
-    this.#broken = error;
-    throw error;
+    try {
+      const shared = sharedBlock(this.#source, error);
+      if (shared !== undefined) return await this.#stepBack(shared);
+      this.#log({ event: "source.failed", error });
+      if (isRetryable(error)) return failure;
+      throw error;
+    } catch (reason) {
+      this.#broken = reason;
+      throw reason;
+    }
+  }
+
+  /** L2 was reorganised above block `number`: what no sealed batch holds is taken anew. */
+  async #stepBack(number: bigint): Promise<undefined> {
+    await this.#takeBack(undefined);
+    this.#isFirstFitting = false;
+    mustBeAbove(number, this.#lastBlock, this.#nextBatchNumber);
+    const blocks = this.#waiting.dropAfter(number);
+    const last = this.#waiting.last ?? this.#lastBlock;
+    this.#intake.rewind(last?.number ?? number, blocks);
+    this.#log({ event: "blocks.dropped", number, blocks });
   }
 
   #take(blocks: readonly L2Block[]): void {
@@ -313,19 +354,9 @@ export class BatcherPipeline {
   }
 
   /** A batch that an earlier run sealed goes out as it was. */
-  #restore({ batchNumber, blocks: count, reason, data }: SealedBatch): void {
-    const blocks = this.#waiting.take(count);
-    const batch = {
-      batchNumber,
-      blocks,
-      rawBytes: HEADER_SIZE + rawSize(blocks),
-      compression: this.#levels.step,
-      reason,
-      limits: { target: data.length, most: data.length, unit: data.length },
-      estimated: data.length,
-      attempt: firstAttempt(blocks[0]!),
-    };
-    this.#posting.restore(batch, data);
+  #restore(sealed: SealedBatch): void {
+    const blocks = this.#waiting.take(sealed.blocks);
+    this.#posting.restore(restoredBatch(sealed, blocks, this.#levels.step), sealed.data);
     this.#nextBatchNumber += 1n;
     this.#lastBlock = blocks.at(-1)!.block;
   }
@@ -395,7 +426,7 @@ export class BatcherPipeline {
     if (change) this.#log({ event: "compression.level", level, ...change });
   }
 
-  async #takeBack(attempt: Attempt): Promise<void> {
+  async #takeBack(attempt: Attempt | undefined): Promise<void> {
     const blocks = this.#line.takeBack().flatMap((each) => each.blocks);
     this.#waiting.putBack(blocks);
     this.#attempt = attempt;

@@ -169,12 +169,30 @@ export class BatcherJournal {
     }
   }
 
+  /**
+   * The last `blocks` blocks count no more: those that are taken next stand in their place, and until then
+   * a restart finds what was there. None of them may be in a sealed batch.
+   */
+  drop(blocks: number): void {
+    this.#entries.length -= blocks;
+  }
+
   /** Resolves when the batch of the next blocks would survive a crash, byte for byte. */
   async sealed(batch: SealedBatch): Promise<void> {
     const last = this.#sealed.at(-1);
     const index = last ? last.index + last.blocks : this.#position?.blocks ?? 0;
     await this.#wal.append(RECORD.sealed, encodeSealed(batch, index));
     this.#sealed.push({ ...batch, index });
+  }
+
+  /**
+   * Resolves when the same blocks under the same number would survive a crash in other bytes: only for a
+   * batch that readers can never accept as it was, see `resealing.ts`.
+   */
+  async resealed(batch: SealedBatch): Promise<void> {
+    const { index } = this.#sealedBefore(batch);
+    await this.#wal.append(RECORD.resealed, encodeSealed(batch, index));
+    this.#reseal({ ...batch, index });
   }
 
   /** Resolves when the batch of the first `blocks` blocks, which is on L1, would not be posted again. */
@@ -214,9 +232,10 @@ export class BatcherJournal {
         const { index, blocks } = decodeTaken(payload);
         const before = this.#entries.at(-1);
         // Blocks that were found on L1 instead of being taken leave a step behind them.
-        const isNext = before === undefined || index === before.index + 1 ||
+        const isNext = before === undefined || index <= before.index + 1 ||
           index === this.#position?.blocks;
         if (!isNext) throw new TypeError(`block ${index} follows block ${before.index}`);
+        this.#dropFrom(index);
         for (const [at, block] of blocks.entries()) {
           this.#entries.push({ index: index + at, sequence, block });
         }
@@ -231,9 +250,35 @@ export class BatcherJournal {
         if (!other) this.#sealed.push(sealed);
         return;
       }
+      case RECORD.resealed: {
+        this.#reseal(decodeSealed(payload));
+        return;
+      }
       default:
         throw new TypeError(`type ${type} is unknown`);
     }
+  }
+
+  #reseal(sealed: SealedBatch & { readonly index: number }): void {
+    const before = this.#sealedBefore(sealed);
+    this.#sealed = this.#sealed.map((each) => each === before ? sealed : each);
+  }
+
+  /** The batch as it was sealed, which had the same blocks. */
+  #sealedBefore({ batchNumber, blocks }: SealedBatch): SealedBatch & { readonly index: number } {
+    const before = this.#sealed.find((each) => each.batchNumber === batchNumber);
+    if (before?.blocks === blocks) return before;
+    throw new TypeError(`batch ${batchNumber} of ${blocks} blocks was not sealed before`);
+  }
+
+  /** L2 was reorganised: other blocks stand there now. */
+  #dropFrom(index: number): void {
+    const sealed = this.#sealed.at(-1);
+    if (sealed && index < sealed.index + sealed.blocks) {
+      throw new TypeError(`block ${index} is in sealed batch ${sealed.batchNumber}`);
+    }
+    const kept = this.#entries.findLastIndex((each) => each.index < index) + 1;
+    this.#entries.length = kept;
   }
 
   #forgetConfirmed(): void {

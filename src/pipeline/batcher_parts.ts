@@ -19,7 +19,7 @@ export interface BatcherParts {
   readonly faster?: readonly Compressor[];
   readonly codec?: BatchCodec;
   /** Where taken blocks and the sealed batch outlive a crash, opened and moved to the position. */
-  readonly journal?: Pick<BatcherJournal, "taken" | "sealed" | "confirmed">;
+  readonly journal?: Pick<BatcherJournal, "taken" | "drop" | "sealed" | "confirmed">;
   readonly log?: Log;
 }
 

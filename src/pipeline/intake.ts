@@ -11,6 +11,8 @@ import { asSourceError, backwards } from "./port_errors.ts";
 /** Where blocks are written down before they count. */
 export interface TakenJournal {
   taken(blocks: readonly L2Block[]): Promise<void>;
+  /** The last `blocks` blocks count no more: those that are taken next stand in their place. */
+  drop(blocks: number): void;
 }
 
 /** What one call brought. */
@@ -58,6 +60,13 @@ export class Intake {
     } catch (error) {
       return { blocks, failure: { error } };
     }
+  }
+
+  /** Goes back behind block `number`, the last that was taken and still counts. */
+  rewind(number: bigint, dropped: number): void {
+    this.#held = [];
+    this.#journal?.drop(dropped);
+    this.#source.rewind?.(number);
   }
 
   async #ask(): Promise<readonly L2Block[]> {

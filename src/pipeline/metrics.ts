@@ -20,6 +20,10 @@ export interface BatchSubmissionMetrics {
   readonly latest_block: bigint | undefined;
   /** Average submission latency, in milliseconds. */
   readonly avg_latency_ms: number;
+  /** Times that L2 was reorganised below what had been taken. */
+  readonly resets: number;
+  /** Blocks taken, and replaced for that. */
+  readonly blocks_dropped: number;
   readonly source_errors: number;
   readonly encoding_errors: number;
   readonly compression_errors: number;
@@ -70,6 +74,8 @@ export class BatchSubmissionCounter {
     bytes_compressed: 0,
     latest_block: undefined,
     avg_latency_ms: 0,
+    resets: 0,
+    blocks_dropped: 0,
     source_errors: 0,
     encoding_errors: 0,
     compression_errors: 0,
@@ -84,6 +90,9 @@ export class BatchSubmissionCounter {
       // A tick that still had a batch to submit does not throw it.
       counts.source_errors += 1;
       this.#toldError = event.error;
+    } else if (event.event === "blocks.dropped") {
+      counts.resets += 1;
+      counts.blocks_dropped += event.blocks;
     } else if (event.event === "batch.submitted") {
       counts.batches_submitted += 1;
       counts.blocks_processed += event.blocks;

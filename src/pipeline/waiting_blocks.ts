@@ -56,6 +56,15 @@ export class WaitingBlocks {
     return taken;
   }
 
+  /** Removes those behind block `number`, and tells how many they were. */
+  dropAfter(number: bigint): number {
+    const keep = this.#blocks.findIndex(({ block }) => block.number! > number);
+    if (keep < 0) return 0;
+    const dropped = this.#blocks.splice(keep);
+    this.#rawBytes -= rawSize(dropped);
+    return dropped.length;
+  }
+
   /** Puts blocks that were taken in front again. */
   putBack(blocks: readonly WaitingBlock[]): void {
     this.#blocks = [...blocks, ...this.#blocks];

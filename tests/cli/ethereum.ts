@@ -11,7 +11,7 @@ import { withDirectory } from "../helpers.ts";
 import { type Anvil, type AnvilOptions, startAnvil } from "../l1/anvil.ts";
 import { type FaultProxy, startFaultProxy } from "../l1/fault_proxy.ts";
 import { sameBlocks } from "./files.ts";
-import { run, type RunOptions, start, succeeded } from "./montana.ts";
+import { run, type Running, type RunOptions, start, succeeded } from "./montana.ts";
 
 /** Where batches go in these tests. */
 export const INBOX = "0xff00000000000000000000000000000000008453";
@@ -160,6 +160,15 @@ export function sentWithCare({ sent }: FaultProxy, bumpIntervalMs: number): numb
     ok(atMs - beforeMs >= bumpIntervalMs, `nonce ${nonce} replaced after ${atMs - beforeMs} ms`);
   }
   return replacements;
+}
+
+/** Waits until it has looked at L1 so many times more. */
+export async function asksAgain(batcher: Running, proxy: FaultProxy, looks: number): Promise<void> {
+  const before = proxy.count("eth_getTransactionCount");
+  await batcher.until(
+    `${looks} looks`,
+    () => proxy.count("eth_getTransactionCount") >= before + looks,
+  );
 }
 
 export { run, start, succeeded };

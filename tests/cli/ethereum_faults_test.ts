@@ -152,6 +152,27 @@ test(STORM, { skip: skipWithoutAnvil(STORM) }, async () => {
   });
 });
 
+const EACH = "montana batcher waits at each call of its start until the node answers";
+test(EACH, { skip: skipWithoutAnvil(EACH) }, async () => {
+  await withProxy(async (place, proxy) => {
+    const work = new Work(place);
+    await work.give(2);
+    const seen = new Map<string, number>();
+    proxy.byPlan((method) => {
+      const calls = (seen.get(method) ?? 0) + 1;
+      seen.set(method, calls);
+      // In the beginning every other one of each kind.
+      return calls < 6 && calls % 2 === 1 ? { fault: "status", status: 503 } : undefined;
+    });
+    await using batcher = start(work.args(), { cwd: place.cwd });
+    await batcher.untilSaid(/batch 1:/);
+    batcher.send("SIGTERM");
+    succeeded(await batcher.ended);
+    proxy.heal();
+    await work.isThere();
+  });
+});
+
 const WEATHER: readonly Fault[] = [
   { fault: "status", status: 429, retryAfterS: 0 },
   { fault: "status", status: 500 },

@@ -28,10 +28,13 @@
  * | `anvil_reorg`      | `[depth, []]`: new empty blocks, same times; what was in the old is gone    |
  * | blob base fee      | 1 wei for ever, as 9 blobs are below the target it reckons with (10). From a  |
  * |                    | genesis with `excessBlobGas` it rises with full blocks while the base fee is |
- * |                    | high (EIP-7918), and falls with empty ones once that is low                 |
+ * |                    | high (EIP-7918), and falls with empty ones once that is low: 16 times the    |
+ * |                    | price by the update fraction of `Bpo1`, far below what it really is          |
  * | `eth_blobBaseFee`  | of the next block; at block 0 by another update fraction than later         |
  * | first blobs        | take seconds, as it loads the trusted setup: see `loadTrustedSetup()`         |
- * | receipts           | tell `blobGasPrice` without blobs too, by the update fraction of Cancun      |
+ * | receipts           | tell `blobGasPrice` without blobs too, by the update fraction of Cancun: what |
+ * |                    | was paid only under `cancun`, from an `excessBlobGas`                       |
+ * | tips               | `eth_maxPriorityFeePerGas` follows what the last blocks paid                |
  * | paths              | JSON-RPC at `/` only                                                        |
  *
  * @module

@@ -67,14 +67,14 @@ export class BlobFeePlay {
   }
 }
 
-/** The least excess of blob gas that makes it cost so much. */
-export function excessFor(wei: bigint): bigint {
+/** The least excess of blob gas that makes it cost so much, unless told by the rules of Prague. */
+export function excessFor(wei: bigint, updateFraction = UPDATE_FRACTION): bigint {
   let low = 0n;
   let high = 1n;
-  while (blobBaseFeeOf(high, UPDATE_FRACTION) < wei) high *= 2n;
+  while (blobBaseFeeOf(high, updateFraction) < wei) high *= 2n;
   while (low < high) {
     const middle = (low + high) / 2n;
-    if (blobBaseFeeOf(middle, UPDATE_FRACTION) < wei) low = middle + 1n;
+    if (blobBaseFeeOf(middle, updateFraction) < wei) low = middle + 1n;
     else high = middle;
   }
   return low;

@@ -1,43 +1,12 @@
 import { doesNotMatch, match, ok, rejects, strictEqual as equal, throws } from "node:assert/strict";
-import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import type { IncomingMessage } from "node:http";
 import { inspect } from "node:util";
 import { test } from "node:test";
 import { describeError, type RpcError } from "../../src/errors.ts";
 import { HttpJsonRpc } from "../../src/l1/json_rpc.ts";
 import { systemClock } from "../../src/runtime.ts";
 import { classify } from "../../src/l1/node_errors.ts";
-
-interface Asked {
-  readonly id: number;
-  readonly method: string;
-  readonly params: unknown[];
-}
-
-type Answer = (
-  asked: Asked,
-  response: ServerResponse,
-  request: IncomingMessage,
-) => void;
-
-/** Runs `action` with a server that answers so. */
-async function withServer(
-  answer: Answer,
-  action: (url: string, host: string) => Promise<void>,
-): Promise<void> {
-  const server = createServer(async (request, response) => {
-    const parts: Uint8Array[] = [];
-    for await (const part of request) parts.push(part as Uint8Array);
-    answer(JSON.parse(Buffer.concat(parts).toString()), response, request);
-  });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as { port: number };
-  try {
-    await action(`http://127.0.0.1:${port}/`, `127.0.0.1:${port}`);
-  } finally {
-    server.closeAllConnections();
-    await new Promise<void>((resolve) => server.close(() => resolve()));
-  }
-}
+import { type Answer, type Asked, withServer } from "./rpc_server.ts";
 
 const answering = (make: (asked: Asked) => unknown): Answer => (asked, response) =>
   void response.end(JSON.stringify(make(asked)));

@@ -8,7 +8,8 @@ import { after, test } from "node:test";
 import { KzgPool, openKzg } from "../../src/l1/kzg_pool.ts";
 import { commitTo, makeSidecar, networkForm, versionedHash } from "../../src/l1/sidecar.ts";
 import { signWith } from "../../src/l1/transaction.ts";
-import { encodeBlob, toBlobs } from "../../src/wire/blob.ts";
+import { BLOB_CAPACITY, encodeBlob, toBlobs } from "../../src/wire/blob.ts";
+import { noise } from "../helpers.ts";
 import { engines, kzgOf } from "./kzg_engines.ts";
 import { ANVIL_ADDRESS, ANVIL_KEY } from "./transactions.ts";
 
@@ -72,6 +73,23 @@ test("a pool that is closed, and an engine that is not there, are told", async (
     message: /Cannot make the cell proofs of a blob with the KZG engine stone: /,
   });
   await strange.close();
+});
+
+test("KzgPool that starts portable commits to two full blobs before it needs its engine", async () => {
+  // Whatever is not portable cannot be done by an engine that is not there.
+  const pool = new KzgPool("stone" as never, { startsPortable: true });
+  after(() => pool.close());
+  const full = [0, 1].map((seed) => encodeBlob(noise(BLOB_CAPACITY, seed)));
+  const small = encodeBlob(noise(5000));
+  for (const blob of [...full, small]) {
+    deepEqual(await pool.commitment(blob), await kzgOf(engines[0]!).commitment(blob));
+  }
+  const stone = { code: "KzgFailed", message: /with the KZG engine stone: / };
+  await rejects(pool.commitment(small), stone);
+  const prover = new KzgPool("stone" as never, { startsPortable: true });
+  after(() => prover.close());
+  await rejects(prover.cellProofs(small), stone);
+  await rejects(prover.commitment(new Uint8Array(5)), { code: "InvalidBlobSize" });
 });
 
 test("makeSidecar() makes both forms, and networkForm() takes them", async () => {

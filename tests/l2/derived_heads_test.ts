@@ -45,9 +45,10 @@ test("DerivedHeads names the last block that rests on a safe L1 block, whatever 
         heads.note({ safe: BigInt(l1 - more), finalized: BigInt(l1 - more) });
       } else {
         // L1 goes back to a block that is not final: all from above it goes.
-        l1 = Math.max(final, l1 - more);
-        const left = l1Blocks.filter((each) => each <= l1).length;
-        if (left === 0 || left === l1Blocks.length) continue;
+        const ancestor = Math.max(final, l1 - more);
+        const left = l1Blocks.filter((each) => each <= ancestor).length;
+        if (left === 0) continue;
+        l1 = ancestor;
         l1Blocks.length = left;
         heads.backTo(mark(left, Number(heads.l1BlockOf(BigInt(left)) ?? -1)));
       }

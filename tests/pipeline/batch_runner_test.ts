@@ -98,6 +98,8 @@ test("BatchSubmissionRunner.run() posts all blocks of a source, and counts by th
     bytes_compressed: raw + 3,
     latest_block: 124n,
     avg_latency_ms: 70,
+    resets: 0,
+    blocks_dropped: 0,
     source_errors: 0,
     encoding_errors: 0,
     compression_errors: 0,

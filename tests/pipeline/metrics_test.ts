@@ -34,6 +34,8 @@ test("BatchSubmissionCounter counts by the seed's names", () => {
     bytes_compressed: 0,
     latest_block: undefined,
     avg_latency_ms: 0,
+    resets: 0,
+    blocks_dropped: 0,
     source_errors: 0,
     encoding_errors: 0,
     compression_errors: 0,
@@ -42,6 +44,7 @@ test("BatchSubmissionCounter counts by the seed's names", () => {
   counter.record(submitted(17n, 30));
   counter.record(submitted(20n, 60));
   counter.record(submitted(undefined, 90));
+  counter.record({ event: "blocks.dropped", number: 17n, blocks: 4 });
   deepEqual(counter.snapshot(), {
     ...zero,
     batches_submitted: 3,
@@ -50,6 +53,8 @@ test("BatchSubmissionCounter counts by the seed's names", () => {
     bytes_compressed: 1200,
     latest_block: 20n,
     avg_latency_ms: 60,
+    resets: 1,
+    blocks_dropped: 4,
   });
   equal(zero.batches_submitted, 0);
 });

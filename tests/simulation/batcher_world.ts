@@ -20,7 +20,7 @@ import { verifyFlips } from "./flips.ts";
 import { Posted, unreliable } from "./inbox.ts";
 import { type Life, Machine } from "./life.ts";
 import { nameOf, type Outcome, type Run } from "./run.ts";
-import { Chain } from "./source.ts";
+import { Chain, sealedBlocks } from "./source.ts";
 
 /** What is planted in a run. */
 export interface BatcherDefects {
@@ -152,7 +152,7 @@ class BatcherWorld {
     const l1 = this.#l1;
     const journal = await this.#openJournal(life);
     const seenBlock = await l1.head("latest");
-    const source = life.gate(this.#chain.source(journal.blocks, l1));
+    const source = life.gate(this.#chain.source(journal.blocks, journal.state.taken, l1));
     const known = journal.state.position;
     const { number, hash } = await l1.block(seenBlock);
     const stop = life.stopSignal(() => this.#isAllPosted);
@@ -209,6 +209,10 @@ class BatcherWorld {
     const journal = this.#defects.journal?.(opened) ?? opened;
     const posted = this.#posted;
     return withMembers(journal, {
+      sealed: async (batch) => {
+        this.#chain.seal(sealedBlocks(journal) + batch.blocks);
+        await journal.sealed(batch);
+      },
       taken: async (blocks) => {
         await journal.taken(blocks);
         if (life.isOver) return;

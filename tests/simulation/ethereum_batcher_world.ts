@@ -34,7 +34,7 @@ import { decodeFake, FakeKzg, FakeSigner } from "./ethereum_transactions.ts";
 import { Posted } from "./inbox.ts";
 import { type Life, Machine } from "./life.ts";
 import type { Outcome, Run } from "./run.ts";
-import { Chain } from "./source.ts";
+import { Chain, sealedBlocks } from "./source.ts";
 
 /** What is planted in a run. */
 export interface EthereumBatcherDefects {
@@ -302,7 +302,7 @@ class EthereumBatcherWorld {
       head: async () => (await final.newest()).number,
       block: async (number: bigint) => ({ hash: await final.hashOf(number) }),
     };
-    const source = life.gate(this.#chain.source(journal.blocks, origins));
+    const source = life.gate(this.#chain.source(journal.blocks, journal.state.taken, origins));
     const finalBlock = await final.newest();
     const { number, hash } = finalBlock;
     const stop = life.stopSignal(() => this.#isAllFinal);
@@ -403,6 +403,10 @@ class EthereumBatcherWorld {
     const parts = { storage, directory: "/batcher", log: this.#run.log("batcher") };
     const journal = await BatcherJournal.open(parts, { segmentBytes: this.#segmentBytes });
     return withMembers(journal, {
+      sealed: async (batch) => {
+        this.#chain.seal(sealedBlocks(journal) + batch.blocks);
+        await journal.sealed(batch);
+      },
       taken: async (blocks) => {
         await journal.taken(blocks);
         if (life.isOver) return;

@@ -5,7 +5,9 @@
  */
 import type { BatchSource } from "../../src/ports.ts";
 import { SourceError } from "../../src/errors.ts";
+import type { BatcherJournal } from "../../src/pipeline/batcher_journal.ts";
 import type { L2Block } from "../../src/types.ts";
+import { equalBytes } from "../../src/wire/bytes.ts";
 import { l2Hash, noise } from "../helpers.ts";
 import type { Run } from "./run.ts";
 
@@ -15,18 +17,27 @@ export interface Origins {
   block(number: bigint): Promise<{ readonly hash: Uint8Array }>;
 }
 
+/** How many blocks a journal has in batches. */
+export function sealedBlocks({ state }: BatcherJournal): number {
+  return state.sealed.reduce((sum, { blocks }) => sum + blocks, state.position?.blocks ?? 0);
+}
+
 /** A chain that comes into being as time passes, and forgets what was taken from it. */
 export class Chain {
-  readonly blocks: readonly L2Block[];
+  readonly blocks: L2Block[];
   readonly #run: Run;
   /** When each block comes into being. */
   readonly #bornMs: readonly number[];
   /** Blocks that were acknowledged: they are not to be had again. */
   #forgotten = 0;
+  /** Blocks in batches that are sealed, or were to be: they stay. */
+  #sealed = 0;
+  readonly #canReorganise: boolean;
 
   constructor(run: Run, count: number, lastsMs: number) {
     this.#run = run;
     const isLinked = run.chance(0.5);
+    this.#canReorganise = isLinked && run.chance(0.5);
     const isBursty = run.chance(0.5);
     const most = run.around(10, 600);
     let timestamp = 1_700_000_000n;
@@ -65,28 +76,44 @@ export class Chain {
     }
   }
 
-  /** A source that gives what comes behind the first `taken` blocks. */
-  source(taken: number, l1: Origins): BatchSource {
+  /** Somebody is about to write down that so many of the first blocks are in batches. */
+  seal(count: number): void {
+    this.#sealed = Math.max(this.#sealed, count);
+  }
+
+  /** A source that gives what comes behind `taken` blocks, of which the last are `pending`. */
+  source(taken: number, pending: readonly L2Block[], l1: Origins): BatchSource {
     const run = this.#run;
     run.check(
       taken >= this.#forgotten,
       `block ${taken} is lost: ${this.#forgotten} were acknowledged`,
     );
     let next = taken;
+    let shared = this.#sharedWith(taken - pending.length, pending);
     // What was written down without being told: whoever wrote it keeps it.
-    this.#forgotten = taken;
+    this.#forgotten = Math.min(taken, shared ?? taken);
     const blocks = this.blocks;
     const born = () => this.#born();
     return {
-      pendingBlocks() {
+      pendingBlocks: () => {
         if (run.mishap(0.03)) {
           const message = "Cannot ask the source: so it was planned";
           return Promise.reject(new SourceError("Connection", message));
+        }
+        shared ??= this.#reorganise(next);
+        if (shared !== undefined) {
+          const details = { block: BigInt(shared) - 1n };
+          return Promise.reject(new SourceError("Reorganised", "so it was planned", { details }));
         }
         const until = Math.min(born(), next + run.between(1, 12));
         const given = blocks.slice(next, until);
         next = until;
         return Promise.resolve(given);
+      },
+      rewind: (number) => {
+        next = Number(number) + 1;
+        run.check(next <= (shared ?? 0), `block ${next} was not there`);
+        shared = undefined;
       },
       l1Origin: () => l1.head("latest"),
       l1OriginHash: async (number) => (await l1.block(number)).hash,
@@ -95,6 +122,31 @@ export class Chain {
         return next === blocks.length;
       },
     };
+  }
+
+  /** Puts others in place of blocks that no batch holds; how many stayed, where given ones did not. */
+  #reorganise(given: number): number | undefined {
+    const run = this.#run;
+    const first = Math.max(1, this.#sealed);
+    if (!this.#canReorganise || given <= first || !run.mishap(0.05)) return undefined;
+    const kept = run.between(first, given - 1);
+    for (let index = kept; index < this.blocks.length; index++) {
+      const transactions = [noise(run.below(200), run.below(1_000_000))];
+      const hash = noise(32, run.below(1_000_000_000));
+      const parentHash = this.blocks[index - 1]!.hash!;
+      this.blocks[index] = { ...this.blocks[index]!, transactions, hash, parentHash };
+    }
+    this.#forgotten = Math.min(this.#forgotten, kept);
+    run.note("L2", "is reorganised", ` above block ${kept - 1}, ${given - kept} were given`);
+    return kept;
+  }
+
+  /** How many of the first blocks are still there, where not all that were taken are. */
+  #sharedWith(first: number, pending: readonly L2Block[]): number | undefined {
+    const isGone = ({ hash }: L2Block, index: number) =>
+      hash !== undefined && !equalBytes(hash, this.blocks[first + index]!.hash!);
+    const gone = pending.findIndex(isGone);
+    return gone < 0 ? undefined : first + gone;
   }
 
   /** Blocks that are there by now. */
