@@ -353,3 +353,17 @@ export {
   type ThrottleStrategy,
 } from "./src/pipeline/throttle.ts";
 export type { Sequencer } from "./src/ports.ts";
+// Derived blocks for whoever asks.
+export { type BlockCallbacks, CallbackBlockSink } from "./src/local/callback_block_sink.ts";
+export { BlockHistory, type LineOfBlock } from "./src/local/block_history.ts";
+export {
+  BlockFeed,
+  type BlockFeedOptions,
+  type BlockId,
+  type BlockStatus,
+  type FeedHeads,
+  type FeedItem,
+  type RetractingSink,
+  type ServedBlock,
+} from "./src/service/block_feed.ts";
+export { BlocksApi, type BlocksApiParts } from "./src/service/blocks_api.ts";

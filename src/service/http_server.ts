@@ -88,10 +88,15 @@ async function handle(
     // A path such as `//` is no URL: it is not found, like others that are not there.
     url: URL.parse(message.url ?? "/", HERE) ?? new URL(HERE),
     origin: message.headers["origin"],
+    lastEventId: message.headers["last-event-id"]?.toString(),
     contentType: message.headers["content-type"],
     body: (maxBytes) => readBody(message, maxBytes),
   };
-  const { status, body, headers } = await answerer(request);
+  const { status, body, headers, stream } = await answerer(request);
+  if (stream) {
+    response.writeHead(status, headers);
+    return await sendStream(response, stream);
+  }
   response.writeHead(status, {
     "content-type": "application/json",
     ...headers,
@@ -104,6 +109,45 @@ async function handle(
       return each instanceof Error ? each.message : each;
     }) + "\n",
   );
+}
+
+/** How long a text may take to go out: who reads no more is cut off, and may come back. */
+const STALLED_MS = 30_000;
+
+async function sendStream(
+  response: ServerResponse,
+  stream: (signal: AbortSignal) => AsyncIterable<string>,
+): Promise<void> {
+  const gone = new AbortController();
+  response.once("close", () => gone.abort());
+  response.once("error", () => gone.abort());
+  response.flushHeaders();
+  try {
+    for await (const text of stream(gone.signal)) {
+      if (gone.signal.aborted || !await isSent(response, text)) break;
+    }
+  } finally {
+    gone.abort();
+    response.destroy();
+  }
+}
+
+/** Whether a text went out before the connection ended, or stood still for too long. */
+function isSent(response: ServerResponse, text: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const done = (isSent: boolean) => {
+      clearTimeout(limit);
+      response.off("close", onClose);
+      response.off("drain", onDrain);
+      resolve(isSent);
+    };
+    const onClose = () => done(false);
+    const onDrain = () => done(true);
+    const limit = setTimeout(() => done(false), STALLED_MS);
+    response.once("close", onClose);
+    if (response.write(text)) done(true);
+    else response.once("drain", onDrain);
+  });
 }
 
 async function readBody(
