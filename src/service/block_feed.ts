@@ -219,14 +219,20 @@ export class BlockFeed implements L2BlockSink {
   /**
    * What comes behind a block, and goes on to come. Who takes it slowly is told later, and holds nothing up.
    *
-   * @param last the last block that the follower has, and that is there
+   * @param last the last block that the follower has; it is told first where that is no longer there
+   * @throws {Error} where it slept through too much: it is to come again
    */
   async *follow(last: BlockId, signal: AbortSignal): AsyncGenerator<FeedItem, void, undefined> {
     const aborted = new Promise<void>((resolve) =>
       signal.addEventListener("abort", () => resolve(), { once: true })
     );
-    let seen = this.#retractionsBefore + this.#retractions.length;
     let told = "";
+    let seen = this.#retractionsBefore + this.#retractions.length;
+    const there = await this.find(last.id) ?? last;
+    if (there.number < last.number) {
+      yield { kind: "retracted", kept: there, blocks: last.number - there.number };
+    }
+    last = there;
     while (!signal.aborted) {
       const change = this.#change.promise;
       const lowest = this.#lowestSince(seen);
@@ -280,7 +286,8 @@ export class BlockFeed implements L2BlockSink {
   }
 
   #cutBehind(kept: BlockId): void {
-    const gone = this.#recent.filter(({ number }) => number > kept.number);
+    const gone = [...this.#recent, ...this.#keptFor.values()]
+      .filter(({ number }) => number > kept.number);
     for (const { id } of [this.#head, ...gone]) this.#keptFor.set(id, kept);
     for (const id of this.#keptFor.keys()) {
       if (this.#keptFor.size <= MAX_RETRACTED) break;

@@ -184,13 +184,14 @@ export class BlocksApi {
     };
   }
 
-  async #startOf(from: string | null, lastEventId: string | undefined): Promise<Start> {
+  /** The block behind which a stream begins. */
+  async #startOf(from: string | null, lastEventId: string | undefined): Promise<BlockId> {
     if (lastEventId !== undefined && lastEventId !== "") {
-      const has = Number(/^(\d{1,15})-[\da-f]{16}$/.exec(lastEventId)?.[1] ?? NaN);
-      const last = Number.isNaN(has) ? undefined : await this.#feed.find(lastEventId);
-      if (last) {
-        this.#mustBeKept(last.number + 1);
-        return { last, lost: has - last.number };
+      const number = Number(/^(\d{1,15})-[\da-f]{16}$/.exec(lastEventId)?.[1] ?? NaN);
+      const there = Number.isNaN(number) ? undefined : await this.#feed.find(lastEventId);
+      if (there) {
+        this.#mustBeKept(there.number + 1);
+        return { number, id: lastEventId };
       }
       const message =
         `Cannot go on behind ${shown(lastEventId)}: there is no such block, and it is not ` +
@@ -198,23 +199,22 @@ export class BlocksApi {
       throw new Refusal(409, "UnknownId", message);
     }
     const { head } = this.#feed.heads;
-    if (from === null) return { last: head, lost: 0 };
+    if (from === null) return head;
     const number = numberOf(from, "from");
     this.#mustBeKept(number);
     if (number > head.number + 1) {
       const message = `Cannot stream from block ${number}: the newest is ${head.number}`;
       throw new Refusal(404, "NotFound", message);
     }
-    return { last: await this.#feed.before(number), lost: 0 };
+    return await this.#feed.before(number);
   }
 
-  async *#events({ last, lost }: Start, signal: AbortSignal): AsyncGenerator<string> {
+  async *#events(last: BlockId, signal: AbortSignal): AsyncGenerator<string> {
     this.#streams += 1;
     const ended = new AbortController();
     const items = this.#feed.follow(last, AbortSignal.any([signal, ended.signal]));
     try {
       yield ": montana\n\n";
-      if (lost > 0) yield this.#event({ kind: "retracted", kept: last, blocks: lost });
       for (let next = items.next();;) {
         const item = await this.#orPulse(next, signal);
         if (signal.aborted) return;
@@ -303,12 +303,6 @@ export class BlocksApi {
       return rpcError(id, -32603, describeError(error));
     }
   }
-}
-
-interface Start {
-  readonly last: BlockId;
-  /** Blocks behind it that the client has, and that were taken back. */
-  readonly lost: number;
 }
 
 const THERE = "there are GET /v1/blocks, /v1/blocks/N, /v1/blocks/stream and /v1/head, and POST /";

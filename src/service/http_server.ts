@@ -57,11 +57,16 @@ export function serve(
 /**
  * Listens.
  *
+ * @param stalledMs how long a client of a stream may read nothing: then it is cut off, and may come back
  * @throws {ConfigError} `Invalid` when that cannot be
  */
-export async function listen(address: Address, answerer: Answerer): Promise<Listening> {
+export async function listen(
+  address: Address,
+  answerer: Answerer,
+  stalledMs: number = STALLED_MS,
+): Promise<Listening> {
   const server = createServer((request, response) => {
-    handle(answerer, request, response).catch(() => response.destroy());
+    handle(answerer, stalledMs, request, response).catch(() => response.destroy());
   });
   const isSocket = "path" in address;
   if (isSocket) await makeRoom(address.path, address.isOurs === true);
@@ -75,11 +80,14 @@ export async function listen(address: Address, answerer: Answerer): Promise<List
   return { name: isSocket ? name : urlOf(server), close: () => closeServer(server, address) };
 }
 
+const STALLED_MS = 30_000;
+
 /** What paths are read against; nobody looks at it. */
 const HERE = "http://localhost/";
 
 async function handle(
   answerer: Answerer,
+  stalledMs: number,
   message: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
@@ -95,7 +103,7 @@ async function handle(
   const { status, body, headers, stream } = await answerer(request);
   if (stream) {
     response.writeHead(status, headers);
-    return await sendStream(response, stream);
+    return await sendStream(response, stream, stalledMs);
   }
   response.writeHead(status, {
     "content-type": "application/json",
@@ -111,12 +119,10 @@ async function handle(
   );
 }
 
-/** How long a text may take to go out: who reads no more is cut off, and may come back. */
-const STALLED_MS = 30_000;
-
 async function sendStream(
   response: ServerResponse,
   stream: (signal: AbortSignal) => AsyncIterable<string>,
+  stalledMs: number,
 ): Promise<void> {
   const gone = new AbortController();
   response.once("close", () => gone.abort());
@@ -124,7 +130,7 @@ async function sendStream(
   response.flushHeaders();
   try {
     for await (const text of stream(gone.signal)) {
-      if (gone.signal.aborted || !await isSent(response, text)) break;
+      if (gone.signal.aborted || !await isSent(response, text, stalledMs)) break;
     }
   } finally {
     gone.abort();
@@ -133,7 +139,7 @@ async function sendStream(
 }
 
 /** Whether a text went out before the connection ended, or stood still for too long. */
-function isSent(response: ServerResponse, text: string): Promise<boolean> {
+function isSent(response: ServerResponse, text: string, stalledMs: number): Promise<boolean> {
   return new Promise((resolve) => {
     const done = (isSent: boolean) => {
       clearTimeout(limit);
@@ -143,7 +149,7 @@ function isSent(response: ServerResponse, text: string): Promise<boolean> {
     };
     const onClose = () => done(false);
     const onDrain = () => done(true);
-    const limit = setTimeout(() => done(false), STALLED_MS);
+    const limit = setTimeout(() => done(false), stalledMs);
     response.once("close", onClose);
     if (response.write(text)) done(true);
     else response.once("drain", onDrain);
