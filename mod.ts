@@ -322,6 +322,22 @@ export {
   payloadToJson,
   versionOf,
 } from "./src/l2/payload.ts";
+
+export { RpcSequencer } from "./src/l2/sequencer.ts";
+export {
+  type ByteRange,
+  type DaLimits,
+  daLimits,
+  Throttle,
+  THROTTLE_DEFAULTS,
+  THROTTLE_STRATEGIES,
+  type ThrottleConfig,
+  ThrottleController,
+  type ThrottleParts,
+  type ThrottleStrategy,
+} from "./src/pipeline/throttle.ts";
+export type { Sequencer } from "./src/ports.ts";
+
 // Derived blocks into an execution client.
 export {
   type EngineAnswer,
@@ -339,7 +355,7 @@ export {
   type EngineApiSinkParts,
 } from "./src/l2/engine_sink.ts";
 
-export { RpcSequencer } from "./src/l2/sequencer.ts";
+// Blocks from execution clients.
 export {
   type ByteRange,
   type DaLimits,
@@ -367,3 +383,8 @@ export {
   type ServedBlock,
 } from "./src/service/block_feed.ts";
 export { BlocksApi, type BlocksApiParts } from "./src/service/blocks_api.ts";
+  PREFETCH_BYTES,
+  RpcBlockSource,
+  type RpcBlockSourceOptions,
+} from "./src/l2/rpc_block_source.ts";
+export type { L2Head } from "./src/l2/l2_nodes.ts";
