@@ -327,3 +327,10 @@ export {
 } from "./src/l2/engine_source.ts";
 export { LogPayloadJournal } from "./src/wal/payload_journal.ts";
 export { MemoryPayloadJournal } from "./src/local/memory_payload_journal.ts";
+export { callEngine, type EngineApiParts, type RpcFault } from "./src/l2/engine_api.ts";
+export {
+  answerEngine,
+  type EngineServerOptions,
+  MAX_REQUEST_BYTES,
+  serveEngine,
+} from "./src/l2/engine_server.ts";

@@ -89,6 +89,7 @@ async function handle(
     url: URL.parse(message.url ?? "/", HERE) ?? new URL(HERE),
     origin: message.headers["origin"],
     contentType: message.headers["content-type"],
+    authorization: message.headers["authorization"],
     body: (maxBytes) => readBody(message, maxBytes),
   };
   const { status, body, headers } = await answerer(request);
