@@ -98,6 +98,7 @@ async function handle(
     origin: message.headers["origin"],
     lastEventId: message.headers["last-event-id"]?.toString(),
     contentType: message.headers["content-type"],
+    authorization: message.headers["authorization"],
     body: (maxBytes) => readBody(message, maxBytes),
   };
   const { status, body, headers, stream } = await answerer(request);

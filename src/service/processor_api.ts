@@ -46,6 +46,7 @@ export interface ApiRequest {
   readonly method: string;
   readonly url: URL;
   readonly contentType: string | undefined;
+  readonly authorization?: string | undefined;
   /** Set by browsers: what a page asks for, nobody asked for. */
   readonly origin?: string | undefined;
   /** Of a client that comes back to a stream: the last event that it has. */
