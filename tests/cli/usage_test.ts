@@ -14,6 +14,7 @@ const COMMANDS = [
   "decode",
   "inspect",
   "explain",
+  "verify",
   "report",
   "doctor",
   "version",
