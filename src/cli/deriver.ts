@@ -21,7 +21,7 @@ import { type DeriverState, latestState, openStates } from "./deriver_state.ts";
 import type { RoleL1 } from "./l1.ts";
 import {
   addressesOf,
-  BATCHER_FLAG,
+  BATCHERS_FLAG,
   DATA_DIR_FLAG,
   ETHEREUM_FLAGS,
   INBOX_FLAG,
@@ -53,7 +53,7 @@ export const deriver: CommandSpec = {
     ONCE_FLAG,
     ...READ_TO_FLAGS,
     INBOX_FLAG,
-    BATCHER_FLAG,
+    BATCHERS_FLAG,
     ...ETHEREUM_FLAGS,
     {
       flags: "--poll-interval <time>",

@@ -1,6 +1,6 @@
 /**
  * `batcher --throttle`: sequencers that are told to put less into their blocks while much waits to be
- * posted (decision 0023). Posting never waits for them.
+ * posted (decision 0025). Posting never waits for them.
  *
  * @module
  */
