@@ -363,3 +363,11 @@ export {
   type EngineApiSinkOptions,
   type EngineApiSinkParts,
 } from "./src/l2/engine_sink.ts";
+
+// Blocks from execution clients.
+export {
+  PREFETCH_BYTES,
+  RpcBlockSource,
+  type RpcBlockSourceOptions,
+} from "./src/l2/rpc_block_source.ts";
+export type { L2Head } from "./src/l2/l2_nodes.ts";

@@ -12,7 +12,7 @@ import { ConfigError, SourceError } from "../errors.ts";
 import { blockHashing } from "../l1/block_hashing.ts";
 import { HttpJsonRpc } from "../l1/json_rpc.ts";
 import { blockAt, firstOfItsTime } from "../l2/block_at.ts";
-import { type L2Head, L2Nodes } from "../l2/l2_nodes.ts";
+import { L2Nodes } from "../l2/l2_nodes.ts";
 import { RpcBlockSource } from "../l2/rpc_block_source.ts";
 import { BlockComparison, type ComparedRange } from "../pipeline/comparison.ts";
 import { DerivationRunner } from "../pipeline/derivation_runner.ts";
@@ -25,7 +25,7 @@ import {
   writeStderr,
 } from "../runtime.ts";
 import type { DerivedBlock } from "../types.ts";
-import { type CommandSpec, type FlagValues, JSON_FLAG, listOf, textOf } from "./command.ts";
+import { type CommandSpec, type FlagValues, JSON_FLAG, textOf } from "./command.ts";
 import { decompressionInWorker } from "./compression.ts";
 import type { RoleL1 } from "./l1.ts";
 import {
@@ -37,14 +37,16 @@ import {
   l1Place,
   retryPolicy,
 } from "./l1_flags.ts";
+import { L2_NODE_FLAGS, l2Place } from "./l2.ts";
 import { LOG_FLAGS, logFrom } from "./log.ts";
 import { openL1 } from "./open_l1.ts";
-import { outOfEnvironment, parseChoice } from "./options.ts";
+import { parseWhole } from "./options.ts";
 import { patiently } from "./patient_rpc.ts";
 import { READ_TO_FLAGS, readTo } from "./read_to.ts";
 import { tellVerdict } from "./verify_report.ts";
 
-const HEADS: readonly L2Head[] = ["unsafe", "safe", "finalized"];
+/** Where to begin is told by `--from`. */
+const NODE_FLAGS = L2_NODE_FLAGS.filter(({ flags }) => !flags.startsWith("--l2-start-block "));
 
 /** Compares, and says where the first difference is. */
 export const verify: CommandSpec = {
@@ -60,12 +62,7 @@ export const verify: CommandSpec = {
     L1_FLAG,
     { flags: "--from <n>", help: "the first L2 block (the first that L1 gives)" },
     { flags: "--to <n>", help: "the last L2 block (the last that L1 gives)" },
-    { flags: "--l2-head <head>", help: `blocks up to ${HEADS.join(", ")} of L2`, value: "unsafe" },
-    { flags: "--l2-chain-id <n>", help: "which chain the L2 must be (default: what it says)" },
-    {
-      flags: "--l2-trust-hashes",
-      help: "take the node's word for header hashes, where headers have fields of their own",
-    },
+    ...NODE_FLAGS,
     ...READ_TO_FLAGS,
     INBOX_FLAG,
     BATCHER_FLAG,
@@ -102,16 +99,17 @@ function settingsFrom(flags: FlagValues) {
   const place = l1Place(flags);
   const numberOf = (name: string, flag: string) => {
     const text = textOf(flags, name);
-    if (text === undefined) return undefined;
-    if (/^[0-9]{1,18}$/.test(text)) return BigInt(text);
-    throw usage(`Cannot use ${flag} "${text}": need a whole number`);
+    return text === undefined ? undefined : parseWhole(flag, text);
   };
   const [from, to] = [numberOf("from", "--from"), numberOf("to", "--to")];
   if (from !== undefined && to !== undefined && to < from) {
     throw usage(`Cannot use --from ${from} with --to ${to}: need a block that is not before it`);
   }
-  const urls = listOf(flags, "l2").map((text) => outOfEnvironment("--l2", text));
-  const chainId = numberOf("l2ChainId", "--l2-chain-id");
+  const node = l2Place(flags);
+  if (node.kind === "file") {
+    throw usage(`Cannot verify against --l2 ${node.path}: need the URL of an execution client`);
+  }
+  const { urls, head, chainId, trustsHashes } = node;
   const log = logFrom(flags);
   return {
     place,
@@ -120,11 +118,11 @@ function settingsFrom(flags: FlagValues) {
     log,
     addresses: addressesOf(flags, place),
     readTo: readTo(flags, place),
-    head: parseChoice("--l2-head", textOf(flags, "l2Head") ?? "unsafe", HEADS),
+    head,
     l2: {
       endpoints: urls.map((url) => new HttpJsonRpc({ url, clock: systemClock })),
       ...(chainId === undefined ? {} : { chainId }),
-      trustsHashes: flags["l2TrustHashes"] === true,
+      trustsHashes,
       clock: systemClock,
       random: systemRandom,
       log,

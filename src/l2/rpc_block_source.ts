@@ -44,7 +44,10 @@ export interface RpcBlockSourceOptions {
   readonly taken?: readonly L2Block[];
   /** Goes on with blocks that come later; else it ends with the head as it is at the first look. */
   readonly follow?: boolean;
-  /** Takes the nodes' word for the hash of a header: for chains whose headers have fields of their own. */
+  /**
+   * Takes the nodes' word for the hash and the transactions root of a header, for chains whose headers are
+   * made otherwise: what a node leaves out is then not seen. Transactions still have their hashes.
+   */
   readonly trustsHashes?: boolean;
   /** Time between two looks at the head, where it is reached; 500 unless told. */
   readonly pollIntervalMs?: number;
@@ -122,6 +125,12 @@ export class RpcBlockSource implements BatchSource {
     return this.#depositsLeftOut;
   }
 
+  get blocksLeft(): number {
+    const head = this.#head?.number ?? -1n;
+    const last = this.#last !== undefined && this.#last < head ? this.#last : head;
+    return last < this.#next ? 0 : Number(last - this.#next) + 1;
+  }
+
   get isExhausted(): boolean {
     return !this.#options.follow && this.#last !== undefined && this.#next > this.#last;
   }
@@ -136,9 +145,9 @@ export class RpcBlockSource implements BatchSource {
     if (this.isExhausted) return [];
     try {
       if (this.#isDue()) await this.#look();
-      const head = this.#head?.number ?? -1n;
-      const last = this.#last !== undefined && this.#last < head ? this.#last : head;
-      if (this.#next > last) return [];
+      const left = this.blocksLeft;
+      if (left === 0) return [];
+      const last = this.#next + BigInt(left) - 1n;
       return await this.#give(await this.#ahead.take(this.#next, last, BYTES_PER_CALL));
     } catch (error) {
       // It may be another one by now.
