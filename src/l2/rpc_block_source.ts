@@ -114,8 +114,10 @@ export class RpcBlockSource implements BatchSource {
     this.#marks = new BlockMarks(REMEMBERED_BLOCKS, taken.map(markOf));
     this.#next = this.#marks.top ? this.#marks.top.number + 1n : startBlock;
     this.#ahead = new BlocksAhead({
-      read: (first, count) =>
-        this.#nodes.blocks(first, count, this.#head?.number ?? first, this.#hashBefore(first)),
+      read: (first, count) => {
+        const known = { head: this.#head?.number, parent: this.#hashBefore(first) };
+        return this.#nodes.blocks(first, count, known);
+      },
       maxBytes: prefetchBytes,
     });
   }
@@ -315,7 +317,7 @@ export class RpcBlockSource implements BatchSource {
     const { top } = this.#marks;
     if (this.#origin || !top || this.#firstParent) return this.#origin;
     try {
-      const [block] = await this.#nodes.blocks(top.number, 1, top.number);
+      const [block] = await this.#nodes.blocks(top.number, 1, { head: top.number });
       if (block && equalBytes(block.hash, top.hash)) this.#origin = block.l1Attributes;
     } catch (error) {
       throw asSourceError(error);
