@@ -2,15 +2,18 @@ import { deepStrictEqual as deepEqual, match, ok, strictEqual as equal } from "n
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
+import { SeededRandom } from "../../src/local/memory.ts";
 import { withDirectory } from "../helpers.ts";
 import { type Anvil, skipWithoutAnvil, startAnvil } from "../l1/anvil.ts";
 import { type Fault, startFaultProxy } from "../l1/fault_proxy.ts";
 import { oneOfEachType, send, signedBlob, signedTransfer } from "../l2/anvil_l2.ts";
+import { isWhole } from "./crash.ts";
 import { linesOf } from "./files.ts";
 import { failed, run, start, succeeded } from "./montana.ts";
 
 const skip = skipWithoutAnvil("montana batcher from a node");
 const CHAIN = 901;
+const ROUNDS = isWhole ? 25 : 4;
 const BATCHER =
   "--l1 l1 --max-blocks-per-batch 7 --compressor none --poll-interval 10ms --min-batch-bytes 0";
 const DERIVER = "deriver --l1 l1 --out derived.jsonl --once";
@@ -129,6 +132,37 @@ test("montana batcher follows a node, goes on by its journal, and steps back wit
     match(outcome.stderr, /block (?:5|6|7|14)\b/);
   });
 });
+
+for (const flags of ["", "--data-dir data"]) {
+  const how = flags === "" ? "without --data-dir" : `with ${flags}`;
+
+  test(`montana batcher from a node loses and doubles nothing where it is killed, ${how}`, {
+    skip,
+  }, async () => {
+    await using l2 = await startAnvil({ noMining: true, chainId: CHAIN });
+    const raws = new Map<string, string>();
+    const random = new SeededRandom(5);
+    await withDirectory(async (cwd) => {
+      const batcher = `batcher --l2 ${l2.url} ${BATCHER} ${flags}`;
+      let nonce = 0;
+      for (let round = 0; round < ROUNDS; round++) {
+        const some = await Promise.all([0, 1, 2].map((at) => signedTransfer(CHAIN, nonce + at)));
+        nonce += some.length;
+        for (const { raw } of some) raws.set(await hashOf(raw), raw);
+        await send(l2, some);
+        await l2.mine(40);
+        await using running = start(batcher, { cwd });
+        await running.untilSaid(/batch \d+:/);
+        await new Promise((resolve) => setTimeout(resolve, 60 * random.next()));
+        running.send("SIGKILL");
+        equal((await running.ended).code, null);
+      }
+      succeeded(await run(`${batcher} --once`, { cwd }));
+      deepEqual(await derivedIn(cwd), await chainOf(l2, raws));
+      equal(raws.size, 3 * ROUNDS);
+    });
+  });
+}
 
 test("montana batcher waits for a node that is down, and says so", { skip }, async () => {
   await withDirectory(async (cwd) => {
