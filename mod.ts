@@ -354,3 +354,18 @@ export {
   type EngineApiSinkOptions,
   type EngineApiSinkParts,
 } from "./src/l2/engine_sink.ts";
+
+// Blocks from execution clients.
+export {
+  PREFETCH_BYTES,
+  RpcBlockSource,
+  type RpcBlockSourceOptions,
+} from "./src/l2/rpc_block_source.ts";
+export type { L2Head } from "./src/l2/l2_nodes.ts";
+export {
+  EngineApiSource,
+  type EngineApiSourceOptions,
+  MAX_HELD_BYTES,
+} from "./src/l2/engine_source.ts";
+export { LogPayloadJournal } from "./src/wal/payload_journal.ts";
+export { MemoryPayloadJournal } from "./src/local/memory_payload_journal.ts";

@@ -22,7 +22,7 @@ import { type DeriverState, latestState, openStates } from "./deriver_state.ts";
 import type { ReadTo, RoleL1 } from "./l1.ts";
 import {
   addressesOf,
-  BATCHER_FLAG,
+  BATCHERS_FLAG,
   DATA_DIR_FLAG,
   ETHEREUM_FLAGS,
   INBOX_FLAG,
@@ -60,7 +60,7 @@ export const deriver: CommandSpec = {
       help: `how far to read: so many blocks below the latest (Ethereum: ${SAFE_CONFIRMATIONS})`,
     },
     INBOX_FLAG,
-    BATCHER_FLAG,
+    BATCHERS_FLAG,
     ...ETHEREUM_FLAGS,
     {
       flags: "--poll-interval <time>",

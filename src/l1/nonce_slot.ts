@@ -73,6 +73,8 @@ export class NonceSlot {
   hasFreedPool = false;
   /** What it was last told to wait for. */
   waitsFor: string | undefined;
+  /** When that was told. */
+  toldMs: number | undefined;
 
   /** @param wasUsed in the chain when this process began, by whatever transaction */
   constructor(nonce: bigint, isRestored = false, wasUsed = false) {

@@ -40,6 +40,8 @@ export class SendJob {
   hasJoined = false;
   /** What it was last told to wait for. */
   waitsFor: string | undefined;
+  /** When that was told. */
+  toldMs: number | undefined;
   /** The error behind that. */
   problem: unknown;
   #isSettled = false;
