@@ -268,3 +268,36 @@ test("what the URL of an L2 holds besides its host is shown and kept nowhere", {
     }
   });
 });
+
+test("montana doctor looks at nodes of L2, and into their newest blocks", { skip }, async () => {
+  await using l2 = await startAnvil({ noMining: true, chainId: CHAIN });
+  await send(l2, await Promise.all([0, 1].map((nonce) => signedTransfer(CHAIN, nonce))));
+  await l2.mine(70);
+  const findings = async (flags: string, code: number) => {
+    const outcome = await run(`doctor --json ${flags}`);
+    equal(outcome.code, code, outcome.stderr);
+    const all = JSON.parse(new TextDecoder().decode(outcome.stdout));
+    return all.filter(({ check }: { check: string }) => check.startsWith("l2"));
+  };
+  const [good] = await findings(`--l2 ${l2.url}`, 0);
+  equal(good.check, `l2 ${new URL(l2.url).host}`);
+  equal(
+    good.found,
+    "chain 901, unsafe 70, safe 38, finalized 6; the last 8 blocks with 0 transactions held " +
+      "against their hashes",
+  );
+  const [down, other] = await findings(
+    `--l2 http://127.0.0.1:1 --l2 ${l2.url} --l2-chain-id 5`,
+    4,
+  );
+  match(down.found, /^Unreachable: /);
+  match(other.found, /its chain id is 901, need 5/);
+  await using proxy = await startFaultProxy(l2.url);
+  proxy.rewrite(
+    "eth_getBlockByNumber",
+    (block, [, isWhole]) => isWhole ? { ...block, gasUsed: "0x7" } : block,
+  );
+  const [liar] = await findings(`--l2 ${proxy.url}`, 4);
+  match(liar.found, /Cannot use L2 block 63 of .*: its hash is 0x.*, its header makes 0x/);
+  match(liar.fix, /ask another node/);
+});
