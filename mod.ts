@@ -322,3 +322,35 @@ export {
   payloadToJson,
   versionOf,
 } from "./src/l2/payload.ts";
+
+export { RpcSequencer } from "./src/l2/sequencer.ts";
+export {
+  type ByteRange,
+  type DaLimits,
+  daLimits,
+  Throttle,
+  THROTTLE_DEFAULTS,
+  THROTTLE_STRATEGIES,
+  type ThrottleConfig,
+  ThrottleController,
+  type ThrottleParts,
+  type ThrottleStrategy,
+} from "./src/pipeline/throttle.ts";
+export type { Sequencer } from "./src/ports.ts";
+
+// Derived blocks into an execution client.
+export {
+  type EngineAnswer,
+  type EngineAttributes,
+  EngineClient,
+  type EngineStatus,
+  type ForkchoiceState,
+} from "./src/l2/engine_client.ts";
+export type { EngineBlock, EngineChainBlock, EnginePayload } from "./src/l2/engine_block.ts";
+export type { BlockAttributes } from "./src/l2/engine_attributes.ts";
+export type { DerivedMark } from "./src/l2/derived_heads.ts";
+export {
+  EngineApiSink,
+  type EngineApiSinkOptions,
+  type EngineApiSinkParts,
+} from "./src/l2/engine_sink.ts";

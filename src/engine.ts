@@ -58,6 +58,121 @@ export interface PayloadEnvelope {
   readonly executionRequests?: readonly Uint8Array[];
 }
 
+/** A block, by its hash and its place. */
+export interface BlockRef {
+  readonly number: bigint;
+  readonly hash: Uint8Array;
+}
+
+/** Which chain a consensus client follows. */
+export interface Forkchoice {
+  readonly head: Uint8Array;
+  /** `undefined` where no block is safe yet, or none that is known here. */
+  readonly safe: Uint8Array | undefined;
+  readonly finalized: Uint8Array | undefined;
+  /** The block that the oldest payload in hand follows, or one above it that is in hand too. */
+  readonly root: BlockRef;
+}
+
+/** What a journal of payloads holds, in the order in which it was taken. */
+export type PayloadRecord =
+  & { readonly sequence: bigint }
+  & (
+    | { readonly envelope: PayloadEnvelope }
+    | { readonly forkchoice: Forkchoice }
+  );
+
+/** What a consensus client handed over, kept over crashes until it is needed no more. */
+export interface PayloadJournal {
+  /** What is kept, oldest first. */
+  read(): AsyncIterable<PayloadRecord>;
+  /** Resolves with its sequence when the payload would survive a crash: only then is it answered. */
+  taken(envelope: PayloadEnvelope): Promise<bigint>;
+  /** Resolves with its sequence when the choice would survive a crash. */
+  chosen(forkchoice: Forkchoice): Promise<bigint>;
+  /** Forgets what is below a sequence. */
+  forget(sequence: bigint): Promise<void>;
+}
+
+/** What a payload is said to be. `ACCEPTED`: in hand, beside the chain that was chosen. */
+export type PayloadState = "VALID" | "INVALID" | "SYNCING" | "ACCEPTED";
+
+/** What a payload, or a choice of one, is answered with. */
+export interface PayloadStatus {
+  readonly status: PayloadState;
+  /** The newest valid block of its branch, where that is known. */
+  readonly latestValidHash?: Uint8Array;
+  readonly validationError?: string;
+  /** Whether its hash is not that of its parts: `INVALID_BLOCK_HASH` in the first version. */
+  readonly isWrongHash?: boolean;
+}
+
+/** What a consensus client chooses: hashes, zeros where there is none. */
+export interface ForkchoiceState {
+  readonly head: Uint8Array;
+  readonly safe: Uint8Array;
+  readonly finalized: Uint8Array;
+}
+
+/**
+ * | code                | JSON-RPC | kind      |                                                    |
+ * | ------------------- | -------: | --------- | -------------------------------------------------- |
+ * | `UnknownPayload`    |   -38001 | critical  | no such payload is built                           |
+ * | `InvalidForkchoice` |   -38002 | critical  | a safe or final block is not below the head        |
+ * | `InvalidAttributes` |   -38003 | critical  | attributes of a payload are not what they must be  |
+ * | `TooLarge`          |   -38004 | critical  | more was asked for than is answered at once        |
+ * | `UnsupportedFork`   |   -38005 | critical  | the method is not that of the payload's fork       |
+ * | `Unavailable`       |   -32000 | temporary | no room on the disk or in memory, or it ends       |
+ */
+export type EngineErrorCode =
+  | "UnknownPayload"
+  | "InvalidForkchoice"
+  | "InvalidAttributes"
+  | "TooLarge"
+  | "UnsupportedFork"
+  | "Unavailable";
+
+/** A consensus client's call cannot be answered with a status. */
+export class EngineError extends MontanaError {
+  readonly code: EngineErrorCode;
+
+  constructor(code: EngineErrorCode, message: string, options?: MontanaErrorOptions) {
+    super(message, code === "Unavailable" ? "temporary" : "critical", options);
+    this.code = code;
+  }
+}
+
+/** What the L2 edge tells of a consensus client. */
+export type ConsensusEvent =
+  | {
+    readonly event: "consensus.payload";
+    readonly number: bigint;
+    readonly hash: Uint8Array;
+    readonly status: PayloadState;
+    /** Why it is not valid. */
+    readonly reason?: string;
+  }
+  | {
+    readonly event: "consensus.forkchoice";
+    readonly status: PayloadState;
+    readonly head: Uint8Array;
+    /** Numbers, where the blocks are known. */
+    readonly headNumber?: bigint;
+    readonly safeNumber?: bigint;
+    readonly finalizedNumber?: bigint;
+    readonly reason?: string;
+  }
+  | {
+    /** The consensus client asked for a block to be built, and will get none. */
+    readonly event: "consensus.asked_to_build";
+    readonly headNumber: bigint;
+  }
+  | {
+    /** A request was not let in, or was none. */
+    readonly event: "consensus.refused";
+    readonly error: unknown;
+  };
+
 /**
  * | code             |                                                                  |
  * | ---------------- | ---------------------------------------------------------------- |

@@ -108,6 +108,7 @@ export interface L1Header {
   readonly parentHash: Uint8Array;
   /** Unix seconds. */
   readonly timestamp: bigint;
+  /** 0 before London; what follows, before Cancun. */
   readonly baseFeePerGas: bigint;
   readonly blobGasUsed: bigint;
   readonly excessBlobGas: bigint;

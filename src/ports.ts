@@ -5,6 +5,7 @@
  *
  * @module
  */
+import type { ConsensusEvent } from "./engine.ts";
 import type { EngineEvent, EthereumEvent } from "./ethereum.ts";
 import type {
   Batch,
@@ -38,6 +39,8 @@ export interface BatchSource {
    * Asked only for blocks that do not carry their own `parentHash`.
    */
   parentHash(): Promise<Uint8Array>;
+  /** Blocks that are there and were not given yet, where the source can tell. */
+  readonly blocksLeft?: number;
   /** True once nothing more will come, where the source can tell: what a run `--once` ends with. */
   readonly isExhausted?: boolean;
 }
@@ -129,6 +132,18 @@ export interface L2BlockSink {
   retract?(blocks: number): Promise<void>;
   /** Told how far L1 is safe and final, as it goes on: never before the blocks from there were ingested. */
   noteL1Heads?(heads: L1Heads): Promise<void>;
+}
+
+/** Whoever builds L2 blocks, and can be told to put less into them. */
+export interface Sequencer {
+  /** Host. */
+  readonly name: string;
+  /**
+   * Bounds what a transaction and a block may come to on L1, in estimated compressed bytes; 0: no bound.
+   *
+   * @throws {RpcError} `Answered` where it knows no such method
+   */
+  setMaxDaSize(maxTxBytes: number, maxBlockBytes: number): Promise<void>;
 }
 
 /**
@@ -304,6 +319,7 @@ export type LogEvent =
   | ProcessorEvent
   | EthereumEvent
   | EngineEvent
+  | ConsensusEvent
   | { readonly event: "blocks.taken"; readonly blocks: readonly L2Block[] }
   | {
     /** L2 was reorganised above block `number`: so many taken blocks are replaced. */
@@ -370,6 +386,23 @@ export type LogEvent =
   }
   | { readonly event: "sink.fell_back"; readonly batchNumber: bigint; readonly error: unknown }
   | { readonly event: "source.failed"; readonly error: unknown }
+  | {
+    /** Sequencers are told what their blocks may hold, or held it back no more. */
+    readonly event: "throttle.changed";
+    readonly unpostedBytes: number;
+    /** From 0 to 1. */
+    readonly intensity: number;
+    /** Bytes of one transaction and of one block; 0: no limit. */
+    readonly maxTxBytes: number;
+    readonly maxBlockBytes: number;
+  }
+  | {
+    /** A sequencer did not take the limits: it is told again, or has no such method. */
+    readonly event: "throttle.failed";
+    readonly endpoint: string;
+    readonly error: unknown;
+    readonly isUnsupported: boolean;
+  }
   | { readonly event: "tick.failed"; readonly error: unknown; readonly retryMs: number }
   | {
     readonly event: "batch.accepted";

@@ -10,6 +10,7 @@ import { systemClock, writeStderr } from "../runtime.ts";
 import type { TxCost } from "../types.ts";
 import { toHex } from "../wire/hex.ts";
 import { type Flag, type FlagValues, textOf } from "./command.ts";
+import { describeConsensusEvent, isConsensusEvent } from "./consensus_log.ts";
 import { describeEngineEvent, isEngineEvent } from "./engine_log.ts";
 import { describeEthereumEvent, isEthereumEvent } from "./ethereum_log.ts";
 import { parseChoice } from "./options.ts";
@@ -98,6 +99,29 @@ export function describe(event: LogEvent): Described {
       const text = `L2 was reorganised above block ${number}: ${countOf(blocks, "block")} taken ` +
         `before ${blocks === 1 ? "is" : "are"} replaced`;
       return { level: "warn", text, fields: { block: `${number}`, blocks } };
+    }
+    case "throttle.changed": {
+      const { unpostedBytes, intensity, maxTxBytes, maxBlockBytes } = event;
+      const tx = maxTxBytes === 0 ? "any size" : formatBytes(maxTxBytes);
+      const text = intensity > 0
+        ? `holding sequencers back (${Math.round(100 * intensity)} %): ` +
+          `${formatBytes(unpostedBytes)} to be posted; transactions ${tx}, ` +
+          `blocks ${formatBytes(maxBlockBytes)} at most`
+        : `sequencers are held back no more: ${formatBytes(unpostedBytes)} to be posted`;
+      const fields = {
+        unposted_bytes: unpostedBytes,
+        intensity,
+        max_tx_bytes: maxTxBytes,
+        max_block_bytes: maxBlockBytes,
+      };
+      return { level: intensity > 0 ? "warn" : "info", text, fields };
+    }
+    case "throttle.failed": {
+      const { endpoint, error, isUnsupported } = event;
+      const text = isUnsupported
+        ? `${endpoint} cannot be held back: it has no miner_setMaxDASize; posting goes on`
+        : `cannot hold ${endpoint} back: ${describeError(error)}; trying again`;
+      return { level: "warn", text, fields: { endpoint } };
     }
     case "worker.lost": {
       const { reason, task } = event;
@@ -243,6 +267,7 @@ export function describe(event: LogEvent): Described {
     case "source.failed":
       return { ...failed(event.error, "the source failed", {}), level: "debug" };
     default:
+      if (isConsensusEvent(event)) return describeConsensusEvent(event);
       if (isEngineEvent(event)) return describeEngineEvent(event);
       return isEthereumEvent(event) ? describeEthereumEvent(event) : describeProcessorEvent(event);
   }

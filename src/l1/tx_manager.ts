@@ -163,7 +163,7 @@ export class TxManager {
     }
     const firstNonce = await parts.chain.nonce(parts.signer.address, "latest");
     const manager = new TxManager(parts, whole, { chainId, firstNonce });
-    await manager.#restore();
+    await manager.#restore(firstNonce);
     manager.#running = manager.#run();
     return manager;
   }
@@ -278,11 +278,12 @@ export class TxManager {
     this.#bell.ring();
   }
 
-  async #restore(): Promise<void> {
+  async #restore(firstNonce: bigint): Promise<void> {
     for (const attempt of this.#parts.journal.attempts) {
-      let slot = this.#slots.find(({ nonce }) => nonce === attempt.nonce);
-      if (!slot) this.#slots.push(slot = new NonceSlot(attempt.nonce, true));
-      slot.add(attempt, gasFor((await readTransaction(attempt.signed.raw)).input));
+      const { nonce, signed: { raw } } = attempt;
+      let slot = this.#slots.find((each) => each.nonce === nonce);
+      if (!slot) this.#slots.push(slot = new NonceSlot(nonce, true, nonce < firstNonce));
+      slot.add(attempt, gasFor((await readTransaction(raw)).input));
     }
     this.#slots.sort((a, b) => (a.nonce < b.nonce ? -1 : 1));
   }

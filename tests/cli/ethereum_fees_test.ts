@@ -157,7 +157,8 @@ test(MIDDLE, skipped(MIDDLE), async () => {
     }
     await work.comesBack();
     equal(await ways(place), "bbccbb");
-    const refused = batcher.stderr.match(/blobs are not served here.*/g)?.length;
+    const refused = batcher.stderr
+      .match(/blobs are not served here.*; batch [23] goes to the second sink/g)?.length;
     equal(refused, 2, batcher.stderr);
   }, { noMining: true });
 });

@@ -1,0 +1,130 @@
+/**
+ * What a consensus client handed over, in a log of its own: each payload is in it before it is answered, so
+ * that what was acknowledged is there after a crash.
+ *
+ * | type | record     |                                                        |
+ * | ---: | ---------- | ------------------------------------------------------ |
+ * |    1 | payload    | one block, with what travels beside it                 |
+ * |    2 | forkchoice | which chain is followed, and where the oldest one begins |
+ *
+ * @module
+ */
+import type { Forkchoice, PayloadEnvelope, PayloadJournal, PayloadRecord } from "../engine.ts";
+import { isRetryable, WalError } from "../errors.ts";
+import { fromJsonPayload, toJsonPayload } from "./json_payload.ts";
+import { Wal, type WalConfig, type WalParts } from "./log.ts";
+
+const RECORD = { payload: 1, forkchoice: 2 } as const;
+
+const PAYLOAD_BYTES = ["parentHash", "feeRecipient", "stateRoot", "receiptsRoot", "logsBloom"]
+  .concat("prevRandao", "extraData", "blockHash");
+const PAYLOAD_NUMBERS = ["blockNumber", "gasLimit", "gasUsed", "timestamp", "baseFeePerGas"];
+
+/**
+ * A {@link PayloadJournal} on a log.
+ *
+ * @example
+ * ```ts
+ * import { LogPayloadJournal, MemoryStorage } from "https://example.com/montana/v0.1.0/mod.ts";
+ *
+ * const parts = { storage: new MemoryStorage(), directory: "data/payloads" }; // Or DiskStorage.
+ * const journal = await LogPayloadJournal.open(parts);
+ * const root = { number: 7n, hash: new Uint8Array(32) };
+ * await journal.chosen({ head: root.hash, safe: undefined, finalized: undefined, root });
+ * await journal.close();
+ *
+ * const again = await LogPayloadJournal.open(parts);
+ * for await (const record of again.read()) {
+ *   if (!("forkchoice" in record)) throw new Error("it was no payload");
+ *   if (record.forkchoice.root.number !== 7n) throw new Error("it forgot the root");
+ * }
+ * await again.close();
+ * ```
+ */
+export class LogPayloadJournal implements PayloadJournal {
+  readonly #wal: Wal;
+  readonly #directory: string;
+
+  private constructor(wal: Wal, directory: string) {
+    this.#wal = wal;
+    this.#directory = directory;
+  }
+
+  /**
+   * Opens a journal, and begins one where there is none.
+   *
+   * @throws {WalError} what opening a log throws
+   */
+  static async open(
+    parts: WalParts,
+    config: Partial<WalConfig> = {},
+  ): Promise<LogPayloadJournal> {
+    return new LogPayloadJournal(await Wal.open(parts, config), parts.directory);
+  }
+
+  /** @throws {WalError} what reading a log throws; `Corrupted` where it holds what is no such record */
+  async *read(): AsyncIterable<PayloadRecord> {
+    for await (const { sequence, type, payload } of this.#wal.read()) {
+      try {
+        yield { sequence, ...recordOf(type, fromJsonPayload(payload)) };
+      } catch (cause) {
+        throw new WalError(
+          "Corrupted",
+          `Cannot read record ${sequence} of the journal of payloads in ${this.#directory}: it is not as ` +
+            `this program writes it`,
+          { cause, details: { sequence } },
+        );
+      }
+    }
+  }
+
+  taken(envelope: PayloadEnvelope): Promise<bigint> {
+    return this.#wal.append(RECORD.payload, toJsonPayload(envelope));
+  }
+
+  chosen(forkchoice: Forkchoice): Promise<bigint> {
+    return this.#wal.append(RECORD.forkchoice, toJsonPayload(forkchoice));
+  }
+
+  async forget(sequence: bigint): Promise<void> {
+    try {
+      await this.#wal.checkpoint(sequence);
+    } catch (error) {
+      // It only gives room back: the next one does it as well.
+      if (!isRetryable(error)) throw error;
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#wal.close();
+  }
+}
+
+function recordOf(
+  type: number,
+  value: unknown,
+): { envelope: PayloadEnvelope } | { forkchoice: Forkchoice } {
+  const fields = Object(value) as Record<string, unknown>;
+  switch (type) {
+    case RECORD.payload: {
+      const payload = Object(fields.payload) as Record<string, unknown>;
+      const isWhole = PAYLOAD_BYTES.every((name) => payload[name] instanceof Uint8Array) &&
+        PAYLOAD_NUMBERS.every((name) => typeof payload[name] === "bigint") &&
+        Array.isArray(payload.transactions) &&
+        payload.transactions.every((each) => each instanceof Uint8Array);
+      if (!isWhole) throw new TypeError("it is no payload");
+      return { envelope: value as PayloadEnvelope };
+    }
+    case RECORD.forkchoice: {
+      const { head } = fields;
+      const root = Object(fields.root) as Record<string, unknown>;
+      const isWhole = head instanceof Uint8Array && root.hash instanceof Uint8Array &&
+        typeof root.number === "bigint";
+      if (!isWhole) throw new TypeError("it is no forkchoice");
+      const { safe, finalized } = fields as Partial<Forkchoice>;
+      return { forkchoice: { ...value as Forkchoice, safe, finalized } };
+    }
+    default:
+      throw new TypeError(`type ${type} is unknown`);
+  }
+}
