@@ -327,6 +327,19 @@ export type EthereumEvent =
     readonly event: "l1.reorganised";
     readonly ancestor: bigint;
     readonly depth: bigint;
+  }
+  | {
+    /** L2 went another way: so many blocks above `ancestor` that were given are no more. */
+    readonly event: "l2.reorganised";
+    readonly ancestor: bigint;
+    readonly depth: bigint;
+  }
+  | {
+    /** Transactions of these blocks that L1 made, and that are in no batch. */
+    readonly event: "deposits.left_out";
+    readonly firstBlock: bigint;
+    readonly lastBlock: bigint;
+    readonly deposits: number;
   };
 
 /** What driving an execution client tells. */

@@ -26,6 +26,8 @@ const EVENTS: Readonly<Record<EthereumEvent["event"], true>> = {
   "blobs.quarantined": true,
   "blobs.missing": true,
   "l1.reorganised": true,
+  "l2.reorganised": true,
+  "deposits.left_out": true,
 };
 
 /** Whether the Ethereum edge told it. */
@@ -123,9 +125,19 @@ export function describeEthereumEvent(event: EthereumEvent): Described {
       const text = `${source} has no blobs of L1 block ${l1Block}: ${why}`;
       return { level: "debug", text, fields: { source, l1_block: `${l1Block}`, why } };
     }
-    case "l1.reorganised": {
+    case "deposits.left_out": {
+      const { firstBlock, lastBlock, deposits } = event;
+      const text = `left out ${
+        countOf(deposits, "deposit")
+      } of blocks ${firstBlock} to ${lastBlock}`;
+      const fields = { first_block: `${firstBlock}`, last_block: `${lastBlock}`, deposits };
+      return { level: "debug", text, fields };
+    }
+    case "l1.reorganised":
+    case "l2.reorganised": {
       const { ancestor, depth } = event;
-      const text = `L1 was reorganised: ${countOf(depth, "block")} above ${ancestor} ` +
+      const layer = event.event === "l1.reorganised" ? "L1" : "L2";
+      const text = `${layer} was reorganised: ${countOf(depth, "block")} above ${ancestor} ` +
         (depth === 1n ? "is another one now" : "are others now");
       return {
         level: "warn",

@@ -8,7 +8,7 @@ import { DEFAULT_BATCHER, DEFAULT_INBOX } from "../local/inbox.ts";
 import { RETRY_DEFAULTS, type RetryPolicy } from "../retry.ts";
 import { toHex } from "../wire/hex.ts";
 import { type Flag, type FlagValues, listOf, textOf } from "./command.ts";
-import { outOfEnvironment, parseAddress, parseDuration } from "./options.ts";
+import { outOfEnvironment, parseAddress, parseDuration, parseWhole } from "./options.ts";
 
 /** Which L1. */
 export const L1_FLAG: Flag = {
@@ -88,7 +88,7 @@ export interface EthereumPlace {
 export function l1Place(flags: FlagValues): L1Place {
   const numberOf = (name: string) => {
     const text = textOf(flags, name);
-    return text === undefined ? undefined : parseNumber(`--${dashed(name)}`, text);
+    return text === undefined ? undefined : parseWhole(`--${dashed(name)}`, text);
   };
   const places = listOf(flags, "l1").map((text) => outOfEnvironment("--l1", text));
   const isUrl = places.map((place) => /^[a-z]+:\/\//i.test(place));
@@ -168,7 +168,7 @@ function successorsOf(texts: readonly string[]): Successor[] {
         `Cannot use another --batcher "${text}": need ADDRESS@BLOCK, the L1 block from which on it posts`,
       );
     }
-    const fromBlock = parseNumber("--batcher", block);
+    const fromBlock = parseWhole("--batcher", block);
     const before = successors.at(-1)?.fromBlock ?? 0n;
     if (fromBlock <= before) {
       throw usage(`Cannot use --batcher "${text}": its L1 block must be above ${before}`);
@@ -176,11 +176,6 @@ function successorsOf(texts: readonly string[]): Successor[] {
     successors.push({ address: parseAddress("--batcher", address), fromBlock });
   }
   return successors;
-}
-
-function parseNumber(flag: string, text: string): bigint {
-  if (/^[0-9]{1,18}$/.test(text)) return BigInt(text);
-  throw usage(`Cannot use ${flag} "${text}": need a whole number`);
 }
 
 function dashed(name: string): string {

@@ -15,6 +15,7 @@ const COMMANDS = [
   "decode",
   "inspect",
   "explain",
+  "verify",
   "report",
   "doctor",
   "version",
@@ -133,9 +134,9 @@ test("montana refuses a value that cannot be with exit 2, before it makes anythi
 
 test("montana names a flag or argument that is missing", async () => {
   const cases: [string, RegExp][] = [
-    ["batcher", /required option '--l2 <file>' not specified/],
+    ["batcher", /required option '--l2 <where>' not specified/],
     ["batcher --l2 a", /required option '--l1 <where>' not specified/],
-    ["deriver --l1 a", /required option '--out <file>' not specified/],
+    ["deriver --l1 a", /required option '--out <where>' not specified/],
     ["encode", /required option '--stage <stage>' not specified/],
     ["report", /required option '--l1 <where>' not specified/],
     ["decode --stage", /option '--stage <stage>' argument missing/],
