@@ -129,9 +129,11 @@ export {
   type SealedBatch,
 } from "./src/pipeline/batcher_journal.ts";
 export {
+  type JournaledPosition,
   type JournaledRecoveryParts,
   recoverFromJournal,
 } from "./src/pipeline/journaled_recovery.ts";
+export type { Resealing } from "./src/pipeline/resealing.ts";
 
 export { Wal, WAL_DEFAULTS, type WalConfig, type WalParts, type WalRecord } from "./src/wal/log.ts";
 export {
@@ -334,3 +336,43 @@ export {
   MAX_REQUEST_BYTES,
   serveEngine,
 } from "./src/l2/engine_server.ts";
+
+export { RpcSequencer } from "./src/l2/sequencer.ts";
+export {
+  type ByteRange,
+  type DaLimits,
+  daLimits,
+  Throttle,
+  THROTTLE_DEFAULTS,
+  THROTTLE_STRATEGIES,
+  type ThrottleConfig,
+  ThrottleController,
+  type ThrottleParts,
+  type ThrottleStrategy,
+} from "./src/pipeline/throttle.ts";
+export type { Sequencer } from "./src/ports.ts";
+
+// Derived blocks into an execution client.
+export {
+  type EngineAnswer,
+  type EngineAttributes,
+  EngineClient,
+  type EngineStatus,
+  type ForkchoiceState,
+} from "./src/l2/engine_client.ts";
+export type { EngineBlock, EngineChainBlock, EnginePayload } from "./src/l2/engine_block.ts";
+export type { BlockAttributes } from "./src/l2/engine_attributes.ts";
+export type { DerivedMark } from "./src/l2/derived_heads.ts";
+export {
+  EngineApiSink,
+  type EngineApiSinkOptions,
+  type EngineApiSinkParts,
+} from "./src/l2/engine_sink.ts";
+
+// Blocks from execution clients.
+export {
+  PREFETCH_BYTES,
+  RpcBlockSource,
+  type RpcBlockSourceOptions,
+} from "./src/l2/rpc_block_source.ts";
+export type { L2Head } from "./src/l2/l2_nodes.ts";

@@ -108,6 +108,7 @@ export interface L1Header {
   readonly parentHash: Uint8Array;
   /** Unix seconds. */
   readonly timestamp: bigint;
+  /** 0 before London; what follows, before Cancun. */
   readonly baseFeePerGas: bigint;
   readonly blobGasUsed: bigint;
   readonly excessBlobGas: bigint;
@@ -215,6 +216,8 @@ export interface LandedTx {
   readonly l1BlockHash: Uint8Array;
   readonly blobHashes: readonly Uint8Array[];
   readonly cost: TxCost;
+  /** The last L1 block in which readers accept the batch, where that is known. */
+  readonly deadlineL1Block?: bigint;
   /** Milliseconds since 1970: of the block. */
   readonly landedAtMs: number;
 }
@@ -269,6 +272,19 @@ export type EthereumEvent =
       | "archive"
       | "window";
     readonly error: unknown;
+  }
+  | {
+    /** How long the account lasts at the rate of the last 24 hours; told once an hour. */
+    readonly event: "account.runway";
+    readonly address: Uint8Array;
+    readonly balanceWei: bigint;
+    readonly spentWei: bigint;
+    /** What was spent in so many milliseconds. */
+    readonly overMs: number;
+    /** `undefined` where nothing was spent. */
+    readonly lastsMs: number | undefined;
+    /** It should be funded. */
+    readonly isLow: boolean;
   }
   | {
     /** Data goes another way from here on. */

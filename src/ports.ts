@@ -39,6 +39,8 @@ export interface BatchSource {
    * Asked only for blocks that do not carry their own `parentHash`.
    */
   parentHash(): Promise<Uint8Array>;
+  /** Blocks that are there and were not given yet, where the source can tell. */
+  readonly blocksLeft?: number;
   /** True once nothing more will come, where the source can tell: what a run `--once` ends with. */
   readonly isExhausted?: boolean;
 }
@@ -130,6 +132,18 @@ export interface L2BlockSink {
   retract?(blocks: number): Promise<void>;
   /** Told how far L1 is safe and final, as it goes on: never before the blocks from there were ingested. */
   noteL1Heads?(heads: L1Heads): Promise<void>;
+}
+
+/** Whoever builds L2 blocks, and can be told to put less into them. */
+export interface Sequencer {
+  /** Host. */
+  readonly name: string;
+  /**
+   * Bounds what a transaction and a block may come to on L1, in estimated compressed bytes; 0: no bound.
+   *
+   * @throws {RpcError} `Answered` where it knows no such method
+   */
+  setMaxDaSize(maxTxBytes: number, maxBlockBytes: number): Promise<void>;
 }
 
 /**
@@ -328,6 +342,15 @@ export type LogEvent =
     readonly level: number | undefined;
   }
   | {
+    /** It could never be accepted as it was sealed: the same blocks under a newer L1 origin. */
+    readonly event: "batch.resealed";
+    readonly batchNumber: bigint;
+    readonly blocks: number;
+    readonly l1Origin: bigint;
+    readonly l1OriginBefore: bigint;
+    readonly compressedBytes: number;
+  }
+  | {
     /** The next batches are compressed at another level. */
     readonly event: "compression.level";
     readonly level: number | undefined;
@@ -363,6 +386,23 @@ export type LogEvent =
   }
   | { readonly event: "sink.fell_back"; readonly batchNumber: bigint; readonly error: unknown }
   | { readonly event: "source.failed"; readonly error: unknown }
+  | {
+    /** Sequencers are told what their blocks may hold, or held it back no more. */
+    readonly event: "throttle.changed";
+    readonly unpostedBytes: number;
+    /** From 0 to 1. */
+    readonly intensity: number;
+    /** Bytes of one transaction and of one block; 0: no limit. */
+    readonly maxTxBytes: number;
+    readonly maxBlockBytes: number;
+  }
+  | {
+    /** A sequencer did not take the limits: it is told again, or has no such method. */
+    readonly event: "throttle.failed";
+    readonly endpoint: string;
+    readonly error: unknown;
+    readonly isUnsupported: boolean;
+  }
   | { readonly event: "tick.failed"; readonly error: unknown; readonly retryMs: number }
   | {
     readonly event: "batch.accepted";

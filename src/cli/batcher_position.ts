@@ -4,12 +4,14 @@
  * @module
  */
 import { allCompressors } from "../compress/formats.ts";
-import type { FileBlockSource, ResumePoint } from "../local/file_block_source.ts";
+import type { ResumePoint } from "../local/file_block_source.ts";
 import type { BatcherJournal } from "../pipeline/batcher_journal.ts";
-import { recoverFromJournal } from "../pipeline/journaled_recovery.ts";
+import { type JournaledPosition, recoverFromJournal } from "../pipeline/journaled_recovery.ts";
 import { type RecoveredPosition, recoverPosition } from "../pipeline/recovery.ts";
+import type { Resealing } from "../pipeline/resealing.ts";
 import { systemClock, writeStderr } from "../runtime.ts";
-import type { DerivedBlock } from "../types.ts";
+import type { BatchSource } from "../ports.ts";
+import type { DerivedBlock, L2Block } from "../types.ts";
 import type { BatcherL1 } from "./batcher_l1.ts";
 import { mustBeSameL1, type RoleL1 } from "./l1.ts";
 import type { Addresses } from "./l1_flags.ts";
@@ -19,8 +21,13 @@ import { countOf } from "./text.ts";
 export interface BatcherPlace extends Pick<BatcherL1, "l1" | "addresses" | "finalBlock"> {
   /** Without `--data-dir` there is none. */
   readonly journal: BatcherJournal | undefined;
+  /** What a batch is sealed anew with that came too late. */
+  readonly resealing: Resealing;
   readonly signal: AbortSignal;
 }
+
+/** Between two looks whether an L1 block is final. */
+const FINAL_WAIT_MS = 1000;
 
 /** Refuses a journal that belongs to another L1, inbox or batcher. */
 export async function mustBelong(
@@ -37,12 +44,39 @@ export async function mustBelong(
   await mustBeSameL1(l1, addresses, { number, hash, inbox, batcher }, dataDir!);
 }
 
-/** What was posted, by the journal and by L1, whatever happened to the run before. */
+/**
+ * What was posted, by the journal and by L1, whatever happened to the run before. Where batches came too late,
+ * it waits until that is sure, and seals them anew.
+ */
 export async function findPosition(
   place: BatcherPlace,
-  source: FileBlockSource,
+  source: BatchSource,
 ): Promise<RecoveredPosition> {
-  const { l1, journal, addresses, signal } = place;
+  for (let isTold = false;; isTold = true) {
+    const position = await lookForPosition(place, source);
+    const { waitsForFinal } = position;
+    if (waitsForFinal === undefined || place.signal.aborted) return position;
+    if (!isTold) {
+      writeStderr(
+        `waiting until L1 block ${waitsForFinal} is final: batch ${position.nextBatchNumber} came too ` +
+          `late, and is sealed anew with a newer L1 origin once it can be nowhere on L1`,
+      );
+    }
+    await untilFinal(place, waitsForFinal);
+  }
+}
+
+async function untilFinal({ finalBlock, signal }: BatcherPlace, number: bigint): Promise<void> {
+  while (!signal.aborted && (await finalBlock()).number < number) {
+    await systemClock.sleep(FINAL_WAIT_MS, signal);
+  }
+}
+
+async function lookForPosition(
+  place: BatcherPlace,
+  source: BatchSource,
+): Promise<JournaledPosition> {
+  const { l1, journal, addresses, resealing, signal } = place;
   const known = journal?.state.position;
   const reader = l1.reader({
     addresses,
@@ -65,7 +99,7 @@ export async function findPosition(
     if (!journal) return await recoverPosition(parts);
     const finalBlock = await place.finalBlock();
     const start = { ...addresses, l1Block: finalBlock.number, l1BlockHash: finalBlock.hash };
-    return await recoverFromJournal({ ...parts, journal, start, finalBlock });
+    return await recoverFromJournal({ ...parts, journal, start, finalBlock, resealing });
   } finally {
     await reader.stop?.();
   }
@@ -76,6 +110,12 @@ export function resumeOf(journal: BatcherJournal | undefined): { resume?: Resume
   if (!journal) return {};
   const lastBlock = journal.state.taken.at(-1) ?? journal.state.position?.lastBlock;
   return lastBlock ? { resume: { blocks: journal.blocks, lastBlock } } : {};
+}
+
+/** The end of what was taken, for a source that is asked for what follows. */
+export function takenOf(journal: BatcherJournal | undefined): readonly L2Block[] {
+  const lastBlock = journal?.state.position?.lastBlock;
+  return [...lastBlock ? [lastBlock] : [], ...journal?.state.taken ?? []];
 }
 
 /** Tells where it goes on, unless it begins. */

@@ -1,11 +1,10 @@
 /**
- * `montana deriver`: batches from L1 to blocks in a file.
+ * `montana deriver`: batches from L1 to blocks in a file, or in an execution client.
  *
  * @module
  */
 import { DERIVER_DEFAULTS, SAFE_CONFIRMATIONS } from "../config.ts";
 import { ConfigError, describeError, MontanaError } from "../errors.ts";
-import { FileBlockSink, StdoutBlockSink } from "../local/file_block_sink.ts";
 import type { L1Head } from "../local/inbox.ts";
 import { DerivationRunner } from "../pipeline/derivation_runner.ts";
 import {
@@ -18,11 +17,12 @@ import {
 import type { StateJournal } from "../wal/state_journal.ts";
 import { type CommandSpec, EXIT, type FlagValues, JSON_FLAG, textOf } from "./command.ts";
 import { decompressionInWorker } from "./compression.ts";
-import { type DeriverState, latestState, openStates, outName } from "./deriver_state.ts";
+import { ENGINE_FLAGS, type OutPlace, outPlace } from "./derived_out.ts";
+import { type DeriverState, latestState, openStates } from "./deriver_state.ts";
 import type { ReadTo, RoleL1 } from "./l1.ts";
 import {
   addressesOf,
-  BATCHER_FLAG,
+  BATCHERS_FLAG,
   DATA_DIR_FLAG,
   ETHEREUM_FLAGS,
   INBOX_FLAG,
@@ -43,7 +43,12 @@ export const deriver: CommandSpec = {
   summary: "Read batches from L1 and give the L2 blocks back",
   flags: [
     L1_FLAG,
-    { flags: "--out <file>", help: "blocks as JSON lines; - is standard output", isRequired: true },
+    {
+      flags: "--out <where>",
+      help: "a file of JSON lines, - for standard output, or the URL of an execution client",
+      isRequired: true,
+    },
+    ...ENGINE_FLAGS,
     DATA_DIR_FLAG,
     ONCE_FLAG,
     {
@@ -55,7 +60,7 @@ export const deriver: CommandSpec = {
       help: `how far to read: so many blocks below the latest (Ethereum: ${SAFE_CONFIRMATIONS})`,
     },
     INBOX_FLAG,
-    BATCHER_FLAG,
+    BATCHERS_FLAG,
     ...ETHEREUM_FLAGS,
     {
       flags: "--poll-interval <time>",
@@ -72,6 +77,7 @@ export const deriver: CommandSpec = {
   examples: [
     "deriver --l1 ./l1 --out derived.jsonl --once",
     "deriver --l1 ./l1 --out - --data-dir ./deriver | head -1",
+    "deriver --l1 ./l1 --out http://127.0.0.1:8551 --jwt-secret jwt.hex --data-dir ./deriver",
     "deriver --l1 http://127.0.0.1:8545 --beacon http://127.0.0.1:5052 --inbox 0xff00000000000000000000000000000000008453 --batcher 0x5050f69a9786f081509234f1a7f4684b5e5b76c9 --out derived.jsonl --data-dir ./deriver",
   ],
   run: runDeriver,
@@ -79,10 +85,11 @@ export const deriver: CommandSpec = {
 
 async function runDeriver(flags: FlagValues): Promise<number> {
   const settings = settingsFrom(flags);
-  const { dataDir, log } = settings;
+  const { dataDir, log, once } = settings;
   const signal = onShutdownSignal((name) => writeStderr(`${name}: ending after this batch`));
+  const out = outPlace(flags, log, { once, signal });
 
-  const l1 = await openL1(settings.place, log, { once: settings.once, signal }).catch((error) => {
+  const l1 = await openL1(settings.place, log, { once, signal }).catch((error) => {
     if (!signal.aborted || !(error instanceof MontanaError)) throw error;
     writeStderr(`stopped before L1 answered (${describeError(error)}); start again`);
     return "unanswered" as const;
@@ -91,7 +98,7 @@ async function runDeriver(flags: FlagValues): Promise<number> {
   if (!l1) return EXIT.done;
   const states = dataDir === undefined ? undefined : await openStates(dataDir, log);
   try {
-    return await runWith(settings, { l1, states, signal }, flags.json === true);
+    return await runWith(settings, { l1, states, out, signal }, flags.json === true);
   } finally {
     await states?.close();
     await l1.close();
@@ -104,7 +111,6 @@ function settingsFrom(flags: FlagValues) {
   return {
     place,
     once: flags.once === true,
-    out: text("out"),
     dataDir: textOf(flags, "dataDir"),
     log: logFrom(flags),
     addresses: addressesOf(flags, place),
@@ -138,19 +144,21 @@ interface DeriverPlace {
   readonly l1: RoleL1;
   /** Without `--data-dir` there are none. */
   readonly states: StateJournal<DeriverState> | undefined;
+  readonly out: OutPlace;
   readonly signal: AbortSignal;
 }
 
 async function runWith(
   settings: ReturnType<typeof settingsFrom>,
-  { l1, states, signal }: DeriverPlace,
+  { l1, states, out, signal }: DeriverPlace,
   isJson: boolean,
 ): Promise<number> {
-  const { once, out, dataDir = "", log, addresses, head, pollIntervalMs, maxAheadBytes } = settings;
+  const { once, dataDir = "", log, addresses, head, pollIntervalMs, maxAheadBytes } = settings;
   const task = { ...addresses, out, dataDir };
   const found = states && await latestState(states, l1, task);
   const state = found?.state;
-  const sink = out === "-" ? new StdoutBlockSink() : await FileBlockSink.open(out, state?.written);
+  const output = await out.open(state);
+  const { sink } = output;
   const source = l1.reader({
     addresses,
     head,
@@ -179,8 +187,8 @@ async function runWith(
     if (!hash) return;
     await states.save({
       position,
-      out: outName(out),
-      written: sink instanceof FileBlockSink ? sink.position : { blocks: 0, bytes: 0 },
+      out: out.name,
+      ...output.standing(),
       l1: { number: readFrom, hash, ...addresses },
       known: source.knownUpTo?.(l1Block > readFrom ? l1Block : readFrom) ?? [],
       l1Block,
@@ -188,22 +196,18 @@ async function runWith(
     });
   };
   try {
-    if (found && found.gone > 0) await takeBack(sink, found.gone);
+    if (found && found.gone > 0) {
+      writeStderr(`L1 was reorganised meanwhile: taking back ${countOf(found.gone, "block")}`);
+      await output.takeBack(found.gone);
+    }
     // From then on, what a power loss leaves behind an empty file is known to be our own.
     if (!state) await save();
     await runner.run({ signal, once, onProgress: save });
   } finally {
     await decompression.close();
-    if (sink instanceof FileBlockSink) await sink.close();
+    await output.close();
   }
-  return await tellEnd(runner, { isJson, once, isStdoutTaken: out === "-" });
-}
-
-/** What L1 lost while nobody looked. */
-async function takeBack(sink: FileBlockSink | StdoutBlockSink, blocks: number): Promise<void> {
-  writeStderr(`L1 was reorganised meanwhile: taking back ${countOf(blocks, "block")}`);
-  // A file was opened at what is still there: all behind it goes.
-  await sink.retract(sink instanceof FileBlockSink ? 0 : blocks);
+  return await tellEnd(runner, { isJson, once, isStdoutTaken: out.isStdout });
 }
 
 async function tellEnd(

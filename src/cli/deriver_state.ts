@@ -3,24 +3,22 @@
  *
  * @module
  */
-import { stat } from "node:fs/promises";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import { ConfigError } from "../errors.ts";
 import { DiskStorage } from "../local/disk_storage.ts";
 import type { BlockMark } from "../l1/block_marks.ts";
-import type { FilePosition } from "../local/file_block_sink.ts";
 import type { DeriverPosition, Standing } from "../pipeline/deriver.ts";
 import type { Log } from "../ports.ts";
 import { StateJournal } from "../wal/state_journal.ts";
+import type { OutPlace, OutStanding } from "./derived_out.ts";
 import { isL1Mark, isOnL1, type L1Mark, mustBeSameL1, type RoleL1 } from "./l1.ts";
 import type { Addresses } from "./l1_flags.ts";
 
 /** What is saved after each batch. */
-export interface DeriverState {
+export interface DeriverState extends OutStanding {
   readonly position: DeriverPosition;
-  /** Where the blocks went, and how many. */
+  /** Where the blocks went. */
   readonly out: string;
-  readonly written: FilePosition;
   /** The L1 block to read again from. */
   readonly l1: L1Mark;
   /** The highest L1 block that was read, and some below it. */
@@ -47,7 +45,7 @@ function isWhole({ position, out, written, l1 }: Partial<DeriverState>): boolean
 
 /** What a deriver is asked to do, as far as its state depends on it. */
 export interface DeriverTask extends Addresses {
-  readonly out: string;
+  readonly out: OutPlace;
   readonly dataDir: string;
 }
 
@@ -73,13 +71,13 @@ export async function latestState(
 ): Promise<FoundState | undefined> {
   const newest = states.at(-1);
   if (!newest) return undefined;
-  const index = await lastThatHolds(states, l1);
+  const index = await lastThatHolds(states, l1, out);
   const state = states[index] ?? newest;
   await mustBeSameL1(l1, addresses, state.l1, dataDir);
-  if (state.out !== outName(out)) {
+  if (state.out !== out.name) {
     throw new ConfigError(
       "Usage",
-      `Cannot use --out ${out} with --data-dir ${dataDir}: its blocks went to ${state.out}; use ` +
+      `Cannot use --out ${out.text} with --data-dir ${dataDir}: its blocks went to ${state.out}; use ` +
         `another --data-dir for another output`,
     );
   }
@@ -89,14 +87,18 @@ export async function latestState(
 }
 
 /** Index of the last state whose L1 blocks are there, and whose blocks the output has; -1 if there is none. */
-async function lastThatHolds(states: readonly DeriverState[], l1: RoleL1): Promise<number> {
+async function lastThatHolds(
+  states: readonly DeriverState[],
+  l1: RoleL1,
+  out: OutPlace,
+): Promise<number> {
   for (let index = states.length - 1; index >= 0; index--) {
-    const { out, written, position } = states[index]!;
+    const state = states[index]!;
+    const { position } = state;
     // Before the first batch, two directories that began in the same second are the same.
     const isStart = position.nextBatchNumber === 0n && !l1.canReorganise;
     if (index < states.length - 1 && isStart) continue;
-    const bytes = written.bytes === 0 ? 0 : await stat(out).then(({ size }) => size, () => 0);
-    if (bytes >= written.bytes && await areOnL1(l1, states[index]!)) return index;
+    if (await out.holds(state) && await areOnL1(l1, state)) return index;
   }
   return -1;
 }
@@ -116,9 +118,4 @@ function historyOf(states: readonly DeriverState[]): Standing[] {
     history.push({ position, l1Block, readFrom: l1.number, blocks });
   }
   return history.reverse();
-}
-
-/** An output as states name it. */
-export function outName(out: string): string {
-  return out === "-" ? "standard output" : resolve(out);
 }

@@ -9,6 +9,7 @@ import type { LogEvent } from "../ports.ts";
 import { toHex } from "../wire/hex.ts";
 import type { Described } from "./processor_log.ts";
 import { countOf } from "./text.ts";
+import { inEther } from "../l1/gas.ts";
 
 const EVENTS: Readonly<Record<EthereumEvent["event"], true>> = {
   "tx.signed": true,
@@ -17,6 +18,7 @@ const EVENTS: Readonly<Record<EthereumEvent["event"], true>> = {
   "tx.final": true,
   "tx.reorganised": true,
   "tx.waits": true,
+  "account.runway": true,
   "da.switched": true,
   "batch.audited": true,
   "endpoint.failed": true,
@@ -64,6 +66,21 @@ export function describeEthereumEvent(event: EthereumEvent): Described {
       const text = `waits (${reason}): ${describeError(error)}`;
       const batch = batchNumber === undefined ? {} : { batch: `${batchNumber}` };
       return { level: "warn", text, fields: { ...batch, reason, error: describeError(error) } };
+    }
+    case "account.runway": {
+      const { address, balanceWei, spentWei, overMs, lastsMs, isLow } = event;
+      const lasts = lastsMs === undefined ? "for ever" : `for ${hours(lastsMs)}`;
+      const fields = {
+        address: toHex(address),
+        balance_wei: `${balanceWei}`,
+        spent_wei: `${spentWei}`,
+        over_s: Math.round(overMs / 1000),
+        ...(lastsMs === undefined ? {} : { lasts_s: Math.round(lastsMs / 1000) }),
+      };
+      const text =
+        `account ${toHex(address)} has ${inEther(balanceWei)}, which lasts ${lasts}: it ` +
+        `spent ${inEther(spentWei)} in ${hours(overMs)}${isLow ? ". Fund it soon" : ""}`;
+      return { level: isLow ? "warn" : "debug", text, fields };
     }
     case "da.switched": {
       const { from, to, blobsWei, calldataWei } = event;
@@ -129,6 +146,11 @@ export function describeEthereumEvent(event: EthereumEvent): Described {
       };
     }
   }
+}
+
+function hours(ms: number): string {
+  const hours = ms / 3_600_000;
+  return hours < 48 ? `${hours.toFixed(1)} hours` : `${Math.floor(hours / 24)} days`;
 }
 
 function what({ batchNumber, nonce }: TxAttempt): string {

@@ -4,6 +4,7 @@
  * @module
  */
 import { describeError } from "../errors.ts";
+import { inEther } from "../l1/gas.ts";
 import type { Log, LogEvent } from "../ports.ts";
 import { systemClock, writeStderr } from "../runtime.ts";
 import type { TxCost } from "../types.ts";
@@ -13,8 +14,9 @@ import { describeConsensusEvent, isConsensusEvent } from "./consensus_log.ts";
 import { describeEngineEvent, isEngineEvent } from "./engine_log.ts";
 import { describeEthereumEvent, isEthereumEvent } from "./ethereum_log.ts";
 import { parseChoice } from "./options.ts";
+import { withoutPassingFailures } from "./passing_failures.ts";
 import { type Described, describeProcessorEvent } from "./processor_log.ts";
-import { countOf, formatBytes, formatEther, formatRatio } from "./text.ts";
+import { countOf, formatBytes, formatRatio, withFlagNames } from "./text.ts";
 
 /** How much is told, and in which form. */
 export const LOG_FLAGS: readonly Flag[] = [
@@ -31,15 +33,16 @@ export function logFrom(flags: FlagValues): Log {
     "text",
     "json",
   ]);
-  return (event) => {
+  const log: Log = (event) => {
     const { level, text, fields } = describe(event);
     if (LEVELS.indexOf(level) < LEVELS.indexOf(least)) return;
     const time = new Date(systemClock.now()).toISOString();
     const line = format === "json"
       ? JSON.stringify({ ts: time, level, event: event.event, ...fields })
       : `${time.slice(11, 23)} ${level === "warn" ? "warning: " : ""}${text}`;
-    writeStderr(line);
+    writeStderr(withFlagNames(line));
   };
+  return least === "debug" ? log : withoutPassingFailures(log, systemClock);
 }
 
 /** What happened. */
@@ -75,11 +78,50 @@ export function describe(event: LogEvent): Described {
         },
       };
     }
+    case "batch.resealed": {
+      const { batchNumber, blocks, l1Origin, l1OriginBefore, compressedBytes } = event;
+      return {
+        level: "warn",
+        text:
+          `sealed batch ${batchNumber} anew, of the same ${countOf(blocks, "block")}: it came ` +
+          `too late for L1 origin ${l1OriginBefore}, and names ${l1Origin} now`,
+        fields: {
+          batch: `${batchNumber}`,
+          blocks,
+          l1_origin: `${l1Origin}`,
+          l1_origin_before: `${l1OriginBefore}`,
+          compressed_bytes: compressedBytes,
+        },
+      };
+    }
     case "blocks.dropped": {
       const { number, blocks } = event;
       const text = `L2 was reorganised above block ${number}: ${countOf(blocks, "block")} taken ` +
         `before ${blocks === 1 ? "is" : "are"} replaced`;
       return { level: "warn", text, fields: { block: `${number}`, blocks } };
+    }
+    case "throttle.changed": {
+      const { unpostedBytes, intensity, maxTxBytes, maxBlockBytes } = event;
+      const tx = maxTxBytes === 0 ? "any size" : formatBytes(maxTxBytes);
+      const text = intensity > 0
+        ? `holding sequencers back (${Math.round(100 * intensity)} %): ` +
+          `${formatBytes(unpostedBytes)} to be posted; transactions ${tx}, ` +
+          `blocks ${formatBytes(maxBlockBytes)} at most`
+        : `sequencers are held back no more: ${formatBytes(unpostedBytes)} to be posted`;
+      const fields = {
+        unposted_bytes: unpostedBytes,
+        intensity,
+        max_tx_bytes: maxTxBytes,
+        max_block_bytes: maxBlockBytes,
+      };
+      return { level: intensity > 0 ? "warn" : "info", text, fields };
+    }
+    case "throttle.failed": {
+      const { endpoint, error, isUnsupported } = event;
+      const text = isUnsupported
+        ? `${endpoint} cannot be held back: it has no miner_setMaxDASize; posting goes on`
+        : `cannot hold ${endpoint} back: ${describeError(error)}; trying again`;
+      return { level: "warn", text, fields: { endpoint } };
     }
     case "worker.lost": {
       const { reason, task } = event;
@@ -105,7 +147,7 @@ export function describe(event: LogEvent): Described {
         ? countOf(receipt.blobHashes.length, "blob")
         : "calldata";
       const paidWei = receipt.cost && costWei(receipt.cost);
-      const price = paidWei === undefined ? "" : `, ${formatEther(paidWei)}`;
+      const price = paidWei === undefined ? "" : `, ${inEther(paidWei)}`;
       return {
         level: "info",
         text:

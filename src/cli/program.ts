@@ -4,12 +4,20 @@
  * @module
  */
 import process from "node:process";
-import { ConfigError, describeError, isRetryable, MontanaError, SinkError } from "../errors.ts";
+import {
+  ConfigError,
+  describeError,
+  isRetryable,
+  MontanaError,
+  SignerError,
+  type SignerErrorCode,
+  SinkError,
+} from "../errors.ts";
 import { runtimeName, writeStderr, writeStdout } from "../runtime.ts";
 import { VERSION } from "../version.ts";
 import { type CommandGroup, type CommandSpec, EXIT, type FlagValues } from "./command.ts";
 import { type Command, commander } from "./deps.ts";
-import { withoutKeys } from "./text.ts";
+import { withFlagNames, withoutKeys } from "./text.ts";
 
 /** In the order of the help. One is loaded when it is called, since all of them take half of a start. */
 const COMMANDS: Readonly<Record<string, () => Promise<CommandSpec | CommandGroup>>> = {
@@ -125,10 +133,13 @@ function addCommand(program: Command, spec: CommandSpec, run: Run): void {
   });
 }
 
+/** To start again helps as little as with any other setting; what a remote signer refuses is not among them. */
+const UNUSABLE_KEY: readonly SignerErrorCode[] = ["Unreadable", "TooOpen", "Invalid", "Password"];
+
 /** Says in one line what could not be done, and gives the exit code for it. */
 function tell(error: unknown): number {
   if (isBrokenPipe(error)) return EXIT.done;
-  const text = `error: ${describeError(error)}`;
+  const text = withFlagNames(`error: ${describeError(error)}`);
   writeStderr(error instanceof ConfigError ? withoutKeys(text) : text);
   if (!(error instanceof MontanaError)) {
     // Nobody foresaw this one: whoever mends it needs to know where it came from.
@@ -136,9 +147,11 @@ function tell(error: unknown): number {
     return EXIT.failed;
   }
   if (error instanceof ConfigError) return error.code === "Usage" ? EXIT.usage : EXIT.badConfig;
-  // Who starts again looks at L1 first, and finds what the others posted.
-  const isOthers = error instanceof SinkError && error.code === "NonceTaken";
-  return isOthers || isRetryable(error) ? EXIT.tryLater : EXIT.failed;
+  if (error instanceof SignerError && UNUSABLE_KEY.includes(error.code)) return EXIT.badConfig;
+  // Who starts again looks at L1 first: it finds what others posted, and seals anew what came too late.
+  const helpsToStart = error instanceof SinkError &&
+    ["NonceTaken", "WindowExpired"].includes(error.code);
+  return helpsToStart || isRetryable(error) ? EXIT.tryLater : EXIT.failed;
 }
 
 /** The reader of our output has seen enough, as in `montana decode … | head`. */

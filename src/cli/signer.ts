@@ -131,6 +131,13 @@ async function writeKey(
 ): Promise<number> {
   const path = textOf(flags, "out")!;
   if (path === "") throw new ConfigError("Usage", `Cannot use --out "": it names nothing`);
+  if (path === "-") {
+    throw new ConfigError(
+      "Usage",
+      "Cannot use --out -: a key does not go to standard output, where terminals and logs keep it; " +
+        "name a file (./- for one that is called so)",
+    );
+  }
   try {
     refuseKeyAsPath("--out", path);
     const address = await addressOf(privateKey);

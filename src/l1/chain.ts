@@ -250,8 +250,8 @@ function headerOf(fields: Fields, isPending = false): L1Header {
     hash,
     parentHash: fromHex(fields["parentHash"], "parentHash", 32),
     timestamp: quantity(fields["timestamp"], "timestamp"),
-    baseFeePerGas: quantity(fields["baseFeePerGas"], "baseFeePerGas"),
-    // Since Cancun.
+    // Since London and Cancun: a reader may begin at block 0 of a chain that is older.
+    baseFeePerGas: quantity(fields["baseFeePerGas"] ?? "0x0", "baseFeePerGas"),
     blobGasUsed: quantity(fields["blobGasUsed"] ?? "0x0", "blobGasUsed"),
     excessBlobGas: quantity(fields["excessBlobGas"] ?? "0x0", "excessBlobGas"),
   };

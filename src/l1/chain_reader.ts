@@ -41,6 +41,11 @@ export class ChainReader {
     return { number: tip.number > depth ? tip.number - depth : 0n, tip };
   }
 
+  /** Number of the safe or the final block; -1 on a young chain, which has none yet. */
+  async numberOf(tag: "safe" | "finalized"): Promise<bigint> {
+    return (await asking(() => this.#chain.header(tag)))?.number ?? -1n;
+  }
+
   /** A block up to the head. */
   async block(number: bigint): Promise<{
     readonly header: L1Header;

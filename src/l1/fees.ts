@@ -19,6 +19,8 @@ import type { Market } from "./gas.ts";
 
 const GWEI = 1_000_000_000n;
 const LEAST_BLOB_FEE = GWEI;
+/** What a last offer reckons with: below it, a base fee rises manyfold within minutes. */
+const LEAST_LAST_FEE = GWEI;
 
 /** How high caps may go. */
 export interface FeeLimits {
@@ -70,7 +72,9 @@ export function marketCaps(market: Market, hasBlobs: boolean): FeeCaps {
 /** What a first transaction offers. */
 export function firstOffer(market: Market, hasBlobs: boolean, limits: FeeLimits): Offer {
   return tooExpensive(market, hasBlobs, limits) ??
-    { caps: withLastChance(clipped(marketCaps(market, hasBlobs), limits), hasBlobs, limits) };
+    {
+      caps: withLastChance(clipped(marketCaps(market, hasBlobs), limits), market, hasBlobs, limits),
+    };
 }
 
 /**
@@ -96,7 +100,7 @@ export function replacementOffer(
     return meetsMarket(before, market, hasBlobs) ? undefined : ceiling(least, limits, market);
   }
   const highest = multiplied(asked, limits.feeLimitMultiplier);
-  const offer = { caps: withLastChance(caps, hasBlobs, limits) };
+  const offer = { caps: withLastChance(caps, market, hasBlobs, limits) };
   if (isAtLeast(highest, offer.caps)) return offer;
   // One cap can be far above the market while another is too low for it. Pools take no replacement that
   // raises only one, so all go up: each such step needs a market that went above what was offered.
@@ -140,14 +144,24 @@ function tooExpensive(market: Market, hasBlobs: boolean, limits: FeeLimits): Off
 }
 
 /**
- * What can be replaced no more below the ceilings offers them all: it would be stuck as soon as one of its
- * caps did not meet the market, however far that stayed below the ceiling.
+ * What can be replaced no more below the ceilings offers as much as any replacement could: it would be
+ * stuck as soon as one of its caps did not meet the market, however far that stayed below the ceiling. A
+ * market that rises further still is waited out, since nobody who set one ceiling near the market meant
+ * to offer all of the other.
  */
-function withLastChance(caps: FeeCaps, hasBlobs: boolean, limits: FeeLimits): FeeCaps {
+function withLastChance(
+  caps: FeeCaps,
+  market: Market,
+  hasBlobs: boolean,
+  limits: FeeLimits,
+): FeeCaps {
   const next = bumped(caps, hasBlobs);
   if (isAtLeast(clipped(next, limits), next)) return caps;
-  const { maxFeePerGas, maxFeePerBlobGas } = limits;
-  return { ...caps, maxFeePerGas, maxFeePerBlobGas: hasBlobs ? maxFeePerBlobGas : 0n };
+  const asked = marketCaps(market, hasBlobs);
+  const floor = { ...asked, maxFeePerGas: larger(asked.maxFeePerGas, LEAST_LAST_FEE) };
+  const highest = clipped(multiplied(floor, limits.feeLimitMultiplier), limits);
+  const { maxPriorityFeePerGas } = caps;
+  return { ...eachLarger(caps, highest), maxPriorityFeePerGas };
 }
 
 /** Which ceiling stands below the least step. */

@@ -19,7 +19,7 @@
 import { SAFE_CONFIRMATIONS } from "../config.ts";
 import { SourceError } from "../errors.ts";
 import type { BlobSource, Chain, L1Header } from "../ethereum.ts";
-import type { L1BatchSource, Log } from "../ports.ts";
+import type { L1BatchSource, L1Heads, Log } from "../ports.ts";
 import type { L1Batch } from "../types.ts";
 import { equalBytes } from "../wire/bytes.ts";
 import { toHex } from "../wire/hex.ts";
@@ -187,6 +187,27 @@ export class L1Inbox implements L1BatchSource {
       if (this.#cachedHashes.size > CACHED_HASHES) this.#cachedHashes.delete(oldest!);
     }
     return hash;
+  }
+
+  /**
+   * How far L1 is safe and final, as the node tells it now, and as far as what was read rests on it: where
+   * L1 went another way and that was not come to yet, only up to there.
+   *
+   * @throws {SourceError | RpcError} `Connection`, or as the chain
+   */
+  async l1Heads(): Promise<L1Heads> {
+    const finalized = await this.#headUpTo("finalized");
+    const safe = await this.#headUpTo("safe");
+    return { safe: safe > finalized ? safe : finalized, finalized };
+  }
+
+  async #headUpTo(tag: "safe" | "finalized"): Promise<bigint> {
+    const number = await this.#chain.numberOf(tag);
+    const marks = this.#marksBefore ?? this.#marks;
+    const highest = marks.upTo(number).top;
+    if (!highest) return -1n;
+    const found = await marks.highestOn(number, (each) => this.#chain.hashNow(each));
+    return found === highest ? number : found?.number ?? -1n;
   }
 
   /**

@@ -48,6 +48,10 @@ export class NonceSlot {
   /** Heads under which its nonce was deep in the chain, and none of the attempts there. */
   readonly missingUnder: Set<string> = new Set();
   isTaken = false;
+  /** Whoever posts the batch knows of that: told so, or since it has looked at L1 with it there. */
+  isTakenKnown: boolean;
+  /** Whether what took it may be the batch itself, of another program; once that was looked for. */
+  mayBeElsewhere: boolean | undefined;
   /** It can never carry its batch any more, whatever becomes of L1. */
   isLost = false;
 
@@ -69,11 +73,15 @@ export class NonceSlot {
   hasFreedPool = false;
   /** What it was last told to wait for. */
   waitsFor: string | undefined;
+  /** When that was told. */
+  toldMs: number | undefined;
 
-  constructor(nonce: bigint, isRestored = false) {
+  /** @param wasUsed in the chain when this process began, by whatever transaction */
+  constructor(nonce: bigint, isRestored = false, wasUsed = false) {
     this.nonce = nonce;
     this.isRestored = isRestored;
     this.isOffered = isRestored;
+    this.isTakenKnown = wasUsed;
   }
 
   /** Takes note of one more that was signed; the journal has it. */
@@ -113,6 +121,17 @@ export class NonceSlot {
   isTooLate({ number }: Pick<L1Header, "number">): boolean {
     const { deadlineL1Block } = this;
     return deadlineL1Block !== undefined && number >= deadlineL1Block;
+  }
+
+  /**
+   * Whether its batch came too late, and one sealed anew, which may land until `deadline`, takes its place.
+   */
+  isSuperseded(deadline: bigint | undefined, head: Pick<L1Header, "number">): boolean {
+    const own = this.deadlineL1Block;
+    if (own === undefined || deadline === undefined || own >= deadline) return false;
+    const { attempt, receipt } = this.inclusion ?? {};
+    const isInTime = attempt?.batchNumber !== undefined && receipt!.blockNumber <= own;
+    return this.isTooLate(head) && !isInTime;
   }
 
   get hasBlobs(): boolean {

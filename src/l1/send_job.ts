@@ -21,7 +21,10 @@ export interface TxRequest {
   readonly input: Uint8Array;
   /** Of 131072 bytes each; none for a batch in calldata. */
   readonly blobs: readonly Uint8Array[];
-  /** The last L1 block that may include it: readers drop what comes later. */
+  /**
+   * The last L1 block that may include it: readers drop what comes later. Under a later one the batch may be
+   * other bytes, once the one before is over for good.
+   */
   readonly deadlineL1Block?: bigint;
 }
 
@@ -37,6 +40,8 @@ export class SendJob {
   hasJoined = false;
   /** What it was last told to wait for. */
   waitsFor: string | undefined;
+  /** When that was told. */
+  toldMs: number | undefined;
   /** The error behind that. */
   problem: unknown;
   #isSettled = false;
@@ -95,8 +100,8 @@ export class SendJob {
     return new SinkError(
       "WindowExpired",
       `Cannot post batch ${batchNumber}: L1 is at block ${l1Block}, and readers drop it behind block ` +
-        `${deadlineL1Block}. The blocks in it need a batch with a newer L1 origin: start with another data directory, which takes ` +
-        `them from the source again`,
+        `${deadlineL1Block}. Nothing is lost. Start again: once that block is final, the same blocks are ` +
+        `sealed anew with a newer L1 origin`,
       { details: { batch: batchNumber, deadline: deadlineL1Block, head: l1Block } },
     );
   }
@@ -112,12 +117,7 @@ export class SendJob {
   }
 
   taken(nonce: bigint): SinkError {
-    return new SinkError(
-      "NonceTaken",
-      `Cannot post batch ${this.batchNumber}: somebody else sent a transaction with nonce ${nonce} of this ` +
-        `account. One program alone may use it; the batch takes another nonce when it is posted again`,
-      { details: { batch: this.batchNumber, nonce } },
-    );
+    return nonceTaken(this.batchNumber, nonce);
   }
 
   /** Posted before, and with other bytes. */
@@ -144,6 +144,16 @@ export class SendJob {
   }
 }
 
+/** What was sent in its place may be the same batch, of another program: L1 has to be looked at first. */
+export function nonceTaken(batchNumber: bigint | undefined, nonce: bigint): SinkError {
+  return new SinkError(
+    "NonceTaken",
+    `Cannot post batch ${batchNumber}: somebody else sent a transaction with nonce ${nonce} of this ` +
+      `account. One program alone may use it; the batch takes another nonce when it is posted again`,
+    { details: { batch: batchNumber, nonce } },
+  );
+}
+
 /** Where a batch landed, as its sink tells. */
 export function receiptOf(batchNumber: bigint, { attempt, receipt }: Inclusion): SubmissionReceipt {
   return {
@@ -162,8 +172,21 @@ export function receiptOfLanded(batchNumber: bigint, landed: LandedTx): Submissi
   return { batchNumber, txHash, l1Block, l1BlockHash, blobHashes, cost };
 }
 
-/** Whether what landed is what is to be sent; of calldata only the kind is known. */
-export function isSameLanded(payload: Payload, { blobHashes }: LandedTx): boolean {
+/** Whether what landed came too late, and one sealed anew takes its place. */
+export function isSupersededLanded(
+  { deadlineL1Block: own, l1Block }: LandedTx,
+  deadline: bigint | undefined,
+): boolean {
+  return own !== undefined && deadline !== undefined && own < deadline && l1Block > own;
+}
+
+/** Whether what landed is what is to be sent; of calldata only the kind and the deadline are known. */
+export function isSameLanded(
+  payload: Payload,
+  { blobHashes, deadlineL1Block: own }: LandedTx,
+  deadline: bigint | undefined,
+): boolean {
+  if (own !== undefined && deadline !== undefined && own !== deadline) return false;
   if (payload.blobHashes.length === 0 || blobHashes.length === 0) return true;
   return payload.blobHashes.length === blobHashes.length &&
     payload.blobHashes.every((hash, at) => equalBytes(hash, blobHashes[at]!));

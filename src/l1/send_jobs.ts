@@ -3,13 +3,15 @@
  *
  * @module
  */
-import type { TxAttempt, TxJournal } from "../ethereum.ts";
+import type { LandedTx, TxAttempt, TxJournal } from "../ethereum.ts";
 import type { Log } from "../ports.ts";
 import { toHex } from "../wire/hex.ts";
 import type { NonceSlot } from "./nonce_slot.ts";
 import type { Payload } from "./payload.ts";
 import {
   isSameLanded,
+  isSupersededLanded,
+  nonceTaken,
   receiptOf,
   receiptOfLanded,
   type SendJob,
@@ -23,6 +25,7 @@ export interface SendJobsParts {
   readonly watch: Watch;
   readonly confirmations: number;
   readonly sendTimeoutMs: number;
+  readonly isShared: boolean;
   readonly log: Log;
 }
 
@@ -49,9 +52,11 @@ export class SendJobs {
   }
 
   /** The call for the same batch in the same way, if there is one. */
-  find({ batchNumber, blobs }: TxRequest): SendJob | undefined {
-    return [...this.#sent, ...this.#queue]
-      .find((job) => job.batchNumber === batchNumber && job.hasBlobs === blobs.length > 0);
+  find({ batchNumber, blobs, deadlineL1Block }: TxRequest): SendJob | undefined {
+    return [...this.#sent, ...this.#queue].find((job) =>
+      job.batchNumber === batchNumber && job.hasBlobs === blobs.length > 0 &&
+      job.request.deadlineL1Block === deadlineL1Block
+    );
   }
 
   /** Who waits for a nonce. */
@@ -104,6 +109,8 @@ export class SendJobs {
   /**
    * Nonces whose batch is nobody's: it was confirmed, a reorganisation took it out, and its nonce went to
    * another transaction. It has to be sent anew.
+   *
+   * @throws {SinkError} `NonceTaken` where that was of another program, which may have posted it
    */
   async orphans(slots: readonly NonceSlot[], { head }: L1View): Promise<NonceSlot[]> {
     const orphans: NonceSlot[] = [];
@@ -111,22 +118,32 @@ export class SendJobs {
       if (!this.isOwed(slot, slots, head)) continue;
       const isOf = (job: SendJob) => job.batchNumber === slot.batchNumber;
       if ([...this.#queue, ...this.#sent].some(isOf)) continue;
-      if (await this.#isLost(slot, head)) orphans.push(slot);
+      if (!await this.#isLost(slot, head)) continue;
+      if (slot.isTaken && await this.#mayBeElsewhere(slot, head)) {
+        throw nonceTaken(slot.batchNumber, slot.nonce);
+      }
+      orphans.push(slot);
     }
     return orphans;
   }
 
   /** Whether the batch of a nonce still needs another. */
   isOwed(slot: NonceSlot, slots: readonly NonceSlot[], head: L1View["head"]): boolean {
-    const { confirmations, journal } = this.#parts;
+    const { confirmations, isShared, journal } = this.#parts;
     const { batchNumber } = slot;
     const result = slot.outcome(head, confirmations)?.result;
     if (result !== "cancelled" && result !== "taken") return false;
+    // It may be on L1 without us: whoever posts has seen whether it is, and says so by a call.
+    if (result === "taken" && slot.isTakenKnown && !isShared) return false;
     if (batchNumber === undefined || slot.isTooLate(head)) return false;
+    const deadline = slot.deadlineL1Block;
     const isElsewhere = (each: { batchNumber: bigint | undefined }) =>
       each.batchNumber === batchNumber;
-    return !slots.some((each) => each !== slot && isElsewhere(each) && !each.isLost) &&
-      !journal.landed.some((each) => isElsewhere(each) && each.isSuccess);
+    const isSlotElsewhere = (each: NonceSlot) =>
+      each !== slot && isElsewhere(each) && !each.isLost && !each.isSuperseded(deadline, head);
+    const isLanded = (each: LandedTx) =>
+      isElsewhere(each) && each.isSuccess && !isSupersededLanded(each, deadline);
+    return !slots.some(isSlotElsewhere) && !journal.landed.some(isLanded);
   }
 
   /** Whether nobody waits for a nonce, and what all nonces carry is confirmed. */
@@ -138,17 +155,18 @@ export class SendJobs {
   }
 
   /** Those whose batch is under way get its nonce, and those whose batch landed for good an answer. */
-  join(slots: readonly NonceSlot[]): void {
+  join(slots: readonly NonceSlot[], { head }: L1View): void {
     for (const job of [...this.#queue]) {
-      const { payload, batchNumber } = job;
+      const { payload, batchNumber, request: { deadlineL1Block: deadline } } = job;
       if (!payload) continue;
       const ofBatch = slots.filter((slot) => slot.batchNumber === batchNumber);
-      const slot = ofBatch.findLast((each) => !each.isLost);
-      const landed = this.#parts.journal.landed
-        .findLast((each) => each.batchNumber === batchNumber && each.isSuccess);
+      const slot = ofBatch.findLast((each) => !each.isLost && !each.isSuperseded(deadline, head));
+      const landed = this.#parts.journal.landed.findLast((each) =>
+        each.batchNumber === batchNumber && each.isSuccess && !isSupersededLanded(each, deadline)
+      );
       if (slot) {
         this.#joinSlot(job, slot, payload);
-      } else if (landed && isSameLanded(payload, landed)) {
+      } else if (landed && isSameLanded(payload, landed, deadline)) {
         job.land(receiptOfLanded(batchNumber, landed));
       } else if (landed) {
         job.reject(job.changed(landed.nonce));
@@ -184,7 +202,8 @@ export class SendJobs {
         if (job.hasJoined) break;
         return job.reject(job.reverted(receiptOf(job.batchNumber, outcome.inclusion)));
       case "taken":
-        if (job.hasJoined || !slot.isOffered) break;
+        if ((job.hasJoined || !slot.isOffered) && !await this.#mayBeElsewhere(slot, head)) break;
+        slot.isTakenKnown = true;
         return job.reject(job.taken(slot.nonce));
       case "cancelled":
     }
@@ -196,6 +215,12 @@ export class SendJobs {
     }
     job.slot = undefined;
     this.#queue.unshift(job);
+  }
+
+  /** Whether a batch may be on L1 under a nonce that was taken from it, and who posts it does not know. */
+  async #mayBeElsewhere(slot: NonceSlot, head: L1View["head"]): Promise<boolean> {
+    if (this.#parts.isShared || slot.isTakenKnown) return false;
+    return await this.#parts.watch.mayBeElsewhere(slot, head);
   }
 
   /**
@@ -217,7 +242,11 @@ export class SendJobs {
     const attempt = slot.attempts.findLast((each) =>
       each.batchNumber !== undefined && each.blobHashes.length > 0 === hasBlobs
     );
-    if (attempt && !isSameAttempt(payload, attempt)) return job.reject(job.changed(slot.nonce));
+    const [own, deadline] = [slot.deadlineL1Block, job.request.deadlineL1Block];
+    const isOther = own !== undefined && deadline !== undefined && own !== deadline;
+    if (isOther || attempt && !isSameAttempt(payload, attempt)) {
+      return job.reject(job.changed(slot.nonce));
+    }
     if (attempt === slot.newest) slot.payload ??= payload;
     if (!attempt && slot.isPending && !slot.isCancelled) {
       // The one before may still land: they share the nonce, so one of them will.

@@ -11,6 +11,8 @@ import { equalBytes } from "../wire/bytes.ts";
 import { toHex } from "../wire/hex.ts";
 import { costOf } from "./gas.ts";
 import type { Inclusion, NonceSlot } from "./nonce_slot.ts";
+import { readTransaction } from "./payload.ts";
+import { mayHoldBatch } from "./taken_nonce.ts";
 
 /** A nonce is lost to somebody else when that was seen under so many heads: nodes may lag. */
 const HEADS_UNTIL_TAKEN = 3;
@@ -97,6 +99,15 @@ export class Watch {
     return await this.#parts.chain.nonce(this.#parts.address, finalNumber) > slot.nonce;
   }
 
+  /** Whether what has a nonce in place of the batch may be that batch: asked for once. */
+  async mayBeElsewhere(slot: NonceSlot, head: L1Header): Promise<boolean> {
+    const { chain, address } = this.#parts;
+    const { nonce, batchAttempt } = slot;
+    const { to } = await readTransaction(batchAttempt!.signed.raw);
+    const taken = { chain, address, nonce, to, head: head.number };
+    return slot.mayBeElsewhere ??= await mayHoldBatch(taken);
+  }
+
   /**
    * Holds the block that includes a slot against the one that is there now. At each look anew: nodes that are
    * asked in turn may lag, and what one of them says must not stand longer than that.
@@ -131,6 +142,8 @@ export class Watch {
       if (!block || !equalBytes(block.hash, receipt.blockHash)) return;
       slot.inclusion = { attempt, receipt, blockMs: Number(block.timestamp) * 1000 };
       slot.missingUnder.clear();
+      slot.isTakenKnown = false;
+      slot.mayBeElsewhere = undefined;
       slot.waitsFor = undefined;
       // Seen after the head was: it may be of another branch than that.
       slot.isVerified = false;
@@ -147,6 +160,7 @@ export class Watch {
 
 /** What is kept of a transaction that is final. */
 export function landedTx(slot: NonceSlot, { attempt, receipt, blockMs }: Inclusion): LandedTx {
+  const { deadlineL1Block } = attempt;
   return {
     nonce: slot.nonce,
     batchNumber: attempt.batchNumber,
@@ -157,5 +171,6 @@ export function landedTx(slot: NonceSlot, { attempt, receipt, blockMs }: Inclusi
     blobHashes: attempt.blobHashes,
     cost: costOf(receipt),
     landedAtMs: blockMs,
+    ...(deadlineL1Block === undefined ? {} : { deadlineL1Block }),
   };
 }

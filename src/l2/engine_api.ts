@@ -22,7 +22,7 @@ import {
   EngineError,
   type EngineErrorCode,
   type EngineVersion,
-  type ForkchoiceState,
+  type ForkchoiceUpdate,
   type PayloadEnvelope,
   type PayloadStatus,
 } from "../engine.ts";
@@ -143,7 +143,7 @@ async function forkchoiceUpdated(
 ): Promise<JsonFields> {
   const fields = objectOf(state, "forkchoiceState");
   const hash = (name: string) => fromHex(fields[name], `forkchoiceState.${name}`, 32);
-  const choice: ForkchoiceState = {
+  const choice: ForkchoiceUpdate = {
     head: hash("headBlockHash"),
     safe: hash("safeBlockHash"),
     finalized: hash("finalizedBlockHash"),

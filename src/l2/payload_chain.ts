@@ -20,7 +20,7 @@ import {
   type BlockRef,
   EngineError,
   type Forkchoice,
-  type ForkchoiceState,
+  type ForkchoiceUpdate,
   type PayloadJournal,
   type PayloadStatus,
 } from "../engine.ts";
@@ -119,7 +119,7 @@ export class PayloadChain {
    * @param then what belongs to the call, before the next one comes
    * @throws {EngineError} `InvalidForkchoice`, `Unavailable`
    */
-  async choose(state: ForkchoiceState, then: () => void = () => {}): Promise<PayloadStatus> {
+  async choose(state: ForkchoiceUpdate, then: () => void = () => {}): Promise<PayloadStatus> {
     return await this.#inTurn(async () => {
       const status = await this.#choose(state);
       const { head, safe, finalized } = state;
@@ -228,7 +228,7 @@ export class PayloadChain {
     return this.#statusOf(block);
   }
 
-  async #choose(state: ForkchoiceState): Promise<PayloadStatus> {
+  async #choose(state: ForkchoiceUpdate): Promise<PayloadStatus> {
     const { head } = state;
     if (isZeroHash(head)) return invalid("headBlockHash is that of no block");
     const below = this.#invalid.find(head);

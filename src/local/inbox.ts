@@ -6,7 +6,7 @@
  */
 import { allCompressors } from "../compress/formats.ts";
 import { CodecError, CompressionError, SinkError, SourceError } from "../errors.ts";
-import type { BatchSink, Clock, L1BatchSource, Log } from "../ports.ts";
+import type { BatchSink, Clock, L1BatchSource, L1Heads, Log } from "../ports.ts";
 import type { CompressedBatch, L1Batch, SubmissionReceipt } from "../types.ts";
 import { decodeBatch } from "../wire/batch.ts";
 import { BLOB_CAPACITY, fromBlobs, MAX_BLOBS_PER_TX, toBlobs } from "../wire/blob.ts";
@@ -215,6 +215,11 @@ export class InboxSource implements L1BatchSource {
 
   l1Head(): Promise<bigint> {
     return this.#l1.head(this.#head);
+  }
+
+  async l1Heads(): Promise<L1Heads> {
+    const finalized = await this.#l1.head("finalized");
+    return { safe: await this.#l1.head("safe"), finalized };
   }
 
   async l1BlockHash(number: bigint): Promise<Uint8Array | undefined> {

@@ -121,6 +121,9 @@ export class BatchSubmissionRunner {
           l1Origin: () => source.l1Origin(),
           l1OriginHash: (number) => source.l1OriginHash(number),
           parentHash: () => source.parentHash(),
+          get blocksLeft() {
+            return source.blocksLeft ?? 0;
+          },
           ...(source.rewind ? { rewind: (number) => source.rewind!(number) } : {}),
         },
         log: (event) => this.#tell(event),
@@ -138,6 +141,11 @@ export class BatchSubmissionRunner {
   /** Blocks taken and not yet submitted. */
   get pendingBlocks(): number {
     return this.#pipeline.pendingBlocks;
+  }
+
+  /** Compressed bytes that are to be posted, as far as they can be told now. */
+  get unpostedBytes(): number {
+    return this.#pipeline.unpostedBytes;
   }
 
   get isPaused(): boolean {

@@ -9,7 +9,7 @@ import type { PipelineConfig } from "../config.ts";
 import { isRetryable, PipelineError } from "../errors.ts";
 import type { BatchCodec, BatchSink, BatchSource, Clock, CutReason, Log } from "../ports.ts";
 import type { L2Block, SubmissionReceipt } from "../types.ts";
-import { HEADER_SIZE, standardCodec } from "../wire/batch.ts";
+import { standardCodec } from "../wire/batch.ts";
 import type { SealedBatch } from "./batcher_journal.ts";
 import type { BatcherParts, BatcherPosition } from "./batcher_parts.ts";
 import { boundReached, type SizeNow, timeReached } from "./due.ts";
@@ -25,13 +25,14 @@ import {
   firstAttempt,
   fitOf,
   nextAttempt,
+  restoredBatch,
   SealingLine,
 } from "./sealing.ts";
 import { pipelineConfig } from "./settings.ts";
 import { SizeEstimate } from "./size_estimate.ts";
 import { steady } from "./steady_clock.ts";
 import { mustBeAbove, sharedBlock } from "./step_back.ts";
-import { rawSize, WaitingBlocks } from "./waiting_blocks.ts";
+import { WaitingBlocks } from "./waiting_blocks.ts";
 
 export type { BatcherParts, BatcherPosition };
 
@@ -128,6 +129,14 @@ export class BatcherPipeline {
   /** Blocks taken and not yet in a submitted batch. */
   get pendingBlocks(): number {
     return this.#intake.held + this.#waiting.length + this.#line.blocks + this.#posting.blocks;
+  }
+
+  /** Compressed bytes to be posted, as far as they can be told: also of blocks that were not given yet. */
+  get unpostedBytes(): number {
+    const raw = this.#waiting.rawBytes + this.#line.rawBytes;
+    const known = this.#posting.bytes + raw * this.#levels.step.estimate.share;
+    const blocks = Math.max(1, this.pendingBlocks);
+    return Math.round(known + (this.#source.blocksLeft ?? 0) * known / blocks);
   }
 
   /**
@@ -345,19 +354,9 @@ export class BatcherPipeline {
   }
 
   /** A batch that an earlier run sealed goes out as it was. */
-  #restore({ batchNumber, blocks: count, reason, data }: SealedBatch): void {
-    const blocks = this.#waiting.take(count);
-    const batch = {
-      batchNumber,
-      blocks,
-      rawBytes: HEADER_SIZE + rawSize(blocks),
-      compression: this.#levels.step,
-      reason,
-      limits: { target: data.length, most: data.length, unit: data.length },
-      estimated: data.length,
-      attempt: firstAttempt(blocks[0]!),
-    };
-    this.#posting.restore(batch, data);
+  #restore(sealed: SealedBatch): void {
+    const blocks = this.#waiting.take(sealed.blocks);
+    this.#posting.restore(restoredBatch(sealed, blocks, this.#levels.step), sealed.data);
     this.#nextBatchNumber += 1n;
     this.#lastBlock = blocks.at(-1)!.block;
   }

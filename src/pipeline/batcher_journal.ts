@@ -185,6 +185,16 @@ export class BatcherJournal {
     this.#sealed.push({ ...batch, index });
   }
 
+  /**
+   * Resolves when the same blocks under the same number would survive a crash in other bytes: only for a
+   * batch that readers can never accept as it was, see `resealing.ts`.
+   */
+  async resealed(batch: SealedBatch): Promise<void> {
+    const { index } = this.#sealedBefore(batch);
+    await this.#wal.append(RECORD.resealed, encodeSealed(batch, index));
+    this.#reseal({ ...batch, index });
+  }
+
   /** Resolves when the batch of the first `blocks` blocks, which is on L1, would not be posted again. */
   async confirmed(receipt: SubmissionReceipt, blocks: number): Promise<void> {
     const { position } = this;
@@ -240,9 +250,25 @@ export class BatcherJournal {
         if (!other) this.#sealed.push(sealed);
         return;
       }
+      case RECORD.resealed: {
+        this.#reseal(decodeSealed(payload));
+        return;
+      }
       default:
         throw new TypeError(`type ${type} is unknown`);
     }
+  }
+
+  #reseal(sealed: SealedBatch & { readonly index: number }): void {
+    const before = this.#sealedBefore(sealed);
+    this.#sealed = this.#sealed.map((each) => each === before ? sealed : each);
+  }
+
+  /** The batch as it was sealed, which had the same blocks. */
+  #sealedBefore({ batchNumber, blocks }: SealedBatch): SealedBatch & { readonly index: number } {
+    const before = this.#sealed.find((each) => each.batchNumber === batchNumber);
+    if (before?.blocks === blocks) return before;
+    throw new TypeError(`batch ${batchNumber} of ${blocks} blocks was not sealed before`);
   }
 
   /** L2 was reorganised: other blocks stand there now. */

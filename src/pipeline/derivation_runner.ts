@@ -1,6 +1,6 @@
 /**
- * Runs a deriver (seed `montana-derivation-runner.md`): polls, derives, counts, and measures how long a
- * batch took from submission to derivation.
+ * Runs a deriver (seed `montana-derivation-runner.md`): polls, derives, counts, measures how long a batch
+ * took from submission to derivation, and tells the sink what of it is safe and final.
  *
  * @module
  */
@@ -8,6 +8,7 @@ import type { DeriverConfig } from "../config.ts";
 import type { Clock, Log, LogEvent, Random } from "../ports.ts";
 import { RETRY_DEFAULTS, type RetryPolicy } from "../retry.ts";
 import { DerivationPipeline, type DeriverParts, type DeriverPosition } from "./deriver.ts";
+import { Finality } from "./finality.ts";
 import { DerivationCounter, type DerivationMetrics } from "./metrics.ts";
 import { poll } from "./poll.ts";
 import type { Standing } from "./undo.ts";
@@ -63,6 +64,7 @@ export class DerivationRunner {
   readonly #pollIntervalMs: number;
   readonly #retry: RetryPolicy;
   readonly #log: Log;
+  readonly #finality: Finality;
   readonly #counter = new DerivationCounter();
   readonly #submittedAtMs = new Map<bigint, number>();
 
@@ -77,6 +79,7 @@ export class DerivationRunner {
     this.#pollIntervalMs = config.pollIntervalMs ?? 100;
     this.#retry = config.retry ?? RETRY_DEFAULTS;
     this.#log = parts.log ?? (() => {});
+    this.#finality = new Finality(parts, this.#pollIntervalMs);
     this.pipeline = new DerivationPipeline(
       { ...parts, log: (event) => this.recordEvent(event) },
       config,
@@ -139,9 +142,10 @@ export class DerivationRunner {
    */
   async run({ signal, once, onProgress }: DerivationRunOptions = {}): Promise<void> {
     const tick = async () => {
-      if (!await this.tick()) return "idle";
-      await onProgress?.();
-      return "worked";
+      const hasWorked = await this.tick() !== undefined;
+      if (hasWorked) await onProgress?.();
+      await this.#finality.look({ isCaughtUp: !hasWorked });
+      return hasWorked ? "worked" : "idle";
     };
     const stopReadingAhead = () => void this.pipeline.stopReadingAhead();
     signal?.addEventListener("abort", stopReadingAhead);

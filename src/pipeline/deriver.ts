@@ -374,6 +374,7 @@ export class DerivationPipeline {
       this.#expected,
       oldest.batchNumber,
       `the sequencing window of ${SEQUENCING_WINDOW} L1 blocks is over`,
+      deadline,
     );
   }
 
@@ -395,11 +396,12 @@ function noWayBack(l1Block: bigint, why: string): PipelineError {
   );
 }
 
-function gap(expected: bigint, got: bigint, why: string): PipelineError {
+/** @param deadline where all of L1 was read, and it is over: the block that it was over with */
+function gap(expected: bigint, got: bigint, why: string, deadline?: bigint): PipelineError {
   return new PipelineError(
     "SequenceGap",
     `Cannot derive batch ${expected}: it is missing on L1, batch ${got} is there, and ${why}`,
-    { details: { expected, got } },
+    { details: { expected, got, deadline } },
   );
 }
 

@@ -7,6 +7,7 @@
  * | 1    | position | JSON: what is confirmed, see {@link JournalPosition}                            |
  * | 2    | taken    | index u64 ‖ blocks; index counts all blocks ever taken                         |
  * | 3    | sealed   | batch u64 ‖ index u64 ‖ blocks u32 ‖ reason u8 ‖ the compressed batch          |
+ * | 4    | resealed | the same, in the place of the one of that number                               |
  *
  * A block: flags u8 ‖ timestamp u64 ‖ number? u64 ‖ hash? 32 ‖ parent hash? 32 ‖ transactions u32 ‖ each
  * as its length u32 and its bytes.
@@ -19,12 +20,12 @@ import { Reader, Writer } from "../wire/bytes.ts";
 import { fromJsonPayload, toJsonPayload } from "../wal/json_payload.ts";
 
 /** Types of records. */
-export const RECORD: { readonly position: 1; readonly taken: 2; readonly sealed: 3 } = Object
-  .freeze({
-    position: 1,
-    taken: 2,
-    sealed: 3,
-  });
+export const RECORD: {
+  readonly position: 1;
+  readonly taken: 2;
+  readonly sealed: 3;
+  readonly resealed: 4;
+} = Object.freeze({ position: 1, taken: 2, sealed: 3, resealed: 4 });
 
 /** What is on L1 for sure: where a batcher goes on from. */
 export interface JournalPosition {

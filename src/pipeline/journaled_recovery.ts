@@ -1,15 +1,15 @@
 /**
  * Where a batcher with a journal goes on: the journal tells what it took and sealed, L1 what of it was
- * posted.
+ * posted. What came too late for L1 is sealed anew.
  *
  * @module
  */
 import type { BatchSource } from "../ports.ts";
-import type { CompressedBatch, L2Block } from "../types.ts";
+import type { L1Batch, L2Block } from "../types.ts";
 import { equalBytes } from "../wire/bytes.ts";
-import type { BatcherPosition } from "./batcher_parts.ts";
-import type { BatcherJournal, JournalPosition } from "./batcher_journal.ts";
+import type { BatcherJournal, JournalPosition, SealedBatch } from "./batcher_journal.ts";
 import { type RecoveredPosition, recoverPosition, type RecoveryParts } from "./recovery.ts";
+import { resealExpired, type Resealing } from "./resealing.ts";
 
 /** What recovery needs besides the journal. */
 export interface JournaledRecoveryParts extends RecoveryParts {
@@ -18,6 +18,18 @@ export interface JournaledRecoveryParts extends RecoveryParts {
   readonly start: Pick<JournalPosition, "inbox" | "batcher" | "l1Block" | "l1BlockHash">;
   /** What is found above this block may still go: the journal stays at it. */
   readonly finalBlock?: { readonly number: bigint; readonly hash: Uint8Array };
+  /** What batches are sealed anew with that came too late; without it, or a final block, they stay. */
+  readonly resealing?: Resealing;
+}
+
+/** Where a batcher goes on that has a journal. */
+export interface JournaledPosition extends RecoveredPosition {
+  readonly sealed?: readonly SealedBatch[];
+  /**
+   * Sealed batches came too late, and may still be found in time on another branch of L1: once this L1
+   * block is final, the same call seals them anew. Until then sinks refuse them.
+   */
+  readonly waitsForFinal?: bigint;
 }
 
 /**
@@ -29,13 +41,19 @@ export interface JournaledRecoveryParts extends RecoveryParts {
  */
 export async function recoverFromJournal(
   parts: JournaledRecoveryParts,
-): Promise<RecoveredPosition & BatcherPosition> {
-  const { journal, start, signal } = parts;
+): Promise<JournaledPosition> {
+  const { journal, start, signal, resealing } = parts;
   const { position, taken, sealed } = journal.state;
   const source = new JournaledSource(parts.source, taken);
   // Nothing holds a later batch back where an earlier one was refused, or took too long.
-  const isOwn = ({ batchNumber, data }: CompressedBatch) =>
-    sealed.some((each) => each.batchNumber === batchNumber && equalBytes(each.data, data));
+  const early: L1Batch[] = [];
+  const isOwn = (batch: L1Batch) => {
+    const isSealedHere = sealed.some(({ batchNumber, data }) =>
+      batchNumber === batch.batchNumber && equalBytes(data, batch.data)
+    );
+    if (isSealedHere) early.push(batch);
+    return isSealedHere;
+  };
   const recovered = await recoverPosition({ ...parts, source, isOwn }, position);
   if (signal?.aborted) return recovered;
 
@@ -55,7 +73,15 @@ export async function recoverFromJournal(
   }
   const pending = [...recovered.pending, ...source.rest];
   await journal.taken(pending.slice(journal.state.taken.length));
-  return { ...recovered, pending, sealed: journal.state.sealed };
+  const head = await parts.l1.l1Head();
+  const waitsForFinal = resealing && finalBlock &&
+    await resealExpired({ ...parts, ...resealing }, { head, finalBlock, early });
+  return {
+    ...recovered,
+    pending,
+    sealed: journal.state.sealed,
+    ...(waitsForFinal === undefined ? {} : { waitsForFinal }),
+  };
 }
 
 /** A source that gives first what was taken from it before. */

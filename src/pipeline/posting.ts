@@ -61,6 +61,11 @@ export class Posting {
     return this.#line.reduce((sum, { batch }) => sum + batch.blocks.length, 0);
   }
 
+  /** Compressed bytes in the whole line. */
+  get bytes(): number {
+    return this.#line.reduce((sum, { data }) => sum + data.length, 0);
+  }
+
   /** No other batch can be submitted before the oldest is on L1. */
   get isFull(): boolean {
     return this.#line.length >= this.#atOnce;

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { SEQUENCING_WINDOW } from "../config.ts";
 import { CodecError, CompressionError, PipelineError } from "../errors.ts";
 import type { BatchSource, Clock, Compressor, L1BatchSource, L2BlockSink } from "../ports.ts";
 import type { DerivedBlock, L1Batch, L2Block } from "../types.ts";
@@ -97,8 +98,8 @@ export async function recoverPosition(
   try {
     while (!parts.signal?.aborted && await deriver.step());
   } catch (error) {
-    // Whoever aborted wants no position.
-    if (!matcher.isInterrupted) throw error;
+    // Whoever aborted wants no position. A batch that is missing may be one that is to be posted from here.
+    if (!matcher.isInterrupted && !isMissing(error)) throw error;
   } finally {
     await deriver.stopReadingAhead();
   }
@@ -126,15 +127,21 @@ export async function recoverPosition(
   };
 }
 
-/** The first that readers would accept in its turn. What none can decode is in nobody's way. */
+/** Whether all of L1 was read, and a batch is missing before others. */
+function isMissing(error: unknown): boolean {
+  return error instanceof PipelineError && error.code === "SequenceGap" &&
+    error.details.deadline !== undefined;
+}
+
+/** The first that readers would accept in its turn. What none can decode, or came too late, is in nobody's way. */
 async function firstWhole(
   batches: readonly L1Batch[],
   { compressors }: RecoveryParts,
 ): Promise<L1Batch | undefined> {
   for (const batch of batches) {
     try {
-      decodeBatch(await open(batch.data, compressors));
-      return batch;
+      const { header } = decodeBatch(await open(batch.data, compressors));
+      if (header.l1Origin + SEQUENCING_WINDOW >= batch.inclusion.blockNumber) return batch;
     } catch (error) {
       if (!(error instanceof CodecError || error instanceof CompressionError)) throw error;
     }

@@ -6,11 +6,13 @@
 import { CompressionError } from "../errors.ts";
 import type { Compressor, CutReason } from "../ports.ts";
 import type { L2Block } from "../types.ts";
+import { HEADER_SIZE } from "../wire/batch.ts";
 import { equalBytes } from "../wire/bytes.ts";
 import { open, seal } from "../wire/envelope.ts";
 import type { SizeLimits } from "./packer.ts";
 import type { SizeEstimate } from "./size_estimate.ts";
-import type { WaitingBlock } from "./waiting_blocks.ts";
+import type { SealedBatch } from "./journal_records.ts";
+import { rawSize, type WaitingBlock } from "./waiting_blocks.ts";
 
 /** What is known of the batch that begins with a block, after it was compressed and did not fit. */
 export interface Attempt {
@@ -47,6 +49,24 @@ export interface BatchInLine {
 /** Nothing is known yet of the batch that begins with `first`. */
 export function firstAttempt(first: WaitingBlock): Attempt {
   return { first, tries: 0, passes: 0, fits: 0, tooMany: Number.MAX_SAFE_INTEGER };
+}
+
+/** A batch that an earlier run sealed: it goes out as it was. */
+export function restoredBatch(
+  { batchNumber, reason, data }: SealedBatch,
+  blocks: readonly WaitingBlock[],
+  compression: Compression,
+): BatchInLine {
+  return {
+    batchNumber,
+    blocks,
+    rawBytes: HEADER_SIZE + rawSize(blocks),
+    compression,
+    reason,
+    limits: { target: data.length, most: data.length, unit: data.length },
+    estimated: data.length,
+    attempt: firstAttempt(blocks[0]!),
+  };
 }
 
 /** How a result compares with what was planned. */
@@ -105,6 +125,11 @@ export class SealingLine {
     return this.#line.reduce((sum, { batch }) => sum + batch.blocks.length, 0);
   }
 
+  /** Raw bytes in the whole line. */
+  get rawBytes(): number {
+    return this.#line.reduce((sum, { batch }) => sum + batch.rawBytes, 0);
+  }
+
   /** The block after which the next batch begins. */
   get lastBlock(): L2Block | undefined {
     return this.#line.at(-1)?.batch.blocks.at(-1)?.block;
@@ -146,7 +171,7 @@ export class SealingLine {
 }
 
 /** Compresses, and refuses what does not come back as it was: it could never be derived. */
-async function sealChecked(raw: Uint8Array, compressor: Compressor): Promise<Uint8Array> {
+export async function sealChecked(raw: Uint8Array, compressor: Compressor): Promise<Uint8Array> {
   const data = await seal(raw, compressor);
   if (equalBytes(await open(data, [compressor]), raw)) return data;
   throw new CompressionError(

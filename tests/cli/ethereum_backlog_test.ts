@@ -1,10 +1,9 @@
 /**
- * Batches on a real L1 that come faster than blocks, in blobs that are refused for a while, or after a crash
- * that nothing is remembered of.
+ * Batches on a real L1 that come faster than blocks, or after a crash that nothing is remembered of.
  *
  * @module
  */
-import { match, ok, strictEqual as equal } from "node:assert/strict";
+import { ok } from "node:assert/strict";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -62,29 +61,6 @@ async function backlog(): Promise<string[]> {
     return JSON.stringify({ timestamp, transactions });
   });
 }
-
-const REFUSED =
-  "montana batcher posts as calldata what a node refuses as blobs, and blobs again later";
-test(REFUSED, { skip: skipWithoutAnvil(REFUSED) }, async () => {
-  await withProxy(async (place, proxy) => {
-    const { cwd, post, derive } = place;
-    const flags = "--data-dir data --max-blocks-per-batch 1 --compressor none --once " +
-      "--block-time 250ms --bump-interval 1s --da blobs-then-calldata";
-    for (const [blocks, isRefused] of [[1, false], [3, true], [4, false]] as const) {
-      await writeFile(join(cwd, "l2.jsonl"), sourceText(blocks));
-      proxy.refuseBlobs(isRefused);
-      const outcome = await run(post("l2.jsonl", flags), { cwd });
-      succeeded(outcome);
-      equal(/goes to the second sink/.test(outcome.stderr), isRefused, outcome.stderr);
-      if (isRefused) match(outcome.stderr, /blobs are not served here/);
-    }
-    succeeded(await run(derive("out.jsonl", "--once"), { cwd }));
-    await sameBlocks(join(cwd, "out.jsonl"), join(cwd, "l2.jsonl"));
-    await landedOnce(place, 4);
-    const posted = await postedTransactions(place);
-    equal(posted.map(({ blobs }) => blobs).join(), "1,0,0,1");
-  });
-});
 
 const FORGOTTEN =
   "montana batcher without --data-dir waits for what an earlier run left in the pool";

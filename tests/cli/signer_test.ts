@@ -11,6 +11,7 @@ import { ANVIL_ADDRESS, ANVIL_KEY } from "../l1/transactions.ts";
 import { makeKeystore } from "../../src/l1/keystore.ts";
 import { toHex } from "../../src/wire/hex.ts";
 import { withDirectory } from "../helpers.ts";
+import { halfOf } from "./half.ts";
 import {
   failed,
   inPairs,
@@ -201,7 +202,7 @@ test("montana signer check shows a certificate to the signer", async () => {
     );
     await chmod(join(cwd, "me.key"), 0o640);
     const open = await run(`${flags} --signer-cert me.pem --signer-key me.key`, { cwd });
-    failed(open, 1, /TooOpen: .*me.key: its mode is 0640/);
+    failed(open, 78, /TooOpen: .*me.key: its mode is 0640/);
   });
 });
 
@@ -222,35 +223,39 @@ test("montana signer tells no key and no password, whatever goes wrong", async (
     await file("order", "f".repeat(64));
     const pass = "--password-file password";
     const cases: [string, number, RegExp, RunOptions?][] = [
-      ["address --key-file open", 1, /TooOpen: .*open: its mode is 0644/],
-      ["address --key-file short", 1, /Invalid: .*short: need 64 hexadecimal digits/],
-      ["address --key-file long", 1, /Invalid: .*long: need 64 hexadecimal digits/],
-      ["address --key-file order", 1, /Invalid: .*order of secp256k1/],
-      ["address --key-file none", 1, /Unreadable: .*none: there is no such file/],
-      ["address --key-file json", 1, /Invalid: .*json: it holds JSON, as a keystore does/],
-      ["address --key-file -", 1, /standard input: need 64/, { stdin: `${digits}${digits}` }],
-      [`address --key-file ${digits}`, 1, /Invalid: .*looks like a key itself/],
-      [`address --key-file 0x${digits}`, 1, /Invalid: .*looks like a key itself/],
-      [`address --keystore ${digits} ${pass}`, 1, /Invalid: .*looks like a key itself/],
-      [`new --out ${digits}`, 1, /Invalid: .*looks like a key itself/],
-      [`import --key-file key --out k --out-password-file ${digits}`, 1, /looks like a key itself/],
-      [`address --key-env ${digits}`, 1, /Invalid: .*need the name of an environment variable/],
-      ["address --key-env", 1, /Invalid: .*MONTANA_KEY: need 64/, {
+      ["address --key-file open", 78, /TooOpen: .*open: its mode is 0644/],
+      ["address --key-file short", 78, /Invalid: .*short: need 64 hexadecimal digits/],
+      ["address --key-file long", 78, /Invalid: .*long: need 64 hexadecimal digits/],
+      ["address --key-file order", 78, /Invalid: .*order of secp256k1/],
+      ["address --key-file none", 78, /Unreadable: .*none: there is no such file/],
+      ["address --key-file json", 78, /Invalid: .*json: it holds JSON, as a keystore does/],
+      ["address --key-file -", 78, /standard input: need 64/, { stdin: `${digits}${digits}` }],
+      [`address --key-file ${digits}`, 78, /Invalid: .*looks like a key itself/],
+      [`address --key-file 0x${digits}`, 78, /Invalid: .*looks like a key itself/],
+      [`address --keystore ${digits} ${pass}`, 78, /Invalid: .*looks like a key itself/],
+      [`new --out ${digits}`, 78, /Invalid: .*looks like a key itself/],
+      [
+        `import --key-file key --out k --out-password-file ${digits}`,
+        78,
+        /looks like a key itself/,
+      ],
+      [`address --key-env ${digits}`, 78, /Invalid: .*need the name of an environment variable/],
+      ["address --key-env", 78, /Invalid: .*MONTANA_KEY: need 64/, {
         env: { MONTANA_KEY: `${digits} ` + digits },
       }],
-      ["address --key-env NO_KEY", 1, /Unreadable: .*NO_KEY is not set/],
-      [`address --signer-url ${digits}`, 1, /Invalid: .*begins with https/],
-      [`address --signer-url https://${digits}@host`, 1, /Invalid: .*a user name or password/],
+      ["address --key-env NO_KEY", 78, /Unreadable: .*NO_KEY is not set/],
+      [`address --signer-url ${digits}`, 78, /Invalid: .*begins with https/],
+      [`address --signer-url https://${digits}@host`, 78, /Invalid: .*a user name or password/],
       [`address --signer-url http://127.0.0.1:1/${digits}`, 75, /Unreachable: .*127.0.0.1:1/],
       [`address --signer-url http://a --signer-address 0x${digits}`, 2, /not repeated here/],
       [`check --key-file key --inbox ${digits}`, 2, /not repeated here/],
-      [`address --keystore keystore --password-file wrong`, 1, /Password: Cannot open/],
-      [`address --keystore keystore --password-file lines`, 1, /Invalid: .*more than one line/],
-      [`address --keystore keystore --password-file shown`, 1, /TooOpen: .*its mode is 0604/],
-      [`address --keystore keystore --password-file none`, 1, /Unreadable: .*none: there is no/],
-      [`address --keystore json ${pass}`, 1, /Invalid: .*its cipher is undefined/],
-      [`address --keystore broken ${pass}`, 1, /Invalid: .*it is no JSON object/],
-      [`address --keystore key ${pass}`, 1, /Invalid: .*keystore key: /],
+      [`address --keystore keystore --password-file wrong`, 78, /Password: Cannot open/],
+      [`address --keystore keystore --password-file lines`, 78, /Invalid: .*more than one line/],
+      [`address --keystore keystore --password-file shown`, 78, /TooOpen: .*its mode is 0604/],
+      [`address --keystore keystore --password-file none`, 78, /Unreadable: .*none: there is no/],
+      [`address --keystore json ${pass}`, 78, /Invalid: .*its cipher is undefined/],
+      [`address --keystore broken ${pass}`, 78, /Invalid: .*it is no JSON object/],
+      [`address --keystore key ${pass}`, 78, /Invalid: .*keystore key: /],
       [`address --private-key=${digits}`, 2, /unknown option .*not repeated here/],
       [`address --private-key ${digits}`, 2, /unknown option '--private-key'/],
       [`address ${digits}`, 2, /too many arguments/],
@@ -284,9 +289,35 @@ test("montana signer wants exactly one who signs, and what belongs to it", async
     ["import --out a", /name who does/],
     ["new", /required option '--out <file>'/],
   ];
-  await inPairs(cases, async ([args, why]) => failed(await run(`signer ${args}`), 2, why));
+  await inPairs(halfOf(cases), async ([args, why]) => failed(await run(`signer ${args}`), 2, why));
   failed(await run(["signer", "address", "--key-file", ""]), 2, /--key-file "": it names nothing/);
   failed(await run(["signer", "new", "--out", ""]), 2, /--out "": it names nothing/);
+});
+
+test("montana signer puts no key on standard output, nor into a file called -", async () => {
+  await withKeys(async (cwd) => {
+    for (const command of ["new --out -", "import --key-file key --out -"]) {
+      const outcome = await run(`signer ${command}`, { cwd });
+      failed(outcome, 2, /Cannot use --out -: a key does not go to standard output/);
+      equal(outcome.stdout.length, 0);
+      holdsNoSecret(outcome);
+    }
+    ok(!filesIn(cwd).includes("-"), filesIn(cwd).join());
+    succeeded(await run("signer new --out ./-", { cwd }));
+    ok(filesIn(cwd).includes("-"), filesIn(cwd).join());
+  });
+});
+
+test("montana batcher and signer end with 78 where the key they are given cannot be used", async () => {
+  await withKeys(async (cwd) => {
+    await writeFile(join(cwd, "l2.jsonl"), "");
+    await chmod(join(cwd, "key"), 0o644);
+    const l1 = "--l1 http://127.0.0.1:1 --inbox 0xff00000000000000000000000000000000008453";
+    for (const command of [`batcher --l2 l2.jsonl ${l1}`, "signer address", "signer check"]) {
+      failed(await run(`${command} --key-file key`, { cwd }), 78, /TooOpen: .*its mode is 0644/);
+      failed(await run(`${command} --key-file none`, { cwd }), 78, /Unreadable: .*no such file/);
+    }
+  });
 });
 
 const CORE_TEST = "montana signer leaves the key out of a core file";

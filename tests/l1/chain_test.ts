@@ -225,7 +225,7 @@ test("an answer of the wrong form names its field, and may be right the next tim
   const block = (fields: object) =>
     answering("eth_getBlockByNumber", { ...HEADER, ...fields }).block(7n);
   const wrongs = [undefined, null, "", "0x", "7", "0xzz", 7, {}, "0x" + "1".repeat(65)];
-  for (const field of ["number", "timestamp", "baseFeePerGas"]) {
+  for (const field of ["number", "timestamp"]) {
     for (const value of wrongs) await invalid(block({ [field]: value }), new RegExp(field));
   }
   for (const field of ["hash", "parentHash"]) {
@@ -233,8 +233,10 @@ test("an answer of the wrong form names its field, and may be right the next tim
       await invalid(block({ [field]: value }), new RegExp(field));
     }
   }
-  for (const field of ["blobGasUsed", "excessBlobGas"]) {
-    await invalid(block({ [field]: "x" }), new RegExp(field));
+  for (const field of ["baseFeePerGas", "blobGasUsed", "excessBlobGas"]) {
+    for (const value of wrongs.slice(2)) {
+      await invalid(block({ [field]: value }), new RegExp(field));
+    }
   }
   await invalid(block({ number: "0x8" }), /number: need 7, have "8"/);
   await invalid(block({ transactions: undefined }), /transactions: need a list/);
@@ -339,4 +341,10 @@ test("the blob base fee rises with full blocks, as RpcChain reckons it", { skip 
     if (fees.length > 1) equal(fees.at(-1), blobBaseFeeOf(excessBlobGas, 5_007_716n));
   }
   deepEqual(fees.slice(1), [14n, 16n, 17n]);
+});
+
+test("RpcChain reads blocks that are older than London and Cancun", async () => {
+  const { baseFeePerGas: _, ...berlin } = HEADER;
+  const { header } = await answering("eth_getBlockByNumber", berlin).block(7n);
+  deepEqual([header.baseFeePerGas, header.blobGasUsed, header.excessBlobGas], [0n, 0n, 0n]);
 });

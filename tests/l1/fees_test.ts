@@ -24,6 +24,10 @@ const limits = fc.record({
   maxFeePerBlobGas: fc.bigInt(1n, 5000n * GWEI),
 });
 
+function smaller(a: bigint, b: bigint): bigint {
+  return a < b ? a : b;
+}
+
 function caps(
   maxFeePerGas: bigint,
   maxPriorityFeePerGas: bigint,
@@ -136,18 +140,26 @@ test("offers never go above a ceiling, tips never above caps, and replacements a
   }));
 });
 
-test("what was offered can land at every market below the ceilings", () => {
+test("what was offered can land at every market below the ceilings, up to the limit of its last offer", () => {
   const markets = fc.array(market, { minLength: 2, maxLength: 6 });
   fc.assert(
     fc.property(markets, limits, fc.boolean(), ([first, ...rest], limit, hasBlobs) => {
       const begin = firstOffer(first!, hasBlobs, limit);
       if (!("caps" in begin)) return;
       let { caps } = begin;
+      let offeredAt = first!;
       for (const now of rest) {
         const next = replacementOffer(caps, now, hasBlobs, limit);
-        if (next && "caps" in next) caps = next.caps;
-        const isBelow = now.baseFee + now.tip <= limit.maxFeePerGas &&
-          (!hasBlobs || now.blobBaseFee <= limit.maxFeePerBlobGas);
+        if (next && "caps" in next) {
+          caps = next.caps;
+          offeredAt = now;
+        }
+        const asked = marketCaps(offeredAt, hasBlobs);
+        const times = BigInt(limit.feeLimitMultiplier);
+        const isBelow =
+          now.baseFee + now.tip <= smaller(limit.maxFeePerGas, times * asked.maxFeePerGas) &&
+          (!hasBlobs ||
+            now.blobBaseFee <= smaller(limit.maxFeePerBlobGas, times * asked.maxFeePerBlobGas));
         if (isBelow) ok(meetsMarket(caps, now, hasBlobs));
       }
     }),
@@ -157,6 +169,16 @@ test("what was offered can land at every market below the ceilings", () => {
   const ceilings = { ...FEE_DEFAULTS, maxFeePerBlobGas: 20n * GWEI };
   const offer = firstOffer({ ...at(0n, 0n, 15n), baseFee: GWEI / 10n }, true, ceilings);
   ok("caps" in offer && meetsMarket(offer.caps, at(1n, 0n, 15n), true));
+});
+
+test("a ceiling near the market raises no other cap above five times the market", () => {
+  const market = at(1n, 1n, 0n);
+  const nearGas = { ...FEE_DEFAULTS, maxFeePerGas: 3n * GWEI };
+  deepEqual(firstOffer(market, true, nearGas), { caps: caps(3n * GWEI, GWEI, 5n * GWEI) });
+  const nearBlobs = { ...FEE_DEFAULTS, maxFeePerBlobGas: (3n * GWEI) / 2n };
+  deepEqual(firstOffer(market, true, nearBlobs), {
+    caps: caps(15n * GWEI, GWEI, (3n * GWEI) / 2n),
+  });
 });
 
 test("leastOffer() is the least step, or nothing above a ceiling", () => {

@@ -16,7 +16,8 @@ for (const engine of KZG_ENGINES) {
   } catch (error) {
     // It is part of this program, so that its absence is a fault.
     if (engine === "portable") throw error;
-    reasons.set(engine, error instanceof Error ? error.message : String(error));
+    const why = error instanceof Error ? error.message : String(error);
+    reasons.set(engine, engine === "c-kzg" ? `${why}; here \`deno task c-kzg\` brings it` : why);
   }
 }
 

@@ -122,6 +122,16 @@ test(ALIKE, { skip: others.length === 0 && whyNoEngine(ALIKE, "native", "c-kzg")
   );
 });
 
+const CELLS = "engines make the same cell proofs of the same blob";
+test(CELLS, { skip: others.length === 0 && whyNoEngine(CELLS, "native", "c-kzg") }, async () => {
+  const [blob] = fc.sample(anyBlob, { numRuns: 1, seed: 7594 });
+  const made = await Promise.all(
+    engines.map(async (engine) => (await kzgOf(engine).cellProofs(blob!)).map(toHex)),
+  );
+  equal(made[0]!.length, 128);
+  for (const proofs of made) deepEqual(proofs, made[0]);
+});
+
 const elements = "a field element is refused from the modulus on, wherever it stands";
 test(elements, async () => {
   const kzg = kzgOf(engines[0]!);

@@ -292,3 +292,22 @@ test("BatcherPipeline.tick() goes on after a source that failed for a moment", a
   equal((await batcher.tick())?.batchNumber, 0n);
   deepEqual(events.of("source.failed").map((each) => each.error), [unreachable, unreachable]);
 });
+
+test("BatcherPipeline.unpostedBytes counts what waits, is on its way, and is still to come", async () => {
+  const blocks = plainBlocks(4, { size: 1000 });
+  const { batcher, source } = worldOf(blocks, {
+    config: { batchIntervalMs: 1000 },
+    faults: { submit: [new SinkError("Connection", "down")] },
+  });
+  equal(batcher.unpostedBytes, 0);
+  await batcher.tick();
+  const waiting = batcher.unpostedBytes;
+  ok(waiting >= 4000 && waiting < 4100, `${waiting}`);
+  Object.assign(source, { blocksLeft: 8 });
+  equal(batcher.unpostedBytes, 3 * waiting);
+  await rejects(batcher.forceSubmit());
+  Object.assign(source, { blocksLeft: 0 });
+  ok(Math.abs(batcher.unpostedBytes - waiting) < 100, `${batcher.unpostedBytes}`);
+  await batcher.forceSubmit();
+  equal(batcher.unpostedBytes, 0);
+});
