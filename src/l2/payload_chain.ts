@@ -189,7 +189,7 @@ export class PayloadChain {
     const { root } = this.tree;
     if (root) { for (const child of this.tree.children(root.hash)) this.#lookAbove(child); }
     for (const block of this.tree.blocks()) {
-      if (block.isConnected) block.isValid = this.#extends(block.hash);
+      if (block.isConnected && this.#extends(block.hash)) this.#markValid(block.hash);
     }
     if (this.#forkchoice) this.#markValid(this.#forkchoice.head);
   }
@@ -292,7 +292,7 @@ export class PayloadChain {
       const missing = `block ${payload.blockNumber - 1n} (${toHex(payload.parentHash)})`;
       return { status: "SYNCING", validationError: `${missing} is missing` };
     }
-    block.isValid ||= this.#extends(block.hash);
+    if (!block.isValid && this.#extends(block.hash)) this.#markValid(block.hash);
     if (!block.isValid) return { status: "ACCEPTED" };
     return { status: "VALID", latestValidHash: block.hash };
   }
@@ -302,8 +302,9 @@ export class PayloadChain {
     return this.#forkchoice === undefined || this.tree.isOnBranch(this.#forkchoice.head, hash);
   }
 
-  #markValid(head: Uint8Array): void {
-    for (let block = this.tree.get(head); block?.isConnected && !block.isValid;) {
+  /** And all below it: so what is below a valid block is valid. */
+  #markValid(hash: Uint8Array): void {
+    for (let block = this.tree.get(hash); block?.isConnected && !block.isValid;) {
       block.isValid = true;
       block = this.tree.get(block.parentHash);
     }
