@@ -198,6 +198,7 @@ export class EngineApiSink implements L2BlockSink {
     if (this.#last) return this.#last;
     const { firstBlock = 1n, from } = this.#options;
     const number = from?.number ?? firstBlock - 1n;
+    await this.#client.check();
     const head = await this.#client.block("latest");
     const block = await this.#client.block(number);
     const finalized = await this.#client.block("finalized");
