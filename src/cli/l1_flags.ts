@@ -183,7 +183,8 @@ function parseNumber(flag: string, text: string): bigint {
   throw usage(`Cannot use ${flag} "${text}": need a whole number`);
 }
 
-function dashed(name: string): string {
+/** A flag's name, as it is typed. */
+export function dashed(name: string): string {
   return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 }
 

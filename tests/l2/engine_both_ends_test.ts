@@ -98,7 +98,10 @@ test("EngineApiSource gives again the blocks that EngineApiSink had built, with 
   for (const block of others) await here.sink.ingest(block);
   await here.sink.flush();
   await relay(here.batcher, here.toy.chain.slice(5));
-  await rejects(here.source.pendingBlocks(), { code: "Reorganised", details: { block: 4n } });
+  await rejects(here.source.pendingBlocks(), {
+    code: "Reorganised",
+    details: { block: 4n, depth: 2n },
+  });
   here.source.rewind(4n);
   deepEqual(content(await here.source.pendingBlocks()), content(others));
 });
