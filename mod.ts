@@ -352,6 +352,15 @@ export {
 } from "./src/pipeline/throttle.ts";
 export type { Sequencer } from "./src/ports.ts";
 
+// What L1 gives back, held against L2.
+export {
+  BlockComparison,
+  type BlockDifference,
+  type ComparedRange,
+  type ComparisonParts,
+  type ComparisonResult,
+} from "./src/pipeline/comparison.ts";
+
 // Derived blocks into an execution client.
 export {
   type EngineAnswer,

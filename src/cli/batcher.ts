@@ -49,6 +49,7 @@ import { parseChoice, parseCount, parseDuration, parseSize } from "./options.ts"
 import { SENDING_FLAGS } from "./sending_flags.ts";
 import { SIGNER_FLAGS } from "./signer_flags.ts";
 import { countOf, formatBytes, toJson } from "./text.ts";
+import { startThrottle, THROTTLE_FLAGS, throttleSettings } from "./throttle.ts";
 
 const PACKING_FLAGS: readonly Flag[] = [
   { flags: "--max-blocks-per-batch <n>", help: "1 to 65535", value: "1000" },
@@ -89,6 +90,7 @@ export const batcher: CommandSpec = {
     ...SIGNER_FLAGS,
     ...SENDING_FLAGS,
     ...L2_NODE_FLAGS,
+    ...THROTTLE_FLAGS,
     { flags: "--poll-interval <time>", help: "between two looks at the source", value: "100ms" },
     { flags: "--shutdown-timeout <time>", help: "for posting what is left", value: "60s" },
     ...LOG_FLAGS,
@@ -99,6 +101,7 @@ export const batcher: CommandSpec = {
     "batcher --l2 blocks.jsonl --l1 ./l1 --data-dir ./batcher --max-blobs 6",
     "batcher --l2 - --l1 ./l1 < blocks.jsonl",
     "batcher --l2 http://127.0.0.1:9545 --l2 env:OTHER_L2 --l1 ./l1 --data-dir ./batcher",
+    "batcher --l2 blocks.jsonl --l1 ./l1 --data-dir ./batcher --throttle http://127.0.0.1:8545",
     "batcher --l2 blocks.jsonl --l1 http://127.0.0.1:8545 --inbox 0xff00000000000000000000000000000000008453 --key-file batcher.key --data-dir ./batcher",
   ],
   run: runBatcher,
@@ -188,6 +191,11 @@ async function runWith(
     {},
     position,
   );
+  const throttle = settings.throttle &&
+    await startThrottle(settings.throttle, {
+      unpostedBytes: () => runner.unpostedBytes,
+      log: settings.log,
+    });
   const tellWorkLeft = () => {
     writeStderr(`stopped with ${countOf(runner.pendingBlocks, "block")} not posted; start again`);
     return EXIT.workLeft;
@@ -202,6 +210,8 @@ async function runWith(
     if (!isStopping() || !(error instanceof MontanaError)) throw error;
     writeStderr(`error: ${describeError(error)}`);
     return tellWorkLeft();
+  } finally {
+    await throttle?.stop();
   }
   const metrics = runner.metrics();
   const { batches_submitted, blocks_processed, bytes_original, bytes_compressed } = metrics;
@@ -250,6 +260,7 @@ function settingsFrom(flags: FlagValues) {
     compression: compressionInWorkers(flags, workers, log),
     da: parseChoice("--da", text("da"), DA),
     maxBlobs,
+    throttle: throttleSettings(flags),
     shutdownTimeoutMs: parseDuration("--shutdown-timeout", text("shutdownTimeout")),
     config: {
       batchIntervalMs: parseDuration("--batch-interval", text("batchInterval")),

@@ -3,9 +3,8 @@
  *
  * @module
  */
-import { DERIVER_DEFAULTS, SAFE_CONFIRMATIONS } from "../config.ts";
-import { ConfigError, describeError, MontanaError } from "../errors.ts";
-import type { L1Head } from "../local/inbox.ts";
+import { DERIVER_DEFAULTS } from "../config.ts";
+import { describeError, MontanaError } from "../errors.ts";
 import { DerivationRunner } from "../pipeline/derivation_runner.ts";
 import {
   onShutdownSignal,
@@ -20,7 +19,7 @@ import { decompressionInWorker } from "./compression.ts";
 import { LISTEN_FLAG, listenOf, serveBlocks } from "./blocks_service.ts";
 import { ENGINE_FLAGS, firstBlockOf, type OutPlace, outPlace } from "./derived_out.ts";
 import { type DeriverState, latestState, openStates } from "./deriver_state.ts";
-import type { ReadTo, RoleL1 } from "./l1.ts";
+import type { RoleL1 } from "./l1.ts";
 import {
   addressesOf,
   BATCHERS_FLAG,
@@ -35,7 +34,8 @@ import {
 } from "./l1_flags.ts";
 import { LOG_FLAGS, logFrom } from "./log.ts";
 import { openL1 } from "./open_l1.ts";
-import { parseChoice, parseCount, parseDuration, parseSize } from "./options.ts";
+import { parseDuration, parseSize } from "./options.ts";
+import { READ_TO_FLAGS, readTo } from "./read_to.ts";
 import { countOf, formatBytes, toJson } from "./text.ts";
 
 /** The deriver. */
@@ -53,14 +53,7 @@ export const deriver: CommandSpec = {
     LISTEN_FLAG,
     DATA_DIR_FLAG,
     ONCE_FLAG,
-    {
-      flags: "--head <tag>",
-      help: "how far to read: latest, safe or finalized (a directory: safe)",
-    },
-    {
-      flags: "--confirmations <n>",
-      help: `how far to read: so many blocks below the latest (Ethereum: ${SAFE_CONFIRMATIONS})`,
-    },
+    ...READ_TO_FLAGS,
     INBOX_FLAG,
     BATCHERS_FLAG,
     ...ETHEREUM_FLAGS,
@@ -129,20 +122,6 @@ function pollIntervalMs(flags: FlagValues, place: L1Place): number {
   const text = textOf(flags, "pollInterval");
   if (text !== undefined) return parseDuration("--poll-interval", text);
   return place.kind === "directory" ? 100 : place.blockTimeMs / 6;
-}
-
-function readTo(flags: FlagValues, { kind }: L1Place): ReadTo {
-  const head = textOf(flags, "head");
-  const confirmations = textOf(flags, "confirmations");
-  if (head !== undefined && confirmations !== undefined) {
-    throw new ConfigError("Usage", "Cannot use --head and --confirmations together: give one");
-  }
-  if (head !== undefined) {
-    return parseChoice<L1Head>("--head", head, ["latest", "safe", "finalized"]);
-  }
-  if (kind === "directory" && confirmations === undefined) return "safe";
-  const count = confirmations ?? `${SAFE_CONFIRMATIONS}`;
-  return { confirmations: parseCount("--confirmations", count, 0, 1_000_000) };
 }
 
 interface DeriverPlace {

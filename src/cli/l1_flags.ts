@@ -168,7 +168,7 @@ function successorsOf(texts: readonly string[]): Successor[] {
         `Cannot use another --batcher "${text}": need ADDRESS@BLOCK, the L1 block from which on it posts`,
       );
     }
-    const fromBlock = parseNumber("--batcher", block);
+    const fromBlock = parseWhole("--batcher", block);
     const before = successors.at(-1)?.fromBlock ?? 0n;
     if (fromBlock <= before) {
       throw usage(`Cannot use --batcher "${text}": its L1 block must be above ${before}`);

@@ -30,6 +30,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<CommandSpec | CommandGroup
   decode: async () => (await import("./codec.ts")).decode,
   inspect: async () => (await import("./inspect.ts")).inspect,
   explain: async () => (await import("./explain.ts")).explain,
+  verify: async () => (await import("./verify.ts")).verify,
   report: async () => (await import("./report.ts")).report,
   wal: async () => (await import("./wal.ts")).wal,
   archive: async () => (await import("./archive.ts")).archive,

@@ -15,6 +15,7 @@ const COMMANDS = [
   "decode",
   "inspect",
   "explain",
+  "verify",
   "report",
   "doctor",
   "version",
