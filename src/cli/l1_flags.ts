@@ -178,11 +178,6 @@ function successorsOf(texts: readonly string[]): Successor[] {
   return successors;
 }
 
-function parseNumber(flag: string, text: string): bigint {
-  if (/^[0-9]{1,18}$/.test(text)) return BigInt(text);
-  throw usage(`Cannot use ${flag} "${text}": need a whole number`);
-}
-
 /** A flag's name, as it is typed. */
 export function dashed(name: string): string {
   return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
