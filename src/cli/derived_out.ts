@@ -178,6 +178,7 @@ function enginePlace(url: string, flags: FlagValues, log: Log, patience: Patienc
         firstBlock,
         attributes: () => attributes,
         isParentChecked: check === "on",
+        signal: patience.signal,
         ...(from?.head ? { from: from.head } : {}),
       });
       const standing = () => {

@@ -31,7 +31,7 @@ import type { Clock, L1Heads, L2BlockSink, Log } from "../ports.ts";
 import type { DerivedBlock } from "../types.ts";
 import { equalBytes } from "../wire/bytes.ts";
 import { toHex } from "../wire/hex.ts";
-import { DerivedHeads, type DerivedMark } from "./derived_heads.ts";
+import { type BlockName, DerivedHeads, type DerivedMark } from "./derived_heads.ts";
 import { type BlockAttributes, engineAttributes } from "./engine_attributes.ts";
 import { type EngineBlock, type EnginePayload, hashesOf } from "./engine_block.ts";
 import type { EngineAnswer, EngineAttributes, EngineClient } from "./engine_client.ts";
@@ -65,6 +65,8 @@ export interface EngineApiSinkOptions {
   readonly isParentChecked?: boolean;
   /** How long a client that is syncing is asked again, before whoever hands over blocks is told; 12 s. */
   readonly patienceMs?: number;
+  /** Aborted: nothing is waited for any longer. */
+  readonly signal?: AbortSignal;
 }
 
 const PATIENCE_MS = 12_000;
@@ -101,7 +103,7 @@ export class EngineApiSink implements L2BlockSink {
   /** The last block that was handed over. */
   #last: EngineBlock | undefined;
   /** The head that the client had by itself: up to there it may have what is derived. */
-  #theirs: { readonly number: bigint; readonly hash: Uint8Array } | undefined;
+  #theirs: BlockName | undefined;
   #heads = new DerivedHeads();
   /** What the client was told of the chain, as one text. */
   #told = "";
@@ -179,11 +181,12 @@ export class EngineApiSink implements L2BlockSink {
     }
     const target = await this.#client.block(number);
     if (!target) throw this.#changed(`Cannot go back to block ${number}: it is not there`, number);
+    // Nothing is forgotten before the client has done it: the call can be made again.
+    await this.#tellHead(target);
     const l1Block = this.#heads.l1BlockOf(number) ?? -1n;
     this.#heads.backTo({ number, hash: target.hash, l1Block });
     this.#last = target;
     this.#theirs = target;
-    await this.#tell();
   }
 
   async noteL1Heads(heads: L1Heads): Promise<void> {
@@ -290,7 +293,11 @@ export class EngineApiSink implements L2BlockSink {
   async #tell(): Promise<void> {
     // While it has more than was derived yet, that stays.
     const isPassing = this.#last!.number < this.#theirs!.number;
-    const { state, text, numbers } = this.#stateOf(isPassing ? this.#theirs! : this.#last!);
+    await this.#tellHead(isPassing ? this.#theirs! : this.#last!);
+  }
+
+  async #tellHead(head: BlockName): Promise<void> {
+    const { state, text, numbers } = this.#stateOf(head);
     if (text === this.#told) return;
     const method = "engine_forkchoiceUpdated";
     const tell = () => this.#client.forkchoiceUpdated(state);
@@ -300,7 +307,7 @@ export class EngineApiSink implements L2BlockSink {
     this.#log({ event: "engine.heads", ...numbers });
   }
 
-  #stateOf(head: { readonly number: bigint; readonly hash: Uint8Array }) {
+  #stateOf(head: BlockName) {
     const { finalized } = this.#heads;
     const known = this.#heads.safe ?? finalized;
     // What gives way may have been safe.
@@ -321,7 +328,7 @@ export class EngineApiSink implements L2BlockSink {
     good: readonly string[],
     ask: () => Promise<EngineAnswer>,
   ): Promise<EngineAnswer> {
-    const { patienceMs = PATIENCE_MS } = this.#options;
+    const { patienceMs = PATIENCE_MS, signal } = this.#options;
     const untilMs = this.#clock.now() + patienceMs;
     let isTold = false;
     for (;;) {
@@ -330,16 +337,16 @@ export class EngineApiSink implements L2BlockSink {
       if (answer.status === "INVALID" || answer.status === "INVALID_BLOCK_HASH") return answer;
       if (!isTold) this.#waits(method, answer.status);
       isTold = true;
-      if (this.#clock.now() >= untilMs) {
+      if (this.#clock.now() >= untilMs || signal?.aborted) {
         await this.#mustHave(this.#last!);
         throw new SinkError(
           "Syncing",
           `Cannot hand block ${this.#last!.number + 1n} to ${this.#client.name}: it answers ` +
-            `${answer.status} to ${method} for ${patienceMs} ms; it has to catch up with its own chain first`,
+            `${answer.status} to ${method}; it has to catch up with its own chain first`,
           { details: { block: this.#last!.number + 1n, status: answer.status } },
         );
       }
-      await this.#clock.sleep(ASK_AGAIN_MS);
+      await this.#clock.sleep(ASK_AGAIN_MS, signal);
     }
   }
 

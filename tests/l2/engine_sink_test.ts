@@ -382,6 +382,17 @@ test("EngineApiSink takes blocks back, and others in their place", async () => {
   await rejects(here.sink.retract(9), { code: "Changed", message: /the first is 1/ });
 });
 
+test("EngineApiSink takes blocks back once where the client could not be told at first", async () => {
+  await using here = await place();
+  await handOver(here.sink, BLOCKS.slice(0, 6));
+  here.toy.answer("engine_forkchoiceUpdated", { http: 503, body: "" });
+  await rejects(here.sink.retract(2), { kind: "temporary" });
+  await here.sink.retract(2);
+  deepEqual(here.toy.content, content(BLOCKS.slice(0, 4)));
+  await handOver(here.sink, BLOCKS.slice(4));
+  deepEqual(here.toy.content, content(BLOCKS));
+});
+
 test("EngineApiSink passes on what is safe and final, as L1 goes on", async () => {
   await using here = await place();
   await handOver(here.sink, BLOCKS);
