@@ -272,6 +272,13 @@ export {
 export { TX_DEFAULTS, type TxManagerConfig } from "./src/l1/tx_config.ts";
 export { FEE_DEFAULTS, type FeeLimits } from "./src/l1/fees.ts";
 export type { Market } from "./src/l1/gas.ts";
+export {
+  countStrangers,
+  isJournaled,
+  type StrangersParts,
+  type StrangersWait,
+  untilNoStrangers,
+} from "./src/l1/strangers.ts";
 export type { SidecarChoice } from "./src/l1/sidecar_form.ts";
 export type { Runway, SpendLimits } from "./src/l1/spend_guard.ts";
 export type { PostingOptions } from "./src/l1/inbox_posting.ts";
