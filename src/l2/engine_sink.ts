@@ -26,7 +26,7 @@
  *
  * @module
  */
-import { RpcError, SinkError } from "../errors.ts";
+import { CodecError, RpcError, SinkError } from "../errors.ts";
 import type { Clock, L1Heads, L2BlockSink, Log } from "../ports.ts";
 import type { DerivedBlock } from "../types.ts";
 import { equalBytes } from "../wire/bytes.ts";
@@ -260,7 +260,11 @@ export class EngineApiSink implements L2BlockSink {
     const payload = await this.#built(parent, attributes);
     checkBuilt(payload, parent, attributes, this.#client.name);
     const { parentBeaconBlockRoot } = attributes;
-    const hand = () => this.#client.newPayload(payload, parentBeaconBlockRoot);
+    const hand = () =>
+      this.#client.newPayload(payload, parentBeaconBlockRoot).catch((error) => {
+        if (!(error instanceof CodecError)) throw error;
+        throw this.#invalid(payload.number, error.message);
+      });
     const answer = await this.#settled("engine_newPayload", ["VALID", "ACCEPTED"], hand);
     this.#mustBeValid(answer, "engine_newPayload", payload.number);
     return payload;
@@ -364,10 +368,14 @@ export class EngineApiSink implements L2BlockSink {
   #mustBeValid({ status, validationError }: EngineAnswer, method: string, number: bigint): void {
     if (status === "VALID" || status === "ACCEPTED") return;
     const why = validationError === "" ? "it does not say why" : validationError;
-    throw new SinkError(
+    throw this.#invalid(number, `it answers ${status} to ${method}: ${why}`);
+  }
+
+  #invalid(number: bigint, why: string): SinkError {
+    return new SinkError(
       "InvalidBlock",
-      `Cannot hand block ${number} to ${this.#client.name}: it answers ${status} to ${method}: ${why}`,
-      { details: { block: number, status } },
+      `Cannot hand block ${number} to ${this.#client.name}: ${why}`,
+      { details: { block: number } },
     );
   }
 

@@ -94,7 +94,7 @@ test("EngineApiSink leads a client to what was derived, whatever fails on the wa
         if (kind === "give") {
           const more = Array.from({ length: count }, (_, index): DerivedBlock => ({
             timestamp: BigInt(1000 + 2 * (chain.length + index)),
-            transactions: [noise(10, seed++)],
+            transactions: [Uint8Array.of(2, ...noise(10, seed++))],
             batchNumber: 0n,
             l1Origin: 0n,
             l1Block: BigInt(chain.length + index + 1),

@@ -428,6 +428,15 @@ test("EngineApiSink tells safe and final heads of what an earlier run handed ove
   deepEqual(here.toy.numbers, { safe: 8, finalized: 2 });
 });
 
+test("EngineApiSink names the block whose blob transaction is none", async () => {
+  await using here = await place();
+  const block = { ...BLOCKS[0]!, transactions: [Uint8Array.of(3, 1, 2)] };
+  await rejects(here.sink.ingest(block), {
+    code: "InvalidBlock",
+    message: /Cannot hand block 1 to .*Cannot read a blob transaction of 3 bytes/,
+  });
+});
+
 test("EngineApiSink hands on the hashes of blobs that transactions name", async () => {
   await using here = await place();
   // 0x03 ‖ rlp([1, 0, 0, 0, 0, 20 bytes, 0, "", [], 1, [hash], 0, 0, 0])
