@@ -26,7 +26,7 @@
  *
  * @module
  */
-import { CodecError, RpcError, SinkError } from "../errors.ts";
+import { RpcError, SinkError } from "../errors.ts";
 import type { Clock, L1Heads, L2BlockSink, Log } from "../ports.ts";
 import type { DerivedBlock } from "../types.ts";
 import { equalBytes } from "../wire/bytes.ts";
@@ -34,8 +34,9 @@ import { toHex } from "../wire/hex.ts";
 import { type BlockName, DerivedHeads, type DerivedMark } from "./derived_heads.ts";
 import { type BlockAttributes, engineAttributes } from "./engine_attributes.ts";
 import { type EngineBlock, type EnginePayload, hashesOf } from "./engine_block.ts";
-import type { EngineAnswer, EngineAttributes, EngineClient } from "./engine_client.ts";
+import type { EngineAttributes, EngineClient } from "./engine_client.ts";
 import { checkBuilt, firstDifference } from "./engine_check.ts";
+import { PatientCalls } from "./engine_patience.ts";
 
 /** What it is made of. */
 export interface EngineApiSinkParts {
@@ -69,8 +70,6 @@ export interface EngineApiSinkOptions {
   readonly signal?: AbortSignal;
 }
 
-const PATIENCE_MS = 12_000;
-const ASK_AGAIN_MS = 250;
 /** How often a block is built anew whose payload id the client forgot. */
 const MAX_BUILDS = 3;
 const ZERO_HASH = new Uint8Array(32);
@@ -97,7 +96,7 @@ const ZERO_HASH = new Uint8Array(32);
  */
 export class EngineApiSink implements L2BlockSink {
   readonly #client: EngineClient;
-  readonly #clock: Clock;
+  readonly #calls: PatientCalls;
   readonly #log: Log;
   readonly #options: EngineApiSinkOptions;
   /** The last block that was handed over. */
@@ -113,7 +112,7 @@ export class EngineApiSink implements L2BlockSink {
     options: EngineApiSinkOptions = {},
   ) {
     this.#client = client;
-    this.#clock = clock;
+    this.#calls = new PatientCalls({ client, clock, log }, options);
     this.#log = log;
     this.#options = options;
   }
@@ -260,28 +259,21 @@ export class EngineApiSink implements L2BlockSink {
     const payload = await this.#built(parent, attributes);
     checkBuilt(payload, parent, attributes, this.#client.name);
     const { parentBeaconBlockRoot } = attributes;
-    const hand = () =>
-      this.#client.newPayload(payload, parentBeaconBlockRoot).catch((error) => {
-        if (!(error instanceof CodecError)) throw error;
-        throw this.#invalid(payload.number, error.message);
-      });
-    const answer = await this.#settled("engine_newPayload", ["VALID", "ACCEPTED"], hand);
-    this.#mustBeValid(answer, "engine_newPayload", payload.number);
+    const hand = () => this.#client.newPayload(payload, parentBeaconBlockRoot);
+    await this.#calls.taken(parent, payload.number, hand);
     return payload;
   }
 
   async #built(parent: EngineBlock, attributes: EngineAttributes): Promise<EnginePayload> {
     const { state, text } = this.#stateOf(parent);
-    const method = "engine_forkchoiceUpdated";
     const begin = () => this.#client.forkchoiceUpdated(state, { parent, attributes });
     for (let builds = 1; builds <= MAX_BUILDS; builds++) {
-      const answer = await this.#settled(method, ["VALID"], begin);
-      this.#mustBeValid(answer, method, parent.number);
+      const { payloadId } = await this.#calls.chosen(parent, parent.number, begin);
       this.#told = text;
-      const { payloadId } = answer;
       const payload = payloadId && await this.#client.payload(payloadId, parent);
       if (payload) return payload;
-      this.#waits("engine_getPayload", payloadId ? "unknown payload" : "no payload id");
+      const status = payloadId ? "unknown payload" : "no payload id";
+      this.#log({ event: "engine.waits", method: "engine_getPayload", status });
     }
     throw new SinkError(
       "Connection",
@@ -303,10 +295,11 @@ export class EngineApiSink implements L2BlockSink {
   async #tellHead(head: BlockName): Promise<void> {
     const { state, text, numbers } = this.#stateOf(head);
     if (text === this.#told) return;
-    const method = "engine_forkchoiceUpdated";
-    const tell = () => this.#client.forkchoiceUpdated(state);
-    const answer = await this.#settled(method, ["VALID"], tell);
-    this.#mustBeValid(answer, method, numbers.head);
+    await this.#calls.chosen(
+      this.#last!,
+      numbers.head,
+      () => this.#client.forkchoiceUpdated(state),
+    );
     this.#told = text;
     this.#log({ event: "engine.heads", ...numbers });
   }
@@ -324,63 +317,6 @@ export class EngineApiSink implements L2BlockSink {
     const text = Object.values(state).map((hash) => toHex(hash)).join();
     const numbers = { head: head.number, safe: safe?.number, finalized: finalized?.number };
     return { state, text, numbers };
-  }
-
-  /** Asks until it is settled, as long as patience lasts. */
-  async #settled(
-    method: string,
-    good: readonly string[],
-    ask: () => Promise<EngineAnswer>,
-  ): Promise<EngineAnswer> {
-    const { patienceMs = PATIENCE_MS, signal } = this.#options;
-    const untilMs = this.#clock.now() + patienceMs;
-    let isTold = false;
-    for (;;) {
-      const answer = await ask();
-      if (good.includes(answer.status)) return answer;
-      if (answer.status === "INVALID" || answer.status === "INVALID_BLOCK_HASH") return answer;
-      if (!isTold) this.#waits(method, answer.status);
-      isTold = true;
-      if (this.#clock.now() >= untilMs || signal?.aborted) {
-        await this.#mustHave(this.#last!);
-        throw new SinkError(
-          "Syncing",
-          `Cannot hand block ${this.#last!.number + 1n} to ${this.#client.name}: it answers ` +
-            `${answer.status} to ${method}; it has to catch up with its own chain first`,
-          { details: { block: this.#last!.number + 1n, status: answer.status } },
-        );
-      }
-      await this.#clock.sleep(ASK_AGAIN_MS, signal);
-    }
-  }
-
-  /** A client that lost blocks, as after a crash, never catches up by itself. */
-  async #mustHave({ number, hash }: EngineBlock): Promise<void> {
-    if (await this.#client.blockByHash(hash)) return;
-    const head = await this.#client.block("latest");
-    throw this.#changed(
-      `Cannot go on behind block ${number} (${toHex(hash)}): the client lost it, its head is ` +
-        `${head?.number}; start again, to go on from there`,
-      number,
-    );
-  }
-
-  #mustBeValid({ status, validationError }: EngineAnswer, method: string, number: bigint): void {
-    if (status === "VALID" || status === "ACCEPTED") return;
-    const why = validationError === "" ? "it does not say why" : validationError;
-    throw this.#invalid(number, `it answers ${status} to ${method}: ${why}`);
-  }
-
-  #invalid(number: bigint, why: string): SinkError {
-    return new SinkError(
-      "InvalidBlock",
-      `Cannot hand block ${number} to ${this.#client.name}: ${why}`,
-      { details: { block: number } },
-    );
-  }
-
-  #waits(method: string, status: string): void {
-    this.#log({ event: "engine.waits", method, status });
   }
 
   #changed(message: string, number: bigint): SinkError {
