@@ -272,6 +272,13 @@ export {
 export { TX_DEFAULTS, type TxManagerConfig } from "./src/l1/tx_config.ts";
 export { FEE_DEFAULTS, type FeeLimits } from "./src/l1/fees.ts";
 export type { Market } from "./src/l1/gas.ts";
+export {
+  countStrangers,
+  isJournaled,
+  type StrangersParts,
+  type StrangersWait,
+  untilNoStrangers,
+} from "./src/l1/strangers.ts";
 export type { SidecarChoice } from "./src/l1/sidecar_form.ts";
 export type { Runway, SpendLimits } from "./src/l1/spend_guard.ts";
 export type { PostingOptions } from "./src/l1/inbox_posting.ts";
@@ -322,6 +329,20 @@ export {
   payloadToJson,
   versionOf,
 } from "./src/l2/payload.ts";
+export {
+  EngineApiSource,
+  type EngineApiSourceOptions,
+  MAX_HELD_BYTES,
+} from "./src/l2/engine_source.ts";
+export { LogPayloadJournal } from "./src/wal/payload_journal.ts";
+export { MemoryPayloadJournal } from "./src/local/memory_payload_journal.ts";
+export { callEngine, type EngineApiParts, type RpcFault } from "./src/l2/engine_api.ts";
+export {
+  answerEngine,
+  type EngineServerOptions,
+  MAX_REQUEST_BYTES,
+  serveEngine,
+} from "./src/l2/engine_server.ts";
 
 export { RpcSequencer } from "./src/l2/sequencer.ts";
 export {
@@ -371,3 +392,18 @@ export {
   type RpcBlockSourceOptions,
 } from "./src/l2/rpc_block_source.ts";
 export type { L2Head } from "./src/l2/l2_nodes.ts";
+
+// Derived blocks for whoever asks.
+export { type BlockCallbacks, CallbackBlockSink } from "./src/local/callback_block_sink.ts";
+export { BlockHistory, type LineOfBlock } from "./src/local/block_history.ts";
+export {
+  BlockFeed,
+  type BlockFeedOptions,
+  type BlockId,
+  type BlockStatus,
+  type FeedHeads,
+  type FeedItem,
+  type RetractingSink,
+  type ServedBlock,
+} from "./src/service/block_feed.ts";
+export { BlocksApi, type BlocksApiParts } from "./src/service/blocks_api.ts";

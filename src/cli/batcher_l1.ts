@@ -15,7 +15,7 @@ import { BlobSink } from "../l1/blob_sink.ts";
 import { CalldataSink } from "../l1/calldata_sink.ts";
 import { openKzg } from "../l1/kzg_pool.ts";
 import { RpcChain } from "../l1/chain.ts";
-import { TX_DEFAULTS } from "../l1/tx_config.ts";
+import { isJournaled, untilNoStrangers } from "../l1/strangers.ts";
 import { TxManager } from "../l1/tx_manager.ts";
 import { Turns } from "../l1/turns.ts";
 import { DiskStorage } from "../local/disk_storage.ts";
@@ -51,6 +51,8 @@ export interface BatcherL1 {
   readonly sink: BatchSink;
   /** A block that no reorganisation takes: where a new journal begins. */
   finalBlock(): Promise<BlockMark>;
+  /** Whether a transaction is posted again where a reorganisation takes it; each is on an L1 that has none. */
+  isWatched(txHash: Uint8Array): boolean;
   /** Rejects when nothing can be posted any more, though nobody waits for it. */
   readonly failed?: Promise<never>;
   /** Resolves when all that was ever sent is confirmed. */
@@ -103,6 +105,7 @@ async function openDirectory(
       number: seenBlock,
       hash: (await directory.block(seenBlock)).hash,
     }),
+    isWatched: () => true,
     close: () => Promise.resolve(),
   };
 }
@@ -137,8 +140,7 @@ async function openEthereum(
   const l1 = new EthereumL1(patient, sources, archive);
   await check(l1, addresses);
   const journal = await openJournal(l1, signer.address, dataDir, log);
-  const confirmations = config.confirmations ?? TX_DEFAULTS.confirmations;
-  if (dataDir === undefined) await untilQuiet(l1, signer.address, confirmations, signal);
+  await untilWatched(l1, { address: signer.address, journal, dataDir, signal });
 
   const inMemory = new MemoryBlobStore();
   const forgetting: Log = (event) => {
@@ -186,6 +188,7 @@ async function openEthereum(
     addresses,
     sink: withFinalBlock(sink, l1),
     finalBlock: () => l1.finalMark(),
+    isWatched: (txHash) => isJournaled(journal, txHash),
     failed: manager.failed,
     settled: () => manager.settled(),
     async close() {
@@ -207,7 +210,7 @@ async function openJournal(
   if (dataDir === undefined) {
     writeStderr(
       "warning: no --data-dir: what was sent is not remembered over a crash, and a restart waits until " +
-        "all of it is confirmed",
+        "all of it is final",
     );
     return new MemoryTxJournal();
   }
@@ -216,29 +219,43 @@ async function openJournal(
 }
 
 /**
- * Waits until nothing that an earlier run sent is still on its way: without a journal nobody knows what
- * it holds.
+ * Waits until each transaction of the account is final, or one that the journal watches over. Without
+ * `--data-dir` there is none of earlier runs, so it also waits for what is in the pool.
  */
-async function untilQuiet(
-  { chain }: EthereumL1,
-  address: Uint8Array,
-  confirmations: number,
-  signal: AbortSignal,
+async function untilWatched(
+  l1: EthereumL1,
+  { address, journal, dataDir, signal }: {
+    readonly address: Uint8Array;
+    readonly journal: TxJournal;
+    readonly dataDir: string | undefined;
+    readonly signal: AbortSignal;
+  },
 ): Promise<void> {
-  for (let looks = 1; !signal.aborted; looks++) {
-    const latest = (await chain.header("latest"))?.number ?? 0n;
-    const depth = BigInt(confirmations - 1);
-    const confirmed = await chain.nonce(address, latest > depth ? latest - depth : 0n);
-    const pending = await chain.nonce(address, "pending");
-    if (confirmed === pending) return;
-    if (looks === 1) {
-      const count = pending - confirmed;
-      writeStderr(
-        `waiting for ${countOf(count, "transaction")} of ${toHex(address)} not confirmed yet`,
-      );
+  const { chain } = l1;
+  const told = (count: bigint) => `${countOf(count, "transaction")} of ${toHex(address)}`;
+  if (dataDir === undefined) {
+    for (let looks = 1; !signal.aborted; looks++) {
+      const waiting = await chain.nonce(address, "pending") - await chain.nonce(address, "latest");
+      if (waiting <= 0n) break;
+      if (looks === 1) writeStderr(`waiting for ${told(waiting)} in no block yet`);
+      await systemClock.sleep(1000, signal);
     }
-    await systemClock.sleep(1000, signal);
   }
+  await untilNoStrangers({
+    chain,
+    address,
+    journal,
+    finalBlock: () => l1.finalMark(),
+    clock: systemClock,
+    signal,
+    onWait: (count) =>
+      writeStderr(
+        `waiting for ${told(count)} that are not final: ${
+          dataDir ?? "memory"
+        } does not hold them, so what ` +
+          `a reorganisation of L1 takes of them would not be posted again`,
+      ),
+  });
 }
 
 /** Receipts name a block below which a restart need not look. */

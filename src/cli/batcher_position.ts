@@ -11,14 +11,15 @@ import { type RecoveredPosition, recoverPosition } from "../pipeline/recovery.ts
 import type { Resealing } from "../pipeline/resealing.ts";
 import { systemClock, writeStderr } from "../runtime.ts";
 import type { BatchSource } from "../ports.ts";
-import type { DerivedBlock, L2Block } from "../types.ts";
+import type { DerivedBlock, L1Batch, L2Block } from "../types.ts";
 import type { BatcherL1 } from "./batcher_l1.ts";
 import { mustBeSameL1, type RoleL1 } from "./l1.ts";
 import type { Addresses } from "./l1_flags.ts";
 import { countOf } from "./text.ts";
 
 /** Where a batcher works. */
-export interface BatcherPlace extends Pick<BatcherL1, "l1" | "addresses" | "finalBlock"> {
+export interface BatcherPlace
+  extends Pick<BatcherL1, "l1" | "addresses" | "finalBlock" | "isWatched"> {
   /** Without `--data-dir` there is none. */
   readonly journal: BatcherJournal | undefined;
   /** What a batch is sealed anew with that came too late. */
@@ -77,6 +78,7 @@ async function lookForPosition(
   source: BatchSource,
 ): Promise<JournaledPosition> {
   const { l1, journal, addresses, resealing, signal } = place;
+  const finalBlock = await place.finalBlock();
   const known = journal?.state.position;
   const reader = l1.reader({
     addresses,
@@ -89,6 +91,8 @@ async function lookForPosition(
     source,
     clock: systemClock,
     signal,
+    isSure: ({ blockNumber, txHash }: L1Batch["inclusion"]) =>
+      blockNumber <= finalBlock.number || place.isWatched(txHash),
     onWait: ({ batchNumber, timestamp }: DerivedBlock) =>
       writeStderr(
         `waiting for the source: L1 holds a block of timestamp ${timestamp}, in batch ` +
@@ -97,7 +101,6 @@ async function lookForPosition(
   };
   try {
     if (!journal) return await recoverPosition(parts);
-    const finalBlock = await place.finalBlock();
     const start = { ...addresses, l1Block: finalBlock.number, l1BlockHash: finalBlock.hash };
     return await recoverFromJournal({ ...parts, journal, start, finalBlock, resealing });
   } finally {

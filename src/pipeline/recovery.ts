@@ -5,12 +5,13 @@
  * @module
  */
 import { SEQUENCING_WINDOW } from "../config.ts";
-import { CodecError, CompressionError, PipelineError } from "../errors.ts";
+import { CodecError, CompressionError, PipelineError, SinkError } from "../errors.ts";
 import type { BatchSource, Clock, Compressor, L1BatchSource, L2BlockSink } from "../ports.ts";
 import type { DerivedBlock, L1Batch, L2Block } from "../types.ts";
 import { decodeBatch } from "../wire/batch.ts";
 import { equalBytes } from "../wire/bytes.ts";
 import { open } from "../wire/envelope.ts";
+import { toHex } from "../wire/hex.ts";
 import type { BatcherPosition } from "./batcher_parts.ts";
 import { DerivationPipeline } from "./deriver.ts";
 
@@ -25,6 +26,11 @@ export interface RecoveryParts {
   readonly signal?: AbortSignal;
   /** Whether a batch that stands on L1 before its turn was sealed here: then those before it will follow. */
   readonly isOwn?: (batch: L1Batch) => boolean;
+  /**
+   * Whether a batch stays on L1, or is posted again where a reorganisation takes it; all do otherwise. Nothing
+   * can go on behind one that does not.
+   */
+  readonly isSure?: (inclusion: L1Batch["inclusion"]) => boolean;
   /** Told once, when the source has kept it waiting for a block that L1 holds. */
   readonly onWait?: (derived: DerivedBlock) => void;
 }
@@ -42,11 +48,7 @@ export interface RecoveredPosition extends BatcherPosition {
 export type KnownPosition = Pick<RecoveredPosition, "nextBatchNumber" | "blocks" | "lastBlock">;
 
 /** Where on L1 a batch was found. */
-interface Accepted {
-  readonly batchNumber: bigint;
-  readonly number: bigint;
-  readonly hash: Uint8Array;
-}
+type Accepted = Pick<L1Batch, "batchNumber" | "inclusion">;
 
 /** Time between two looks at a source that does not have yet what L1 has. */
 const SOURCE_WAIT_MS = 100;
@@ -60,6 +62,7 @@ const PATIENCE = 10;
  *
  * @throws {PipelineError} `WrongBlocks` when L1 holds another block than the source, or more blocks;
  * `SequenceGap` when L1 lacks a batch before others
+ * @throws {SinkError} `NonceTaken` where a batch is not sure to stay
  */
 export async function recoverPosition(
   parts: RecoveryParts,
@@ -81,7 +84,7 @@ export async function recoverPosition(
         if (event.event === "batch.future") early.push(event.batch);
         if (event.event === "batch.accepted") {
           const { batchNumber, inclusion } = event.batch;
-          accepted.push({ batchNumber, number: inclusion.blockNumber, hash: inclusion.blockHash });
+          accepted.push({ batchNumber, inclusion });
           if (accepted.length > 2 * MAX_UNDONE) accepted = accepted.slice(-MAX_UNDONE);
         }
         if (event.event === "derivation.reset") {
@@ -104,6 +107,8 @@ export async function recoverPosition(
     await deriver.stopReadingAhead();
   }
 
+  const unsure = accepted.find(({ inclusion }) => !(parts.isSure?.(inclusion) ?? true));
+  if (unsure && !parts.signal?.aborted) throw notOurs(unsure);
   const { expected } = deriver.waitingFor;
   const others = early.filter((each) => each.batchNumber > expected && !parts.isOwn?.(each));
   const foreign = await firstWhole(others, parts);
@@ -123,8 +128,25 @@ export async function recoverPosition(
     blocks: known.blocks + matcher.matched,
     pending: matcher.rest,
     ...(lastBlock ? { lastBlock } : {}),
-    ...(last ? { lastL1Block: { number: last.number, hash: last.hash } } : {}),
+    ...(last ? { lastL1Block: markOf(last) } : {}),
   };
+}
+
+function markOf({ inclusion: { blockNumber, blockHash } }: Accepted) {
+  return { number: blockNumber, hash: blockHash };
+}
+
+/** It came while this program started. */
+function notOurs({ batchNumber, inclusion: { blockNumber, txHash } }: Accepted): SinkError {
+  return new SinkError(
+    "NonceTaken",
+    `Cannot go on: batch ${batchNumber} is in L1 block ${blockNumber}, which is not final, and another ` +
+      `program sent it in transaction ${
+        toHex(txHash)
+      }. One program alone may use an account. Start ` +
+      `again: it waits until the batch is final`,
+    { details: { batch: batchNumber, block: blockNumber } },
+  );
 }
 
 /** Whether all of L1 was read, and a batch is missing before others. */

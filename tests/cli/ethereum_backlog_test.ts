@@ -77,12 +77,12 @@ test(FORGOTTEN, { skip: skipWithoutAnvil(FORGOTTEN) }, async () => {
     first.send("SIGKILL");
     await first.ended;
     await using second = start(args, { cwd });
-    await second.untilSaid(/waiting for 3 transactions of 0x.* not confirmed yet/);
+    await second.untilSaid(/waiting for 3 transactions of 0x.* in no block yet/);
     await anvil.rpc("evm_setIntervalMining", [1]);
     succeeded(await second.ended);
     succeeded(await run(derive("out.jsonl", "--once"), { cwd }));
     await sameBlocks(join(cwd, "out.jsonl"), join(cwd, "l2.jsonl"));
     await landedOnce(place, 3);
     sentWithCare(proxy, 1000);
-  }, { noMining: true });
+  }, { noMining: true, slotsInAnEpoch: 1 });
 });

@@ -175,3 +175,15 @@ test("recoverPosition() goes on where what came too early is nothing that anybod
   const position = await recoverPosition(partsOf(l1, plainBlocks(8)));
   deepEqual([position.nextBatchNumber, position.blocks], [1n, 2]);
 });
+
+test("recoverPosition() goes on behind no batch that a reorganisation may take for good", async () => {
+  const l1 = await l1With(0, 1, 2);
+  const isSure = ({ blockNumber }: L1Batch["inclusion"]) => blockNumber <= 1n;
+  await rejects(recoverPosition({ ...partsOf(l1, plainBlocks(8)), isSure }), {
+    name: "SinkError",
+    code: "NonceTaken",
+    message: /batch 1 is in L1 block 2, which is not final, and another program sent it/,
+  });
+  const position = await recoverPosition({ ...partsOf(l1, plainBlocks(8)), isSure: () => true });
+  equal(position.nextBatchNumber, 3n);
+});
