@@ -148,7 +148,9 @@ function heldNode(head: number, first: number) {
   return { node, release };
 }
 
-const textOn = ({ stdout }: Running) => new TextDecoder().decode(stdout);
+/** What was written on the terminal, with ⌫ where its last line is taken away. */
+const textOn = ({ stdout }: Running) =>
+  new TextDecoder().decode(stdout).replaceAll("\r\x1b[2K", "⌫");
 
 test("montana batcher writes its progress on a terminal in one line, with others above it", async () => {
   const { node, release } = heldNode(2000, 900);
@@ -157,16 +159,15 @@ test("montana batcher writes its progress on a terminal in one line, with others
       const flags =
         `batcher --l2 ${url} --l1 l1 --compressor none --max-blocks-per-batch 100 --once`;
       await using batcher = start(flags, { cwd, under: ON_TERMINAL });
-      const line =
-        /\r\x1b\[2Kposted \d+ blocks(, \d+ more taken)?, [\d.]+ blocks\/s, \d+ blocks to go/;
+      const line = /⌫posted \d+ blocks(, \d+ more taken)?, [\d.]+ blocks\/s, \d+ blocks to go/;
       await batcher.until("it shows how far it is", () => line.test(textOn(batcher)));
       release();
       equal((await batcher.ended).code, 0, textOn(batcher));
       const text = textOn(batcher);
-      match(text, /\r\x1b\[2K[\d:.]+ caught up: posted \d+ blocks in \d+ s, [\d.]+ blocks\/s/);
+      match(text, /⌫[\d:.]+ caught up: posted \d+ blocks in \d+ s, [\d.]+ blocks\/s/);
       match(text, /posted 20 batches, 2000 blocks/);
       // At the end nothing of it is left: what a terminal shows of each line is what follows its last erasure.
-      const left = text.split("\n").map((each) => each.slice(each.lastIndexOf("\x1b[2K") + 4));
+      const left = text.split("\n").map((each) => each.slice(each.lastIndexOf("⌫") + 1));
       ok(!left.some((each) => / to go/.test(each)), text);
       await holdsBlocks(join(cwd, "l1"), 2000);
     })
@@ -200,7 +201,7 @@ test("montana deriver shows how much of L1 is left to read", async () => {
     withNode(node, async (url) => {
       const flags = `deriver --l1 ${url} ${ADDRESSES} --confirmations 0 --out derived.jsonl --once`;
       await using deriver = start(flags, { cwd, under: ON_TERMINAL });
-      const line = /\r\x1b\[2Kderived 0 blocks, 0 blocks\/s, 2\d\d L1 blocks to go/;
+      const line = /⌫derived 0 blocks, 0 blocks\/s, 2\d\d L1 blocks to go/;
       await deriver.until("it shows how far it is", () => line.test(textOn(deriver)));
       release();
       equal((await deriver.ended).code, 0, textOn(deriver));
@@ -219,7 +220,7 @@ test("montana verify shows how many blocks are to be compared", async () => {
       await withNode(node, async (url) => {
         const flags = `verify --l2 ${url} --l1 l1 --from 1 --to 400`;
         await using verify = start(flags, { cwd, under: ON_TERMINAL });
-        const line = /\r\x1b\[2Kcompared \d+ blocks?, [\d.]+ blocks\/s, [23]\d\d blocks to go/;
+        const line = /⌫compared \d+ blocks?, [\d.]+ blocks\/s, [23]\d\d blocks to go/;
         await verify.until("it shows how far it is", () => line.test(textOn(verify)));
         release();
         equal((await verify.ended).code, 0, textOn(verify));
