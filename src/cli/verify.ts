@@ -25,7 +25,7 @@ import {
   writeStderr,
 } from "../runtime.ts";
 import type { DerivedBlock } from "../types.ts";
-import { type CommandSpec, type FlagValues, JSON_FLAG, textOf } from "./command.ts";
+import { type CommandSpec, type FlagValues, JSON_FLAG, listOf, textOf } from "./command.ts";
 import { decompressionInWorker } from "./compression.ts";
 import type { L1Reader, RoleL1 } from "./l1.ts";
 import {
@@ -106,9 +106,11 @@ function settingsFrom(flags: FlagValues) {
   if (from !== undefined && to !== undefined && to < from) {
     throw usage(`Cannot use --from ${from} with --to ${to}: need a block that is not before it`);
   }
-  const node = l2Place(flags);
-  if (node.kind === "file") {
-    throw usage(`Cannot verify against --l2 ${node.path}: need the URL of an execution client`);
+  const engine = listOf(flags, "l2").find((text) => text.startsWith("engine:"));
+  const node = engine === undefined ? l2Place(flags) : undefined;
+  if (node?.kind !== "node") {
+    const where = node?.kind === "file" ? node.path : engine;
+    throw usage(`Cannot verify against --l2 ${where}: need the URL of an execution client`);
   }
   const { urls, head, chainId, trustsHashes } = node;
   const log = logFrom(flags);
