@@ -24,6 +24,8 @@ export interface WatchParts {
   readonly confirmations: number;
   /** From how many blocks on a block is final, where a node knows no final one. */
   readonly finalityDepth: number;
+  /** Throws where L1 is not what it was. */
+  readonly mustBeSameL1?: () => Promise<void>;
 }
 
 /** The chain as it was seen. */
@@ -45,9 +47,11 @@ export class Watch {
    * Looks where the slots stand.
    *
    * @throws {RpcError} what the node threw: the next look makes up for it
+   * @throws {PipelineError} `WrongL1`
    */
   async look(slots: readonly NonceSlot[]): Promise<L1View> {
     const { chain, address } = this.#parts;
+    await this.#parts.mustBeSameL1?.();
     const head = await chain.header("latest");
     if (!head) {
       throw new RpcError("Invalid", `Cannot watch L1: ${chain.name} knows no latest block`);
