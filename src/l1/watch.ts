@@ -15,6 +15,9 @@ import type { Inclusion, NonceSlot } from "./nonce_slot.ts";
 /** A nonce is lost to somebody else when that was seen under so many heads: nodes may lag. */
 const HEADS_UNTIL_TAKEN = 3;
 
+/** A node may lag for a moment: so many looks in a row are told of. */
+const LOOKS_UNTIL_TOLD = 3;
+
 /** What it needs. */
 export interface WatchParts {
   readonly chain: Chain;
@@ -112,8 +115,8 @@ export class Watch {
     const { attempt, receipt } = inclusion;
     const { blockNumber, blockHash } = receipt;
     const block = blockNumber === head.number ? head : await this.#parts.chain.header(blockNumber);
-    // A node that is behind: the next look tells.
-    if (!block) return;
+    if (!block) return this.#miss(slot, blockNumber, head);
+    slot.looksWithoutBlock = 0;
     if (equalBytes(block.hash, blockHash)) {
       slot.isVerified = true;
       return;
@@ -124,6 +127,22 @@ export class Watch {
     this.#parts.log({ event: "tx.reorganised", attempt, l1Block: blockNumber });
   }
 
+  /** The node is behind, and the next look tells; or it has lost a block, and somebody should know. */
+  #miss(slot: NonceSlot, number: bigint, head: L1Header): void {
+    slot.looksWithoutBlock += 1;
+    if (slot.looksWithoutBlock !== LOOKS_UNTIL_TOLD) return;
+    const { chain, log } = this.#parts;
+    const { batchNumber } = slot;
+    const what = batchNumber === undefined ? `nonce ${slot.nonce}` : `batch ${batchNumber}`;
+    const error = new RpcError(
+      "Invalid",
+      `Cannot tell whether ${what} is on L1: ${chain.name} has no block ${number}, though its head is ` +
+        `block ${head.number}. It goes on once a node has that block`,
+      { details: { block: number, head: head.number, endpoint: chain.name } },
+    );
+    log({ event: "tx.waits", batchNumber, reason: "node", error });
+  }
+
   /** The nonce is in the chain: which transaction has it? */
   async #find(slot: NonceSlot, head: L1Header): Promise<void> {
     const { chain, address, confirmations, log } = this.#parts;
@@ -131,8 +150,10 @@ export class Watch {
       const receipt = await chain.receipt(attempt.signed.hash);
       if (!receipt) continue;
       const block = await chain.header(receipt.blockNumber);
+      if (!block) return this.#miss(slot, receipt.blockNumber, head);
+      slot.looksWithoutBlock = 0;
       // The chain went on between the two answers: the next look tells.
-      if (!block || !equalBytes(block.hash, receipt.blockHash)) return;
+      if (!equalBytes(block.hash, receipt.blockHash)) return;
       slot.inclusion = { attempt, receipt, blockMs: Number(block.timestamp) * 1000 };
       slot.missingUnder.clear();
       slot.waitsFor = undefined;
