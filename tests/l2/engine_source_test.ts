@@ -67,6 +67,7 @@ test("EngineApiSource gives the blocks of the head that was chosen, and nothing 
   const chain = await payloadChain(5);
   deepEqual(await giveAll(source, chain), Array(5).fill("VALID"));
   deepEqual(await source.pendingBlocks(), []);
+  equal(source.isExhausted, false, "more may come");
   equal(await choose(source, chain[2]!), "VALID");
   const blocks = await source.pendingBlocks();
   deepEqual(hashes(blocks), hashes(chain.slice(0, 3)));
