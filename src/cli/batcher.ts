@@ -54,6 +54,7 @@ import {
 } from "./l2.ts";
 import { LOG_FLAGS, logFrom } from "./log.ts";
 import { parseChoice, parseCount, parseDuration, parseSize } from "./options.ts";
+import { startProgress } from "./progress.ts";
 import { SENDING_FLAGS } from "./sending_flags.ts";
 import { SIGNER_FLAGS } from "./signer_flags.ts";
 import { countOf, formatBytes, toJson } from "./text.ts";
@@ -190,6 +191,7 @@ async function runWith(
   }
   tellPosition(position, journal);
 
+  let newestTimestamp: bigint | undefined;
   const runner = new BatchSubmissionRunner(
     {
       source: l2.source,
@@ -201,9 +203,20 @@ async function runWith(
       ...(journal ? { journal } : {}),
     },
     settings.config,
-    {},
+    { onBatchSubmitted: (_, { lastBlock }) => newestTimestamp = lastBlock?.timestamp },
     position,
   );
+  const progress = startProgress(flags, {
+    task: "batcher",
+    read: () => ({
+      blocks: runner.metrics().blocks_processed,
+      left: l2.source.blocksLeft,
+      leftUnit: "block",
+      waiting: runner.pendingBlocks,
+      newestTimestamp,
+    }),
+    log: settings.log,
+  });
   const throttle = settings.throttle &&
     await startThrottle(settings.throttle, {
       unpostedBytes: () => runner.unpostedBytes,
@@ -224,6 +237,7 @@ async function runWith(
     writeStderr(`error: ${describeError(error)}`);
     return tellWorkLeft();
   } finally {
+    await progress.stop();
     await throttle?.stop();
   }
   const metrics = runner.metrics();
