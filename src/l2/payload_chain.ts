@@ -144,7 +144,9 @@ export class PayloadChain {
   /** Lets go of what is below a block, which all branches that matter share. */
   async prune(root: BlockRef): Promise<void> {
     await this.#inTurn(async () => {
-      if (this.#forkchoice === undefined || !this.tree.isConnected(root.hash)) return;
+      // Another branch may have been chosen meanwhile.
+      const { head } = this.#forkchoice ?? {};
+      if (head === undefined || !this.tree.isOnBranch(root.hash, head)) return;
       this.#chosenAt = await this.#written(() =>
         this.#parts.journal.chosen({ ...this.#forkchoice!, root })
       );
