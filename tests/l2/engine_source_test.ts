@@ -294,6 +294,15 @@ test("it begins with the first payload, or with that which is chosen first", asy
   equal(await choose(source, ahead[0]!), "SYNCING", "from then on it stays");
 });
 
+test("what came late below the first payload is given too, when the first choice is above it", async () => {
+  const { source } = await open();
+  const chain = await payloadChain(4);
+  deepEqual(await giveAll(source, [chain[2]!, chain[3]!]), ["VALID", "VALID"]);
+  deepEqual(await giveAll(source, [chain[1]!, chain[0]!]), ["SYNCING", "SYNCING"]);
+  equal(await choose(source, chain[3]!), "VALID");
+  deepEqual(hashes(await source.pendingBlocks()), hashes(chain));
+});
+
 test("with a start block it begins at or below it, and gives from there", async () => {
   const { source, events } = await open({ startBlock: 102n });
   const chain = await payloadChain(6);
