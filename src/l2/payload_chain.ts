@@ -11,8 +11,9 @@
  *
  * **Where it begins.** Nobody gives blocks of before, so the first payload is taken at its word: the block
  * that it follows becomes the root. Until a head was chosen this is provisional: the first choice puts the
- * root below the oldest payload in hand that the head follows. With a start block only payloads up to that one can be the
- * first. After a restart the root is the one of the journal, or the last block that was taken.
+ * root below the oldest payload in hand that the head follows. With a start block only payloads up to that
+ * one can be the first. After a restart the root is the one of the journal, or the last block that was
+ * taken.
  *
  * @module
  */
