@@ -219,17 +219,15 @@ test("EngineApiSink tells who hands blocks over when the client stays SYNCING, a
   deepEqual(here.toy.content, content(BLOCKS));
 });
 
-test("EngineApiSink goes on where a block is ACCEPTED, and leaves it to the head", async () => {
-  await using here = await place();
-  const real = here.toy.answer.bind(here.toy);
+test("EngineApiSink goes on where a block is ACCEPTED, and hands it over again where it is no head", async () => {
+  await using here = await place({}, { patienceMs: 100 });
   await handOver(here.sink, BLOCKS.slice(0, 2));
   // Accepted and not kept: the client then has no such head.
-  real("engine_newPayload", { result: statusOf("ACCEPTED") });
+  here.toy.answer("engine_newPayload", { result: statusOf("ACCEPTED") });
   await here.sink.ingest(BLOCKS[2]!);
-  await rejects(here.sink.flush(), {
-    code: "Changed",
-    message: /the client lost it, its head is 2/,
-  });
+  await here.sink.flush();
+  deepEqual(here.toy.content, content(BLOCKS.slice(0, 3)));
+  deepEqual(here.events.of("engine.lost").map(({ head, blocks }) => [head, blocks]), [[2n, 1]]);
 });
 
 test("EngineApiSink has a block built again whose payload the client forgot", async () => {
@@ -352,13 +350,32 @@ test("EngineApiSink goes on behind the block of an earlier run, and refuses wher
   });
 });
 
-test("EngineApiSink says that the client lost blocks while it ran", async () => {
+test("EngineApiSink hands over again what the client lost while it ran", async () => {
   await using here = await place({}, { patienceMs: 100 });
   await handOver(here.sink, BLOCKS.slice(0, 5));
   here.toy.lose(2);
-  await rejects(here.sink.ingest(BLOCKS[5]!), {
+  // The second of them fails at first: nothing is built on half of them.
+  here.toy.answer("engine_newPayload", "real", { http: 503, body: "" });
+  await rejects(here.sink.ingest(BLOCKS[5]!), { kind: "temporary" });
+  await handOver(here.sink, BLOCKS.slice(5));
+  deepEqual(here.toy.content, content(BLOCKS));
+  here.toy.lose(8);
+  await here.sink.noteL1Heads({ safe: 101n, finalized: 100n });
+  deepEqual(here.toy.content, content(BLOCKS));
+  here.toy.lose(3);
+  await here.sink.retract(2);
+  deepEqual(here.toy.content, content(BLOCKS.slice(0, 6)));
+});
+
+test("EngineApiSink says that the client lost more than it remembers", async () => {
+  await using here = await place({}, { patienceMs: 100 });
+  await handOver(here.sink, BLOCKS.slice(0, 5));
+  const later = here.sinkWith({ from: here.sink.position! });
+  await handOver(later, BLOCKS.slice(5, 6));
+  here.toy.lose(2);
+  await rejects(later.ingest(BLOCKS[6]!), {
     code: "Changed",
-    message: /Cannot go on behind block 5 .*the client lost it, its head is 3; start again/,
+    message: /Cannot go on behind block 6 .*the client lost it, its head is 4; start again/,
   });
   await handOver(here.sinkWith(), BLOCKS);
   deepEqual(here.toy.content, content(BLOCKS));
