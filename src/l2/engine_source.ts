@@ -6,7 +6,7 @@
  */
 import {
   type BlockRef,
-  type ForkchoiceState,
+  type ForkchoiceUpdate,
   type PayloadEnvelope,
   type PayloadJournal,
   type PayloadStatus,
@@ -168,7 +168,7 @@ export class EngineApiSource implements BatchSource {
    *
    * @throws {EngineError} `InvalidForkchoice`, `Unavailable`
    */
-  async forkchoiceUpdated(state: ForkchoiceState): Promise<PayloadStatus> {
+  async forkchoiceUpdated(state: ForkchoiceUpdate): Promise<PayloadStatus> {
     const status = await this.#chain.choose(state);
     await this.#prune();
     return status;

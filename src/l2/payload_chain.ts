@@ -20,7 +20,7 @@ import {
   type BlockRef,
   EngineError,
   type Forkchoice,
-  type ForkchoiceState,
+  type ForkchoiceUpdate,
   type PayloadJournal,
   type PayloadStatus,
 } from "../engine.ts";
@@ -119,7 +119,7 @@ export class PayloadChain {
    * @param then what belongs to the call, before the next one comes
    * @throws {EngineError} `InvalidForkchoice`, `Unavailable`
    */
-  async choose(state: ForkchoiceState, then: () => void = () => {}): Promise<PayloadStatus> {
+  async choose(state: ForkchoiceUpdate, then: () => void = () => {}): Promise<PayloadStatus> {
     return await this.#inTurn(async () => {
       const status = await this.#choose(state);
       const { head, safe, finalized } = state;
@@ -189,7 +189,7 @@ export class PayloadChain {
     const { root } = this.tree;
     if (root) { for (const child of this.tree.children(root.hash)) this.#lookAbove(child); }
     for (const block of this.tree.blocks()) {
-      if (block.isConnected) block.isValid = this.#extends(block.hash);
+      if (block.isConnected && this.#extends(block.hash)) this.#markValid(block.hash);
     }
     if (this.#forkchoice) this.#markValid(this.#forkchoice.head);
   }
@@ -228,7 +228,7 @@ export class PayloadChain {
     return this.#statusOf(block);
   }
 
-  async #choose(state: ForkchoiceState): Promise<PayloadStatus> {
+  async #choose(state: ForkchoiceUpdate): Promise<PayloadStatus> {
     const { head } = state;
     if (isZeroHash(head)) return invalid("headBlockHash is that of no block");
     const below = this.#invalid.find(head);
@@ -292,7 +292,7 @@ export class PayloadChain {
       const missing = `block ${payload.blockNumber - 1n} (${toHex(payload.parentHash)})`;
       return { status: "SYNCING", validationError: `${missing} is missing` };
     }
-    block.isValid ||= this.#extends(block.hash);
+    if (!block.isValid && this.#extends(block.hash)) this.#markValid(block.hash);
     if (!block.isValid) return { status: "ACCEPTED" };
     return { status: "VALID", latestValidHash: block.hash };
   }
@@ -302,8 +302,9 @@ export class PayloadChain {
     return this.#forkchoice === undefined || this.tree.isOnBranch(this.#forkchoice.head, hash);
   }
 
-  #markValid(head: Uint8Array): void {
-    for (let block = this.tree.get(head); block?.isConnected && !block.isValid;) {
+  /** And all below it: so what is below a valid block is valid. */
+  #markValid(hash: Uint8Array): void {
+    for (let block = this.tree.get(hash); block?.isConnected && !block.isValid;) {
       block.isValid = true;
       block = this.tree.get(block.parentHash);
     }

@@ -184,6 +184,21 @@ test("a payload beside the chosen chain is ACCEPTED, and VALID once it is chosen
   deepEqual(await giveAll(source, chain), Array(4).fill("VALID"), "what was valid stays so");
 });
 
+test("what is below a chosen head is VALID for ever, though it came after it", async () => {
+  const { source, journal } = await open();
+  const [first, second, third, fourth] = await payloadChain(4);
+  const fork = await payloadChain(1, first!.payload, 1);
+  await giveAll(source, [first!, fork[0]!]);
+  await choose(source, first!);
+  deepEqual(await giveAll(source, [third!, second!, fourth!]), ["SYNCING", "VALID", "VALID"]);
+  await choose(source, fourth!);
+  const { source: again } = await open({ journal });
+  for (const each of [source, again]) {
+    await choose(each, fork[0]!);
+    deepEqual(await giveAll(each, [third!, second!, fourth!]), Array(3).fill("VALID"));
+  }
+});
+
 test("a reorganisation below what was given names the last shared block, and rewinds", async () => {
   const { source, events } = await open();
   const chain = await payloadChain(4);

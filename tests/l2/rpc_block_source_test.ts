@@ -306,6 +306,30 @@ test("a node that is down is asked again, and what it has then is given", async 
   deepEqual(numbersOf(await drain(source)), range(1, 5));
 });
 
+test("a node that tells of a block before it has it is looked at again, and told of in the end", async () => {
+  const l2 = node(20);
+  let looks = 3;
+  l2.answer = (_, [tag, isWhole], answer) =>
+    isWhole && tag === "0x13" && looks > 0 ? (looks -= 1, null) : answer;
+  const { source, events } = world([l2]);
+  const given: L2Block[] = [];
+  while (given.length < 20) given.push(...await source.pendingBlocks());
+  deepEqual(numbersOf(given), range(1, 20));
+  deepEqual(events.all, []);
+
+  l2.grow(1);
+  looks = Infinity;
+  l2.answer = (_, [tag, isWhole], answer) => isWhole && tag === "0x15" ? null : answer;
+  let calls = 0;
+  const error = await (async () => {
+    for (;; calls++) await source.pendingBlocks();
+  })().catch((error) => error);
+  equal(calls, 19);
+  match(describeError(error), /^Connection: Cannot take L2 block 21 from scripted: there is none/);
+  l2.answer = (_, __, answer) => answer;
+  deepEqual(numbersOf(await source.pendingBlocks()), [21]);
+});
+
 test("RpcBlockSource refuses another chain by name, and asks the node that is of the chain", async () => {
   const l2 = node(5);
   const other = node(5, { name: "other", chainId: 902 });
