@@ -31,11 +31,12 @@ import type { Clock, L1Heads, L2BlockSink, Log } from "../ports.ts";
 import type { DerivedBlock } from "../types.ts";
 import { equalBytes } from "../wire/bytes.ts";
 import { toHex } from "../wire/hex.ts";
-import { DerivedHeads, type DerivedMark } from "./derived_heads.ts";
+import { type BlockName, DerivedHeads, type DerivedMark } from "./derived_heads.ts";
 import { type BlockAttributes, engineAttributes } from "./engine_attributes.ts";
 import { type EngineBlock, type EnginePayload, hashesOf } from "./engine_block.ts";
-import type { EngineAnswer, EngineAttributes, EngineClient } from "./engine_client.ts";
+import type { EngineAttributes, EngineClient } from "./engine_client.ts";
 import { checkBuilt, firstDifference } from "./engine_check.ts";
+import { PatientCalls } from "./engine_patience.ts";
 
 /** What it is made of. */
 export interface EngineApiSinkParts {
@@ -65,10 +66,10 @@ export interface EngineApiSinkOptions {
   readonly isParentChecked?: boolean;
   /** How long a client that is syncing is asked again, before whoever hands over blocks is told; 12 s. */
   readonly patienceMs?: number;
+  /** Aborted: nothing is waited for any longer. */
+  readonly signal?: AbortSignal;
 }
 
-const PATIENCE_MS = 12_000;
-const ASK_AGAIN_MS = 250;
 /** How often a block is built anew whose payload id the client forgot. */
 const MAX_BUILDS = 3;
 const ZERO_HASH = new Uint8Array(32);
@@ -95,13 +96,13 @@ const ZERO_HASH = new Uint8Array(32);
  */
 export class EngineApiSink implements L2BlockSink {
   readonly #client: EngineClient;
-  readonly #clock: Clock;
+  readonly #calls: PatientCalls;
   readonly #log: Log;
   readonly #options: EngineApiSinkOptions;
   /** The last block that was handed over. */
   #last: EngineBlock | undefined;
   /** The head that the client had by itself: up to there it may have what is derived. */
-  #theirs: { readonly number: bigint; readonly hash: Uint8Array } | undefined;
+  #theirs: BlockName | undefined;
   #heads = new DerivedHeads();
   /** What the client was told of the chain, as one text. */
   #told = "";
@@ -111,7 +112,7 @@ export class EngineApiSink implements L2BlockSink {
     options: EngineApiSinkOptions = {},
   ) {
     this.#client = client;
-    this.#clock = clock;
+    this.#calls = new PatientCalls({ client, clock, log }, options);
     this.#log = log;
     this.#options = options;
   }
@@ -179,11 +180,12 @@ export class EngineApiSink implements L2BlockSink {
     }
     const target = await this.#client.block(number);
     if (!target) throw this.#changed(`Cannot go back to block ${number}: it is not there`, number);
+    // Nothing is forgotten before the client has done it: the call can be made again.
+    await this.#tellHead(target);
     const l1Block = this.#heads.l1BlockOf(number) ?? -1n;
     this.#heads.backTo({ number, hash: target.hash, l1Block });
     this.#last = target;
     this.#theirs = target;
-    await this.#tell();
   }
 
   async noteL1Heads(heads: L1Heads): Promise<void> {
@@ -198,6 +200,7 @@ export class EngineApiSink implements L2BlockSink {
     if (this.#last) return this.#last;
     const { firstBlock = 1n, from } = this.#options;
     const number = from?.number ?? firstBlock - 1n;
+    await this.#client.check();
     const head = await this.#client.block("latest");
     const block = await this.#client.block(number);
     const finalized = await this.#client.block("finalized");
@@ -257,23 +260,20 @@ export class EngineApiSink implements L2BlockSink {
     checkBuilt(payload, parent, attributes, this.#client.name);
     const { parentBeaconBlockRoot } = attributes;
     const hand = () => this.#client.newPayload(payload, parentBeaconBlockRoot);
-    const answer = await this.#settled("engine_newPayload", ["VALID", "ACCEPTED"], hand);
-    this.#mustBeValid(answer, "engine_newPayload", payload.number);
+    await this.#calls.taken(parent, payload.number, hand);
     return payload;
   }
 
   async #built(parent: EngineBlock, attributes: EngineAttributes): Promise<EnginePayload> {
     const { state, text } = this.#stateOf(parent);
-    const method = "engine_forkchoiceUpdated";
     const begin = () => this.#client.forkchoiceUpdated(state, { parent, attributes });
     for (let builds = 1; builds <= MAX_BUILDS; builds++) {
-      const answer = await this.#settled(method, ["VALID"], begin);
-      this.#mustBeValid(answer, method, parent.number);
+      const { payloadId } = await this.#calls.chosen(parent, parent.number, begin);
       this.#told = text;
-      const { payloadId } = answer;
       const payload = payloadId && await this.#client.payload(payloadId, parent);
       if (payload) return payload;
-      this.#waits("engine_getPayload", payloadId ? "unknown payload" : "no payload id");
+      const status = payloadId ? "unknown payload" : "no payload id";
+      this.#log({ event: "engine.waits", method: "engine_getPayload", status });
     }
     throw new SinkError(
       "Connection",
@@ -289,17 +289,22 @@ export class EngineApiSink implements L2BlockSink {
   async #tell(): Promise<void> {
     // While it has more than was derived yet, that stays.
     const isPassing = this.#last!.number < this.#theirs!.number;
-    const { state, text, numbers } = this.#stateOf(isPassing ? this.#theirs! : this.#last!);
+    await this.#tellHead(isPassing ? this.#theirs! : this.#last!);
+  }
+
+  async #tellHead(head: BlockName): Promise<void> {
+    const { state, text, numbers } = this.#stateOf(head);
     if (text === this.#told) return;
-    const method = "engine_forkchoiceUpdated";
-    const tell = () => this.#client.forkchoiceUpdated(state);
-    const answer = await this.#settled(method, ["VALID"], tell);
-    this.#mustBeValid(answer, method, numbers.head);
+    await this.#calls.chosen(
+      this.#last!,
+      numbers.head,
+      () => this.#client.forkchoiceUpdated(state),
+    );
     this.#told = text;
     this.#log({ event: "engine.heads", ...numbers });
   }
 
-  #stateOf(head: { readonly number: bigint; readonly hash: Uint8Array }) {
+  #stateOf(head: BlockName) {
     const { finalized } = this.#heads;
     const known = this.#heads.safe ?? finalized;
     // What gives way may have been safe.
@@ -312,59 +317,6 @@ export class EngineApiSink implements L2BlockSink {
     const text = Object.values(state).map((hash) => toHex(hash)).join();
     const numbers = { head: head.number, safe: safe?.number, finalized: finalized?.number };
     return { state, text, numbers };
-  }
-
-  /** Asks until it is settled, as long as patience lasts. */
-  async #settled(
-    method: string,
-    good: readonly string[],
-    ask: () => Promise<EngineAnswer>,
-  ): Promise<EngineAnswer> {
-    const { patienceMs = PATIENCE_MS } = this.#options;
-    const untilMs = this.#clock.now() + patienceMs;
-    let isTold = false;
-    for (;;) {
-      const answer = await ask();
-      if (good.includes(answer.status)) return answer;
-      if (answer.status === "INVALID" || answer.status === "INVALID_BLOCK_HASH") return answer;
-      if (!isTold) this.#waits(method, answer.status);
-      isTold = true;
-      if (this.#clock.now() >= untilMs) {
-        await this.#mustHave(this.#last!);
-        throw new SinkError(
-          "Syncing",
-          `Cannot hand block ${this.#last!.number + 1n} to ${this.#client.name}: it answers ` +
-            `${answer.status} to ${method} for ${patienceMs} ms; it has to catch up with its own chain first`,
-          { details: { block: this.#last!.number + 1n, status: answer.status } },
-        );
-      }
-      await this.#clock.sleep(ASK_AGAIN_MS);
-    }
-  }
-
-  /** A client that lost blocks, as after a crash, never catches up by itself. */
-  async #mustHave({ number, hash }: EngineBlock): Promise<void> {
-    if (await this.#client.blockByHash(hash)) return;
-    const head = await this.#client.block("latest");
-    throw this.#changed(
-      `Cannot go on behind block ${number} (${toHex(hash)}): the client lost it, its head is ` +
-        `${head?.number}; start again, to go on from there`,
-      number,
-    );
-  }
-
-  #mustBeValid({ status, validationError }: EngineAnswer, method: string, number: bigint): void {
-    if (status === "VALID" || status === "ACCEPTED") return;
-    const why = validationError === "" ? "it does not say why" : validationError;
-    throw new SinkError(
-      "InvalidBlock",
-      `Cannot hand block ${number} to ${this.#client.name}: it answers ${status} to ${method}: ${why}`,
-      { details: { block: number, status } },
-    );
-  }
-
-  #waits(method: string, status: string): void {
-    this.#log({ event: "engine.waits", method, status });
   }
 
   #changed(message: string, number: bigint): SinkError {
