@@ -329,6 +329,20 @@ export {
   payloadToJson,
   versionOf,
 } from "./src/l2/payload.ts";
+export {
+  EngineApiSource,
+  type EngineApiSourceOptions,
+  MAX_HELD_BYTES,
+} from "./src/l2/engine_source.ts";
+export { LogPayloadJournal } from "./src/wal/payload_journal.ts";
+export { MemoryPayloadJournal } from "./src/local/memory_payload_journal.ts";
+export { callEngine, type EngineApiParts, type RpcFault } from "./src/l2/engine_api.ts";
+export {
+  answerEngine,
+  type EngineServerOptions,
+  MAX_REQUEST_BYTES,
+  serveEngine,
+} from "./src/l2/engine_server.ts";
 
 export { RpcSequencer } from "./src/l2/sequencer.ts";
 export {
@@ -344,6 +358,15 @@ export {
   type ThrottleStrategy,
 } from "./src/pipeline/throttle.ts";
 export type { Sequencer } from "./src/ports.ts";
+
+// What L1 gives back, held against L2.
+export {
+  BlockComparison,
+  type BlockDifference,
+  type ComparedRange,
+  type ComparisonParts,
+  type ComparisonResult,
+} from "./src/pipeline/comparison.ts";
 
 // Derived blocks into an execution client.
 export {
@@ -361,3 +384,26 @@ export {
   type EngineApiSinkOptions,
   type EngineApiSinkParts,
 } from "./src/l2/engine_sink.ts";
+
+// Blocks from execution clients.
+export {
+  PREFETCH_BYTES,
+  RpcBlockSource,
+  type RpcBlockSourceOptions,
+} from "./src/l2/rpc_block_source.ts";
+export type { L2Head } from "./src/l2/l2_nodes.ts";
+
+// Derived blocks for whoever asks.
+export { type BlockCallbacks, CallbackBlockSink } from "./src/local/callback_block_sink.ts";
+export { BlockHistory, type LineOfBlock } from "./src/local/block_history.ts";
+export {
+  BlockFeed,
+  type BlockFeedOptions,
+  type BlockId,
+  type BlockStatus,
+  type FeedHeads,
+  type FeedItem,
+  type RetractingSink,
+  type ServedBlock,
+} from "./src/service/block_feed.ts";
+export { BlocksApi, type BlocksApiParts } from "./src/service/blocks_api.ts";

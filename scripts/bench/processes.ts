@@ -61,6 +61,8 @@ export interface Run {
   readonly seconds: number;
   /** The most memory it had at once; `undefined` where the system does not tell. */
   readonly peakBytes: number | undefined;
+  /** Of its processors, all threads, user and system; as far as they were seen. */
+  readonly cpuSeconds: number | undefined;
   readonly stdout: string;
 }
 
@@ -86,15 +88,18 @@ export async function runToEnd(
   let [stdout, stderr] = ["", ""];
   child.stdout.setEncoding("utf8").on("data", (text: string) => stdout += text);
   child.stderr.setEncoding("utf8").on("data", (text: string) => stderr += text);
-  let peakBytes: number | undefined;
-  const look = setInterval(() => peakBytes = memoryOf(child, "VmHWM") ?? peakBytes, 10);
+  let [peakBytes, cpuSeconds]: (number | undefined)[] = [];
+  const look = setInterval(() => {
+    peakBytes = memoryOf(child, "VmHWM") ?? peakBytes;
+    cpuSeconds = cpuSecondsOf(child) ?? cpuSeconds;
+  }, 10);
   const code = await new Promise((resolve, reject) => {
     child.once("error", reject);
     child.once("close", resolve);
   }).finally(() => clearInterval(look));
   const seconds = (performance.now() - startMs) / 1000;
   if (code !== 0) throw new Error(`${command.join(" ")} ended with ${code}: ${stderr}`);
-  return { seconds, peakBytes, stdout };
+  return { seconds, peakBytes, cpuSeconds, stdout };
 }
 
 /** Resident memory of a process in bytes, the most it had or what it has; of Linux alone. */
@@ -103,6 +108,17 @@ export function memoryOf({ pid }: ChildProcess, key: "VmHWM" | "VmRSS"): number 
     const status = readFileSync(`/proc/${pid}/status`, "utf8");
     const kibibytes = new RegExp(`^${key}:\\s+(\\d+) kB$`, "m").exec(status)?.[1];
     return kibibytes === undefined ? undefined : Number(kibibytes) * 1024;
+  } catch {
+    return undefined;
+  }
+}
+
+/** What its threads have used of processors so far; of Linux alone, whose clock ticks a hundred times a second. */
+function cpuSecondsOf({ pid }: ChildProcess): number | undefined {
+  try {
+    // Behind the name, which may hold anything, in brackets.
+    const fields = readFileSync(`/proc/${pid}/stat`, "utf8").replace(/^.*\) /s, "").split(" ");
+    return (Number(fields[11]) + Number(fields[12])) / 100;
   } catch {
     return undefined;
   }

@@ -1,16 +1,13 @@
 /**
- * `montana batcher`: blocks from a file to L1.
+ * `montana batcher`: blocks of L2, from a file or from nodes, to L1.
  *
  * @module
  */
-import { access } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { PIPELINE_DEFAULTS } from "../config.ts";
 import { describeError, MontanaError } from "../errors.ts";
-import { readError } from "../local/disk.ts";
 import { DiskStorage } from "../local/disk_storage.ts";
-import { FileBlockSource } from "../local/file_block_source.ts";
 import { BatchSubmissionRunner } from "../pipeline/batch_runner.ts";
 import { BatcherJournal } from "../pipeline/batcher_journal.ts";
 import {
@@ -23,13 +20,7 @@ import {
 import { BLOB_SIZE, MAX_BLOBS_PER_TX } from "../wire/blob.ts";
 import { MAX_U16 } from "../wire/batch.ts";
 import { type BatcherL1, DA, openBatcherL1 } from "./batcher_l1.ts";
-import {
-  type BatcherPlace,
-  findPosition,
-  mustBelong,
-  resumeOf,
-  tellPosition,
-} from "./batcher_position.ts";
+import { type BatcherPlace, findPosition, mustBelong, tellPosition } from "./batcher_position.ts";
 import {
   type CommandSpec,
   EXIT,
@@ -52,11 +43,13 @@ import {
   retryPolicy,
 } from "./l1_flags.ts";
 import type { RoleL1 } from "./l1.ts";
+import { L2_FLAG, L2_NODE_FLAGS, l2Place, mustBeThere, type OpenedL2, openL2 } from "./l2.ts";
 import { LOG_FLAGS, logFrom } from "./log.ts";
 import { parseChoice, parseCount, parseDuration, parseSize } from "./options.ts";
 import { SENDING_FLAGS } from "./sending_flags.ts";
 import { SIGNER_FLAGS } from "./signer_flags.ts";
 import { countOf, formatBytes, toJson } from "./text.ts";
+import { startThrottle, THROTTLE_FLAGS, throttleSettings } from "./throttle.ts";
 
 const PACKING_FLAGS: readonly Flag[] = [
   { flags: "--max-blocks-per-batch <n>", help: "1 to 65535", value: "1000" },
@@ -84,11 +77,7 @@ export const batcher: CommandSpec = {
   name: "batcher",
   summary: "Post L2 blocks as batches to L1",
   flags: [
-    {
-      flags: "--l2 <file>",
-      help: "blocks as JSON lines, plain or gzip; - is stdin",
-      isRequired: true,
-    },
+    L2_FLAG,
     L1_FLAG,
     DATA_DIR_FLAG,
     ONCE_FLAG,
@@ -100,6 +89,8 @@ export const batcher: CommandSpec = {
     ...ETHEREUM_FLAGS,
     ...SIGNER_FLAGS,
     ...SENDING_FLAGS,
+    ...L2_NODE_FLAGS,
+    ...THROTTLE_FLAGS,
     { flags: "--poll-interval <time>", help: "between two looks at the source", value: "100ms" },
     { flags: "--shutdown-timeout <time>", help: "for posting what is left", value: "60s" },
     ...LOG_FLAGS,
@@ -109,6 +100,8 @@ export const batcher: CommandSpec = {
     "batcher --l2 blocks.jsonl.gz --l1 ./l1 --once",
     "batcher --l2 blocks.jsonl --l1 ./l1 --data-dir ./batcher --max-blobs 6",
     "batcher --l2 - --l1 ./l1 < blocks.jsonl",
+    "batcher --l2 http://127.0.0.1:9545 --l2 env:OTHER_L2 --l1 ./l1 --data-dir ./batcher",
+    "batcher --l2 blocks.jsonl --l1 ./l1 --data-dir ./batcher --throttle http://127.0.0.1:8545",
     "batcher --l2 blocks.jsonl --l1 http://127.0.0.1:8545 --inbox 0xff00000000000000000000000000000000008453 --key-file batcher.key --data-dir ./batcher",
   ],
   run: runBatcher,
@@ -124,9 +117,7 @@ async function runBatcher(flags: FlagValues): Promise<number> {
   });
 
   // Before an L1 is made: a mistyped name should leave nothing behind.
-  if (l2 !== "-") {
-    await access(l2).catch((cause) => Promise.reject(readError("blocks from", l2, cause)));
-  }
+  await mustBeThere(l2);
   const journal = dataDir
     ? await BatcherJournal.open({
       storage: new DiskStorage(),
@@ -145,7 +136,13 @@ async function runBatcher(flags: FlagValues): Promise<number> {
         log,
       };
       const run = { ...place, settings, journal, resealing, signal };
-      return await runWith(run, () => isStopping, flags);
+      const l1 = place.l1.origins;
+      const opened = await openL2(l2, { l1, journal, log, once: settings.once, signal });
+      try {
+        return await runWith({ ...run, l2: opened }, () => isStopping, flags);
+      } finally {
+        await opened.close();
+      }
     } finally {
       await place.close();
     }
@@ -161,6 +158,7 @@ async function runBatcher(flags: FlagValues): Promise<number> {
 
 interface BatcherRun extends BatcherPlace, Pick<BatcherL1, "sink" | "failed" | "settled"> {
   readonly settings: ReturnType<typeof settingsFrom>;
+  readonly l2: OpenedL2;
 }
 
 async function runWith(
@@ -168,14 +166,9 @@ async function runWith(
   isStopping: () => boolean,
   flags: FlagValues,
 ): Promise<number> {
-  const { settings, l1, sink, journal, signal } = run;
-  const { once, l2, shutdownTimeoutMs } = settings;
-  const source = await FileBlockSource.open(l2, {
-    l1: l1.origins,
-    follow: !once,
-    ...resumeOf(journal),
-  });
-  const position = await findPosition(run, source);
+  const { settings, l2, sink, journal, signal } = run;
+  const { shutdownTimeoutMs } = settings;
+  const position = await findPosition(run, l2.patient);
   if (isStopping()) {
     const { length: left } = journal?.state.taken ?? [];
     if (left === 0) return EXIT.done;
@@ -186,7 +179,7 @@ async function runWith(
 
   const runner = new BatchSubmissionRunner(
     {
-      source,
+      source: l2.source,
       ...settings.compression,
       sink,
       clock: systemClock,
@@ -198,13 +191,17 @@ async function runWith(
     {},
     position,
   );
+  const throttle = settings.throttle &&
+    await startThrottle(settings.throttle, {
+      unpostedBytes: () => runner.unpostedBytes,
+      log: settings.log,
+    });
   const tellWorkLeft = () => {
     writeStderr(`stopped with ${countOf(runner.pendingBlocks, "block")} not posted; start again`);
     return EXIT.workLeft;
   };
   try {
-    // Standard input that has ended brings nothing more.
-    const running = runner.run({ signal, once: once || l2 === "-", shutdownTimeoutMs })
+    const running = runner.run({ signal, once: l2.isFinite, shutdownTimeoutMs })
       .then(() => run.settled?.());
     running.catch(() => {}); // Where the account fails first, that is the reason.
     const ended = run.failed ? Promise.race([running, run.failed]) : running;
@@ -213,13 +210,18 @@ async function runWith(
     if (!isStopping() || !(error instanceof MontanaError)) throw error;
     writeStderr(`error: ${describeError(error)}`);
     return tellWorkLeft();
+  } finally {
+    await throttle?.stop();
   }
-  const { batches_submitted, blocks_processed, bytes_original, bytes_compressed } = runner
-    .metrics();
+  const metrics = runner.metrics();
+  const { batches_submitted, blocks_processed, bytes_original, bytes_compressed } = metrics;
+  const deposits = l2.depositsLeftOut ? { deposits_left_out: l2.depositsLeftOut() } : {};
   await writeStdout(
-    flags.json ? toJson(runner.metrics()) : `posted ${countOf(batches_submitted, "batch")}, ` +
-      `${countOf(blocks_processed, "block")}, ${formatBytes(bytes_original)} → ` +
-      `${formatBytes(bytes_compressed)}\n`,
+    flags.json
+      ? toJson({ ...metrics, ...deposits })
+      : `posted ${countOf(batches_submitted, "batch")}, ` +
+        `${countOf(blocks_processed, "block")}, ${formatBytes(bytes_original)} → ` +
+        `${formatBytes(bytes_compressed)}\n`,
   );
   return EXIT.done;
 }
@@ -250,7 +252,7 @@ function settingsFrom(flags: FlagValues) {
   const maxBlobs = parseCount("--max-blobs", text("maxBlobs"), 1, MAX_BLOBS_PER_TX);
   return {
     place: l1Place(flags),
-    l2: text("l2"),
+    l2: l2Place(flags),
     dataDir,
     once,
     log,
@@ -258,6 +260,7 @@ function settingsFrom(flags: FlagValues) {
     compression: compressionInWorkers(flags, workers, log),
     da: parseChoice("--da", text("da"), DA),
     maxBlobs,
+    throttle: throttleSettings(flags),
     shutdownTimeoutMs: parseDuration("--shutdown-timeout", text("shutdownTimeout")),
     config: {
       batchIntervalMs: parseDuration("--batch-interval", text("batchInterval")),

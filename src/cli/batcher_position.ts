@@ -4,13 +4,14 @@
  * @module
  */
 import { allCompressors } from "../compress/formats.ts";
-import type { FileBlockSource, ResumePoint } from "../local/file_block_source.ts";
+import type { ResumePoint } from "../local/file_block_source.ts";
 import type { BatcherJournal } from "../pipeline/batcher_journal.ts";
 import { type JournaledPosition, recoverFromJournal } from "../pipeline/journaled_recovery.ts";
 import { type RecoveredPosition, recoverPosition } from "../pipeline/recovery.ts";
 import type { Resealing } from "../pipeline/resealing.ts";
 import { systemClock, writeStderr } from "../runtime.ts";
-import type { DerivedBlock, L1Batch } from "../types.ts";
+import type { BatchSource } from "../ports.ts";
+import type { DerivedBlock, L1Batch, L2Block } from "../types.ts";
 import type { BatcherL1 } from "./batcher_l1.ts";
 import { mustBeSameL1, type RoleL1 } from "./l1.ts";
 import type { Addresses } from "./l1_flags.ts";
@@ -50,7 +51,7 @@ export async function mustBelong(
  */
 export async function findPosition(
   place: BatcherPlace,
-  source: FileBlockSource,
+  source: BatchSource,
 ): Promise<RecoveredPosition> {
   for (let isTold = false;; isTold = true) {
     const position = await lookForPosition(place, source);
@@ -74,7 +75,7 @@ async function untilFinal({ finalBlock, signal }: BatcherPlace, number: bigint):
 
 async function lookForPosition(
   place: BatcherPlace,
-  source: FileBlockSource,
+  source: BatchSource,
 ): Promise<JournaledPosition> {
   const { l1, journal, addresses, resealing, signal } = place;
   const finalBlock = await place.finalBlock();
@@ -112,6 +113,12 @@ export function resumeOf(journal: BatcherJournal | undefined): { resume?: Resume
   if (!journal) return {};
   const lastBlock = journal.state.taken.at(-1) ?? journal.state.position?.lastBlock;
   return lastBlock ? { resume: { blocks: journal.blocks, lastBlock } } : {};
+}
+
+/** The end of what was taken, for a source that is asked for what follows. */
+export function takenOf(journal: BatcherJournal | undefined): readonly L2Block[] {
+  const lastBlock = journal?.state.position?.lastBlock;
+  return [...lastBlock ? [lastBlock] : [], ...journal?.state.taken ?? []];
 }
 
 /** Tells where it goes on, unless it begins. */

@@ -4,7 +4,7 @@
  * @module
  */
 
-/** A flag, as commander writes it: `--l2 <file>`. */
+/** A flag, as commander writes it: `--l2 <where>`. */
 export interface Flag {
   readonly flags: string;
   readonly help: string;

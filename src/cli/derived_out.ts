@@ -13,7 +13,8 @@ import { EngineClient } from "../l2/engine_client.ts";
 import { EngineApiSink, isOnClient } from "../l2/engine_sink.ts";
 import { JwtSecret } from "../l2/jwt.ts";
 import { FileBlockSink, type FilePosition, StdoutBlockSink } from "../local/file_block_sink.ts";
-import type { L2BlockSink, Log } from "../ports.ts";
+import type { Log } from "../ports.ts";
+import type { RetractingSink } from "../service/block_feed.ts";
 import { systemClock, systemRandom } from "../runtime.ts";
 import { type Flag, type FlagValues, textOf } from "./command.ts";
 import { outOfEnvironment, parseAddress, parseChoice, parseCount } from "./options.ts";
@@ -24,11 +25,15 @@ export interface OutStanding {
   readonly written: FilePosition;
   /** The last block that an execution client was handed. */
   readonly head?: DerivedMark;
+  /** Of the last block, where blocks were served: see `BlockFeed.digest`. */
+  readonly digest?: string;
 }
 
 /** An output that takes blocks. */
 export interface DerivedOut {
-  readonly sink: L2BlockSink & Required<Pick<L2BlockSink, "retract">>;
+  readonly sink: RetractingSink;
+  /** The file, where it is one. */
+  readonly path?: string;
   /** Where it stands, once flushed. */
   standing(): OutStanding;
   /** Takes back what an earlier run handed over and L1 lost since; the output is at what is left already. */
@@ -124,6 +129,7 @@ function filePlace(path: string): OutPlace {
       const sink = await FileBlockSink.open(path, from?.written);
       return {
         sink,
+        path,
         standing: () => ({ written: sink.position }),
         // It was opened at what is still there: all behind it goes.
         takeBack: () => sink.retract(0),

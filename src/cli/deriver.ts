@@ -3,9 +3,8 @@
  *
  * @module
  */
-import { DERIVER_DEFAULTS, SAFE_CONFIRMATIONS } from "../config.ts";
-import { ConfigError, describeError, MontanaError } from "../errors.ts";
-import type { L1Head } from "../local/inbox.ts";
+import { DERIVER_DEFAULTS } from "../config.ts";
+import { describeError, MontanaError } from "../errors.ts";
 import { DerivationRunner } from "../pipeline/derivation_runner.ts";
 import {
   onShutdownSignal,
@@ -17,12 +16,13 @@ import {
 import type { StateJournal } from "../wal/state_journal.ts";
 import { type CommandSpec, EXIT, type FlagValues, JSON_FLAG, textOf } from "./command.ts";
 import { decompressionInWorker } from "./compression.ts";
-import { ENGINE_FLAGS, type OutPlace, outPlace } from "./derived_out.ts";
+import { LISTEN_FLAG, listenOf, serveBlocks } from "./blocks_service.ts";
+import { ENGINE_FLAGS, firstBlockOf, type OutPlace, outPlace } from "./derived_out.ts";
 import { type DeriverState, latestState, openStates } from "./deriver_state.ts";
-import type { ReadTo, RoleL1 } from "./l1.ts";
+import type { RoleL1 } from "./l1.ts";
 import {
   addressesOf,
-  BATCHER_FLAG,
+  BATCHERS_FLAG,
   DATA_DIR_FLAG,
   ETHEREUM_FLAGS,
   INBOX_FLAG,
@@ -34,7 +34,8 @@ import {
 } from "./l1_flags.ts";
 import { LOG_FLAGS, logFrom } from "./log.ts";
 import { openL1 } from "./open_l1.ts";
-import { parseChoice, parseCount, parseDuration, parseSize } from "./options.ts";
+import { parseDuration, parseSize } from "./options.ts";
+import { READ_TO_FLAGS, readTo } from "./read_to.ts";
 import { countOf, formatBytes, toJson } from "./text.ts";
 
 /** The deriver. */
@@ -49,18 +50,12 @@ export const deriver: CommandSpec = {
       isRequired: true,
     },
     ...ENGINE_FLAGS,
+    LISTEN_FLAG,
     DATA_DIR_FLAG,
     ONCE_FLAG,
-    {
-      flags: "--head <tag>",
-      help: "how far to read: latest, safe or finalized (a directory: safe)",
-    },
-    {
-      flags: "--confirmations <n>",
-      help: `how far to read: so many blocks below the latest (Ethereum: ${SAFE_CONFIRMATIONS})`,
-    },
+    ...READ_TO_FLAGS,
     INBOX_FLAG,
-    BATCHER_FLAG,
+    BATCHERS_FLAG,
     ...ETHEREUM_FLAGS,
     {
       flags: "--poll-interval <time>",
@@ -78,6 +73,7 @@ export const deriver: CommandSpec = {
     "deriver --l1 ./l1 --out derived.jsonl --once",
     "deriver --l1 ./l1 --out - --data-dir ./deriver | head -1",
     "deriver --l1 ./l1 --out http://127.0.0.1:8551 --jwt-secret jwt.hex --data-dir ./deriver",
+    "deriver --l1 ./l1 --out derived.jsonl --listen 8600",
     "deriver --l1 http://127.0.0.1:8545 --beacon http://127.0.0.1:5052 --inbox 0xff00000000000000000000000000000000008453 --batcher 0x5050f69a9786f081509234f1a7f4684b5e5b76c9 --out derived.jsonl --data-dir ./deriver",
   ],
   run: runDeriver,
@@ -112,6 +108,8 @@ function settingsFrom(flags: FlagValues) {
     place,
     once: flags.once === true,
     dataDir: textOf(flags, "dataDir"),
+    listen: listenOf(flags),
+    firstBlock: firstBlockOf(flags),
     log: logFrom(flags),
     addresses: addressesOf(flags, place),
     head: readTo(flags, place),
@@ -124,20 +122,6 @@ function pollIntervalMs(flags: FlagValues, place: L1Place): number {
   const text = textOf(flags, "pollInterval");
   if (text !== undefined) return parseDuration("--poll-interval", text);
   return place.kind === "directory" ? 100 : place.blockTimeMs / 6;
-}
-
-function readTo(flags: FlagValues, { kind }: L1Place): ReadTo {
-  const head = textOf(flags, "head");
-  const confirmations = textOf(flags, "confirmations");
-  if (head !== undefined && confirmations !== undefined) {
-    throw new ConfigError("Usage", "Cannot use --head and --confirmations together: give one");
-  }
-  if (head !== undefined) {
-    return parseChoice<L1Head>("--head", head, ["latest", "safe", "finalized"]);
-  }
-  if (kind === "directory" && confirmations === undefined) return "safe";
-  const count = confirmations ?? `${SAFE_CONFIRMATIONS}`;
-  return { confirmations: parseCount("--confirmations", count, 0, 1_000_000) };
 }
 
 interface DeriverPlace {
@@ -153,12 +137,24 @@ async function runWith(
   { l1, states, out, signal }: DeriverPlace,
   isJson: boolean,
 ): Promise<number> {
-  const { once, dataDir = "", log, addresses, head, pollIntervalMs, maxAheadBytes } = settings;
+  const {
+    once,
+    dataDir = "",
+    listen,
+    firstBlock,
+    log,
+    addresses,
+    head,
+    pollIntervalMs,
+    maxAheadBytes,
+  } = settings;
   const task = { ...addresses, out, dataDir };
   const found = states && await latestState(states, l1, task);
   const state = found?.state;
   const output = await out.open(state);
-  const { sink } = output;
+  const service = listen &&
+    await serveBlocks(output, { listen, firstBlock, ...(state ? { state } : {}) });
+  const sink = service?.feed ?? output.sink;
   const source = l1.reader({
     addresses,
     head,
@@ -189,6 +185,7 @@ async function runWith(
       position,
       out: out.name,
       ...output.standing(),
+      ...(service ? { digest: service.feed.digest } : {}),
       l1: { number: readFrom, hash, ...addresses },
       known: source.knownUpTo?.(l1Block > readFrom ? l1Block : readFrom) ?? [],
       l1Block,
@@ -205,6 +202,7 @@ async function runWith(
     await runner.run({ signal, once, onProgress: save });
   } finally {
     await decompression.close();
+    await service?.close();
     await output.close();
   }
   return await tellEnd(runner, { isJson, once, isStdoutTaken: out.isStdout });

@@ -19,6 +19,7 @@ import { BlobSources } from "../l1/blob_sources.ts";
 import type { BlockMark } from "../l1/block_marks.ts";
 import { FinalBlocks } from "../l1/final_blocks.ts";
 import { L1Inbox } from "../l1/inbox.ts";
+import type { Batcher } from "../l1/inbox_block.ts";
 import { RpcChain } from "../l1/chain.ts";
 import { RpcEndpoints } from "../l1/endpoints.ts";
 import { HttpJsonRpc } from "../l1/json_rpc.ts";
@@ -30,7 +31,7 @@ import { leaveMemoryOutOfCores, systemClock, systemRandom, writeStderr } from ".
 import { equalBytes } from "../wire/bytes.ts";
 import { toHex } from "../wire/hex.ts";
 import type { L1Reader, PostedTransaction, ReadTask, RoleL1 } from "./l1.ts";
-import type { EthereumPlace } from "./l1_flags.ts";
+import type { Addresses, EthereumPlace } from "./l1_flags.ts";
 import { type Patience, PatientRpc } from "./patient_rpc.ts";
 
 /** L1 blocks asked for at the same time, where they are looked through. */
@@ -146,7 +147,7 @@ export class EthereumL1 implements RoleL1 {
     };
     return new L1Inbox(parts, {
       inbox: addresses.inbox,
-      batchers: [{ address: addresses.batcher }],
+      batchers: batchersOf(addresses),
       head,
       startBlock: this.#startBlock,
       // A reorganisation may lead back below where a restart goes on.
@@ -178,6 +179,15 @@ export class EthereumL1 implements RoleL1 {
   #noHead(): never {
     throw new SourceError("Connection", `Cannot read L1: ${this.name} has no latest block`);
   }
+}
+
+/** Who may post, and in which L1 blocks. */
+function batchersOf({ batcher, successors = [] }: Addresses): Batcher[] {
+  const first = { address: batcher, fromBlock: 0n };
+  return [first, ...successors].map((each, at) => {
+    const next = successors[at];
+    return { ...each, ...(next ? { toBlock: next.fromBlock - 1n } : {}) };
+  });
 }
 
 /** The nodes of a place, asked in turn. Their URLs may hold keys. */

@@ -9,6 +9,7 @@ import type { LogEvent } from "../ports.ts";
 import { toHex } from "../wire/hex.ts";
 import type { Described } from "./processor_log.ts";
 import { countOf } from "./text.ts";
+import { inEther } from "../l1/gas.ts";
 
 const EVENTS: Readonly<Record<EthereumEvent["event"], true>> = {
   "tx.signed": true,
@@ -17,6 +18,7 @@ const EVENTS: Readonly<Record<EthereumEvent["event"], true>> = {
   "tx.final": true,
   "tx.reorganised": true,
   "tx.waits": true,
+  "account.runway": true,
   "da.switched": true,
   "batch.audited": true,
   "endpoint.failed": true,
@@ -24,6 +26,8 @@ const EVENTS: Readonly<Record<EthereumEvent["event"], true>> = {
   "blobs.quarantined": true,
   "blobs.missing": true,
   "l1.reorganised": true,
+  "l2.reorganised": true,
+  "deposits.left_out": true,
 };
 
 /** Whether the Ethereum edge told it. */
@@ -62,6 +66,21 @@ export function describeEthereumEvent(event: EthereumEvent): Described {
       const text = `waits (${reason}): ${describeError(error)}`;
       const batch = batchNumber === undefined ? {} : { batch: `${batchNumber}` };
       return { level: "warn", text, fields: { ...batch, reason, error: describeError(error) } };
+    }
+    case "account.runway": {
+      const { address, balanceWei, spentWei, overMs, lastsMs, isLow } = event;
+      const lasts = lastsMs === undefined ? "for ever" : `for ${hours(lastsMs)}`;
+      const fields = {
+        address: toHex(address),
+        balance_wei: `${balanceWei}`,
+        spent_wei: `${spentWei}`,
+        over_s: Math.round(overMs / 1000),
+        ...(lastsMs === undefined ? {} : { lasts_s: Math.round(lastsMs / 1000) }),
+      };
+      const text =
+        `account ${toHex(address)} has ${inEther(balanceWei)}, which lasts ${lasts}: it ` +
+        `spent ${inEther(spentWei)} in ${hours(overMs)}${isLow ? ". Fund it soon" : ""}`;
+      return { level: isLow ? "warn" : "debug", text, fields };
     }
     case "da.switched": {
       const { from, to, blobsWei, calldataWei } = event;
@@ -106,9 +125,19 @@ export function describeEthereumEvent(event: EthereumEvent): Described {
       const text = `${source} has no blobs of L1 block ${l1Block}: ${why}`;
       return { level: "debug", text, fields: { source, l1_block: `${l1Block}`, why } };
     }
-    case "l1.reorganised": {
+    case "deposits.left_out": {
+      const { firstBlock, lastBlock, deposits } = event;
+      const text = `left out ${
+        countOf(deposits, "deposit")
+      } of blocks ${firstBlock} to ${lastBlock}`;
+      const fields = { first_block: `${firstBlock}`, last_block: `${lastBlock}`, deposits };
+      return { level: "debug", text, fields };
+    }
+    case "l1.reorganised":
+    case "l2.reorganised": {
       const { ancestor, depth } = event;
-      const text = `L1 was reorganised: ${countOf(depth, "block")} above ${ancestor} ` +
+      const layer = event.event === "l1.reorganised" ? "L1" : "L2";
+      const text = `${layer} was reorganised: ${countOf(depth, "block")} above ${ancestor} ` +
         (depth === 1n ? "is another one now" : "are others now");
       return {
         level: "warn",
@@ -117,6 +146,11 @@ export function describeEthereumEvent(event: EthereumEvent): Described {
       };
     }
   }
+}
+
+function hours(ms: number): string {
+  const hours = ms / 3_600_000;
+  return hours < 48 ? `${hours.toFixed(1)} hours` : `${Math.floor(hours / 24)} days`;
 }
 
 function what({ batchNumber, nonce }: TxAttempt): string {

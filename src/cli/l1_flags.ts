@@ -8,7 +8,7 @@ import { DEFAULT_BATCHER, DEFAULT_INBOX } from "../local/inbox.ts";
 import { RETRY_DEFAULTS, type RetryPolicy } from "../retry.ts";
 import { toHex } from "../wire/hex.ts";
 import { type Flag, type FlagValues, listOf, textOf } from "./command.ts";
-import { outOfEnvironment, parseAddress, parseDuration } from "./options.ts";
+import { outOfEnvironment, parseAddress, parseDuration, parseWhole } from "./options.ts";
 
 /** Which L1. */
 export const L1_FLAG: Flag = {
@@ -29,6 +29,14 @@ export const INBOX_FLAG: Flag = {
 export const BATCHER_FLAG: Flag = {
   flags: "--batcher <address>",
   help: `who posts them (an L1 in a directory: ${toHex(DEFAULT_BATCHER)})`,
+};
+
+/** The same where the key was changed once or more. */
+export const BATCHERS_FLAG: Flag = {
+  ...BATCHER_FLAG,
+  help:
+    `${BATCHER_FLAG.help}; more as ADDRESS@BLOCK, each in the place of the one before from that L1 block on`,
+  isRepeated: true,
 };
 
 /** How an Ethereum L1 is read. */
@@ -80,7 +88,7 @@ export interface EthereumPlace {
 export function l1Place(flags: FlagValues): L1Place {
   const numberOf = (name: string) => {
     const text = textOf(flags, name);
-    return text === undefined ? undefined : parseNumber(`--${dashed(name)}`, text);
+    return text === undefined ? undefined : parseWhole(`--${dashed(name)}`, text);
   };
   const places = listOf(flags, "l1").map((text) => outOfEnvironment("--l1", text));
   const isUrl = places.map((place) => /^[a-z]+:\/\//i.test(place));
@@ -121,25 +129,53 @@ export function l1Path(flags: FlagValues): string {
 export interface Addresses {
   readonly inbox: Uint8Array;
   readonly batcher: Uint8Array;
+  /** Who came after that batcher, each from a higher L1 block on than the one before. */
+  readonly successors?: readonly Successor[];
+}
+
+/** Whose batches count from an L1 block on, and nobody else's. */
+export interface Successor {
+  readonly address: Uint8Array;
+  readonly fromBlock: bigint;
 }
 
 /** The addresses of a role. Those of a directory have a default; real money is sent nowhere unasked. */
 export function addressesOf(flags: FlagValues, { kind }: Pick<L1Place, "kind">): Addresses {
   const address = (name: "inbox" | "batcher", otherwise: Uint8Array) => {
-    const text = textOf(flags, name);
+    const text = textOf(flags, name) ?? listOf(flags, name)[0];
     if (text !== undefined) return parseAddress(`--${name}`, text);
     if (kind === "directory") return otherwise;
     throw usage(`Cannot use an Ethereum L1 without --${name}: name its address`);
   };
+  const successors = successorsOf(listOf(flags, "batcher").slice(1));
+  if (successors.length > 0 && kind === "directory") {
+    throw usage("Cannot use several --batcher with an L1 in a directory: it is for Ethereum");
+  }
   return {
     inbox: address("inbox", DEFAULT_INBOX),
     batcher: address("batcher", DEFAULT_BATCHER),
+    ...(successors.length > 0 ? { successors } : {}),
   };
 }
 
-function parseNumber(flag: string, text: string): bigint {
-  if (/^[0-9]{1,18}$/.test(text)) return BigInt(text);
-  throw usage(`Cannot use ${flag} "${text}": need a whole number`);
+/** Those of `ADDRESS@BLOCK`. */
+function successorsOf(texts: readonly string[]): Successor[] {
+  const successors: Successor[] = [];
+  for (const text of texts) {
+    const [address = "", block, ...rest] = text.split("@");
+    if (block === undefined || rest.length > 0) {
+      throw usage(
+        `Cannot use another --batcher "${text}": need ADDRESS@BLOCK, the L1 block from which on it posts`,
+      );
+    }
+    const fromBlock = parseWhole("--batcher", block);
+    const before = successors.at(-1)?.fromBlock ?? 0n;
+    if (fromBlock <= before) {
+      throw usage(`Cannot use --batcher "${text}": its L1 block must be above ${before}`);
+    }
+    successors.push({ address: parseAddress("--batcher", address), fromBlock });
+  }
+  return successors;
 }
 
 function dashed(name: string): string {

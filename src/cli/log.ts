@@ -4,6 +4,7 @@
  * @module
  */
 import { describeError } from "../errors.ts";
+import { inEther } from "../l1/gas.ts";
 import type { Log, LogEvent } from "../ports.ts";
 import { systemClock, writeStderr } from "../runtime.ts";
 import type { TxCost } from "../types.ts";
@@ -13,8 +14,9 @@ import { describeConsensusEvent, isConsensusEvent } from "./consensus_log.ts";
 import { describeEngineEvent, isEngineEvent } from "./engine_log.ts";
 import { describeEthereumEvent, isEthereumEvent } from "./ethereum_log.ts";
 import { parseChoice } from "./options.ts";
+import { withoutPassingFailures } from "./passing_failures.ts";
 import { type Described, describeProcessorEvent } from "./processor_log.ts";
-import { countOf, formatBytes, formatEther, formatRatio } from "./text.ts";
+import { countOf, formatBytes, formatRatio, withFlagNames } from "./text.ts";
 
 /** How much is told, and in which form. */
 export const LOG_FLAGS: readonly Flag[] = [
@@ -31,15 +33,16 @@ export function logFrom(flags: FlagValues): Log {
     "text",
     "json",
   ]);
-  return (event) => {
+  const log: Log = (event) => {
     const { level, text, fields } = describe(event);
     if (LEVELS.indexOf(level) < LEVELS.indexOf(least)) return;
     const time = new Date(systemClock.now()).toISOString();
     const line = format === "json"
       ? JSON.stringify({ ts: time, level, event: event.event, ...fields })
       : `${time.slice(11, 23)} ${level === "warn" ? "warning: " : ""}${text}`;
-    writeStderr(line);
+    writeStderr(withFlagNames(line));
   };
+  return least === "debug" ? log : withoutPassingFailures(log, systemClock);
 }
 
 /** What happened. */
@@ -144,7 +147,7 @@ export function describe(event: LogEvent): Described {
         ? countOf(receipt.blobHashes.length, "blob")
         : "calldata";
       const paidWei = receipt.cost && costWei(receipt.cost);
-      const price = paidWei === undefined ? "" : `, ${formatEther(paidWei)}`;
+      const price = paidWei === undefined ? "" : `, ${inEther(paidWei)}`;
       return {
         level: "info",
         text:

@@ -65,6 +65,12 @@ export function parseCount(flag: string, text: string, least: number, most: numb
   throw wrongValue(flag, text, `a whole number from ${least} to ${most}`);
 }
 
+/** A whole number of a chain: of a block, or the chain's own. */
+export function parseWhole(flag: string, text: string): bigint {
+  if (/^[0-9]{1,18}$/.test(text)) return BigInt(text);
+  throw new ConfigError("Usage", `Cannot use ${flag} "${text}": need a whole number`);
+}
+
 /** A 20-byte address. */
 export function parseAddress(flag: string, text: string): Uint8Array {
   try {

@@ -17,7 +17,7 @@ import { runtimeName, writeStderr, writeStdout } from "../runtime.ts";
 import { VERSION } from "../version.ts";
 import { type CommandGroup, type CommandSpec, EXIT, type FlagValues } from "./command.ts";
 import { type Command, commander } from "./deps.ts";
-import { withoutKeys } from "./text.ts";
+import { withFlagNames, withoutKeys } from "./text.ts";
 
 /** In the order of the help. One is loaded when it is called, since all of them take half of a start. */
 const COMMANDS: Readonly<Record<string, () => Promise<CommandSpec | CommandGroup>>> = {
@@ -30,6 +30,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<CommandSpec | CommandGroup
   decode: async () => (await import("./codec.ts")).decode,
   inspect: async () => (await import("./inspect.ts")).inspect,
   explain: async () => (await import("./explain.ts")).explain,
+  verify: async () => (await import("./verify.ts")).verify,
   report: async () => (await import("./report.ts")).report,
   wal: async () => (await import("./wal.ts")).wal,
   archive: async () => (await import("./archive.ts")).archive,
@@ -139,7 +140,7 @@ const UNUSABLE_KEY: readonly SignerErrorCode[] = ["Unreadable", "TooOpen", "Inva
 /** Says in one line what could not be done, and gives the exit code for it. */
 function tell(error: unknown): number {
   if (isBrokenPipe(error)) return EXIT.done;
-  const text = `error: ${describeError(error)}`;
+  const text = withFlagNames(`error: ${describeError(error)}`);
   writeStderr(error instanceof ConfigError ? withoutKeys(text) : text);
   if (!(error instanceof MontanaError)) {
     // Nobody foresaw this one: whoever mends it needs to know where it came from.

@@ -40,6 +40,10 @@ export const SENDING_FLAGS: readonly Flag[] = [
   },
   { flags: "--max-spend-per-hour <wei>", help: "most in an hour, as 0.5ether (no limit)" },
   { flags: "--max-spend-per-batch <wei>", help: "most for one batch (no limit)" },
+  {
+    flags: "--low-runway <time>",
+    help: "warn where the account lasts for less, at the rate of the last 24 hours (24h)",
+  },
   { flags: "--sidecar <form>", help: "how blobs travel: auto, cells or legacy (auto)" },
   KZG_FLAG,
 ];
@@ -59,6 +63,7 @@ export function sendingConfig(
     ...given(flags, "maxBlobFee", parseWei, "maxFeePerBlobGas"),
     ...given(flags, "maxSpendPerHour", parseWei, "maxSpendPerHourWei"),
     ...given(flags, "maxSpendPerBatch", parseWei, "maxSpendPerBatchWei"),
+    ...given(flags, "lowRunway", parseDuration, "lowRunwayMs"),
     ...given(
       flags,
       "sidecar",

@@ -81,7 +81,13 @@ export function withoutKeys(text: string): string {
   return text.replace(/(0x)?[0-9a-f]{64,}/gi, "(64 or more hexadecimal digits, not repeated here)");
 }
 
-/** Wei as ether, to six digits that count. */
-export function formatEther(wei: bigint): string {
-  return `${Number((Number(wei) / 1e18).toPrecision(6))} ETH`;
+/** Settings of the library, and their flags. */
+const FLAG_NAMES: Readonly<Record<string, string>> = {
+  maxSpendPerHourWei: "--max-spend-per-hour",
+  maxSpendPerBatchWei: "--max-spend-per-batch",
+};
+
+/** What the library says, with flags in the place of its settings. */
+export function withFlagNames(text: string): string {
+  return text.replace(/\bmaxSpendPer\w+\b/g, (name) => FLAG_NAMES[name] ?? name);
 }

@@ -14,6 +14,8 @@ const BASE_GAS = 21_000n;
 const FLOOR_GAS_PER_TOKEN = 10n;
 const TOKENS_PER_BYTE = 4n;
 
+const ETHER = 10n ** 18n;
+
 /** What gas costs at a block, in wei for one gas. */
 export interface Market {
   readonly baseFee: bigint;
@@ -31,6 +33,15 @@ export function gasFor(input: Uint8Array): bigint {
   for (const byte of input) if (byte === 0) zeros += 1;
   const tokens = BigInt(zeros) + TOKENS_PER_BYTE * BigInt(input.length - zeros);
   return BASE_GAS + FLOOR_GAS_PER_TOKEN * tokens;
+}
+
+/** Wei as ether for people, to six digits that count: `0.0165 ETH`. */
+export function inEther(wei: bigint): string {
+  const digits = `${wei}`.padStart(19, "0");
+  const places = digits.slice(-18);
+  const leading = wei >= ETHER ? 0 : places.search(/[1-9]/);
+  const part = places.slice(0, Math.max(0, leading) + 6).replace(/0+$/, "");
+  return `${digits.slice(0, -18)}${part === "" ? "" : `.${part}`} ETH`;
 }
 
 /** Wei that a transaction can cost at the most. */

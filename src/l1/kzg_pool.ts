@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { createHash } from "node:crypto";
 import { CodecError } from "../errors.ts";
 import type { Kzg } from "../ethereum.ts";
 import { WorkerPool, type WorkerPoolOptions } from "../local/worker_pool.ts";
@@ -27,6 +28,9 @@ const IDLE_TIMEOUT_MS = 30 * 60_000;
 const PORTABLE_BASE_ELEMENTS = 400;
 /** By then it has taken half as long as another engine takes before its first answer: two full blobs. */
 const PORTABLE_ELEMENTS = 9000;
+
+/** Answers that are kept, of 6 kB at most: blobs are read again, and sent again after a reorganisation. */
+const ANSWERS_KEPT = 128;
 
 /** How many workers, and which engine begins. */
 export interface KzgPoolOptions extends WorkerPoolOptions {
@@ -53,7 +57,8 @@ export async function openKzg(
 }
 
 /**
- * Commitments and proofs made in other threads: the same as those of the engine. Calls may overlap.
+ * Commitments and proofs made in other threads: the same as those of the engine. Calls may overlap. The
+ * last 128 answers are remembered, by the SHA-256 of their blobs.
  *
  * Workers are started when there is work for them. A pool left open keeps no process alive; call
  * `close()` to have the memory back.
@@ -73,6 +78,8 @@ export class KzgPool implements Kzg {
   readonly #pool: WorkerPool<KzgAnswer>;
   /** What the portable engine commits to before this one is made. */
   #portableElements: number;
+  /** What was asked for, by the SHA-256 of its blob; the oldest first. */
+  readonly #answers = new Map<string, Promise<Uint8Array[]>>();
 
   /** @throws {ConfigError} `Invalid` for a number of workers, bytes or milliseconds that cannot be */
   constructor(engine: KzgEngine, { startsPortable, ...options }: KzgPoolOptions = {}) {
@@ -94,7 +101,7 @@ export class KzgPool implements Kzg {
    * of its workers, and for all that is not done when the pool is closed
    */
   async commitment(blob: Uint8Array): Promise<Uint8Array> {
-    return (await this.#run(blob, { action: "commitment" }, this.#committing(blob)))[0]!;
+    return (await this.#run(blob, { action: "commitment" }))[0]!;
   }
 
   /** @throws {CodecError} as {@link commitment} */
@@ -109,17 +116,30 @@ export class KzgPool implements Kzg {
 
   /** Fails the calls that are not done, and all later ones, and resolves when the workers have ended. */
   close(): Promise<void> {
+    this.#answers.clear();
     return this.#pool.close();
   }
 
-  #committing(blob: Uint8Array): KzgEngine {
-    if (this.#portableElements <= 0) return this.engine;
-    this.#portableElements -= PORTABLE_BASE_ELEMENTS + elementsIn(blob);
-    return "portable";
+  async #run(blob: Uint8Array, action: Action): Promise<Uint8Array[]> {
+    assertBlob(blob);
+    const digest = createHash("sha256").update(blob).digest("hex");
+    const key = [...Object.values(action), digest].join();
+    const answer = this.#answers.get(key) ?? this.#ask(blob, action);
+    // The last to be wanted is the last to be forgotten, and what failed is asked for again.
+    this.#answers.delete(key);
+    this.#answers.set(key, answer);
+    const [oldest] = this.#answers.keys();
+    if (this.#answers.size > ANSWERS_KEPT) this.#answers.delete(oldest!);
+    try {
+      return (await answer).map((point) => point.slice());
+    } catch (error) {
+      if (this.#answers.get(key) === answer) this.#answers.delete(key);
+      throw error;
+    }
   }
 
-  async #run(blob: Uint8Array, action: Action, engine = this.engine): Promise<Uint8Array[]> {
-    assertBlob(blob);
+  async #ask(blob: Uint8Array, action: Action): Promise<Uint8Array[]> {
+    const engine = this.#engineFor(blob, action);
     const task = { message: { engine, ...action }, data: blob, bytes: blob.length };
     const answer = await this.#pool.run({ ...task, timeoutMs: TIMEOUT_MS }).catch((cause) => {
       throw failed(engine, action, cause.message, { cause });
@@ -127,6 +147,12 @@ export class KzgPool implements Kzg {
     if ("points" in answer) return split(new Uint8Array(answer.points));
     if (!answer.known) throw failed(engine, action, answer.message);
     throw new CodecError(answer.known.code, answer.message, { details: answer.known.details });
+  }
+
+  #engineFor(blob: Uint8Array, { action }: Action): KzgEngine {
+    if (action !== "commitment" || this.#portableElements <= 0) return this.engine;
+    this.#portableElements -= PORTABLE_BASE_ELEMENTS + elementsIn(blob);
+    return "portable";
   }
 }
 

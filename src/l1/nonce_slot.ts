@@ -50,6 +50,10 @@ export class NonceSlot {
   /** Heads under which its nonce was deep in the chain, and none of the attempts there. */
   readonly missingUnder: Set<string> = new Set();
   isTaken = false;
+  /** Whoever posts the batch knows of that: told so, or since it has looked at L1 with it there. */
+  isTakenKnown: boolean;
+  /** Whether what took it may be the batch itself, of another program; once that was looked for. */
+  mayBeElsewhere: boolean | undefined;
   /** It can never carry its batch any more, whatever becomes of L1. */
   isLost = false;
 
@@ -71,11 +75,15 @@ export class NonceSlot {
   hasFreedPool = false;
   /** What it was last told to wait for. */
   waitsFor: string | undefined;
+  /** When that was told. */
+  toldMs: number | undefined;
 
-  constructor(nonce: bigint, isRestored = false) {
+  /** @param wasUsed in the chain when this process began, by whatever transaction */
+  constructor(nonce: bigint, isRestored = false, wasUsed = false) {
     this.nonce = nonce;
     this.isRestored = isRestored;
     this.isOffered = isRestored;
+    this.isTakenKnown = wasUsed;
   }
 
   /** Takes note of one more that was signed; the journal has it. */

@@ -48,7 +48,9 @@ export function rawTransaction(
 ): Uint8Array | undefined {
   const type = typeOf(transaction);
   const fields = FIELDS.get(type);
-  if (!fields) return undefined;
+  // Other chains have messages of L1 under the same number.
+  const isOther = type === DEPOSIT_TYPE && transaction["sourceHash"] === undefined;
+  if (!fields || isOther) return undefined;
   const payload = hashing.rlp(fields(transaction));
   if (type === 0) return payload;
   const raw = new Uint8Array(1 + payload.length);
@@ -144,7 +146,7 @@ function authorizations(tx: JsonFields): RlpItem[] {
 
 /** Older nodes call it `v`. */
 function parity(fields: JsonFields): Uint8Array {
-  return integerBytes(fields, "yParity" in fields ? "yParity" : "v");
+  return integerBytes(fields, (fields["yParity"] ?? undefined) === undefined ? "v" : "yParity");
 }
 
 function signature(fields: JsonFields): RlpItem[] {

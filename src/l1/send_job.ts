@@ -40,6 +40,8 @@ export class SendJob {
   hasJoined = false;
   /** What it was last told to wait for. */
   waitsFor: string | undefined;
+  /** When that was told. */
+  toldMs: number | undefined;
   /** The error behind that. */
   problem: unknown;
   #isSettled = false;
@@ -115,12 +117,7 @@ export class SendJob {
   }
 
   taken(nonce: bigint): SinkError {
-    return new SinkError(
-      "NonceTaken",
-      `Cannot post batch ${this.batchNumber}: somebody else sent a transaction with nonce ${nonce} of this ` +
-        `account. One program alone may use it; the batch takes another nonce when it is posted again`,
-      { details: { batch: this.batchNumber, nonce } },
-    );
+    return nonceTaken(this.batchNumber, nonce);
   }
 
   /** Posted before, and with other bytes. */
@@ -145,6 +142,16 @@ export class SendJob {
       ...(problem === undefined ? {} : { cause: problem }),
     });
   }
+}
+
+/** What was sent in its place may be the same batch, of another program: L1 has to be looked at first. */
+export function nonceTaken(batchNumber: bigint | undefined, nonce: bigint): SinkError {
+  return new SinkError(
+    "NonceTaken",
+    `Cannot post batch ${batchNumber}: somebody else sent a transaction with nonce ${nonce} of this ` +
+      `account. One program alone may use it; the batch takes another nonce when it is posted again`,
+    { details: { batch: batchNumber, nonce } },
+  );
 }
 
 /** Where a batch landed, as its sink tells. */

@@ -11,6 +11,7 @@ import type { Payload } from "./payload.ts";
 import {
   isSameLanded,
   isSupersededLanded,
+  nonceTaken,
   receiptOf,
   receiptOfLanded,
   type SendJob,
@@ -24,6 +25,7 @@ export interface SendJobsParts {
   readonly watch: Watch;
   readonly confirmations: number;
   readonly sendTimeoutMs: number;
+  readonly isShared: boolean;
   readonly log: Log;
 }
 
@@ -107,6 +109,8 @@ export class SendJobs {
   /**
    * Nonces whose batch is nobody's: it was confirmed, a reorganisation took it out, and its nonce went to
    * another transaction. It has to be sent anew.
+   *
+   * @throws {SinkError} `NonceTaken` where that was of another program, which may have posted it
    */
   async orphans(slots: readonly NonceSlot[], { head }: L1View): Promise<NonceSlot[]> {
     const orphans: NonceSlot[] = [];
@@ -114,17 +118,23 @@ export class SendJobs {
       if (!this.isOwed(slot, slots, head)) continue;
       const isOf = (job: SendJob) => job.batchNumber === slot.batchNumber;
       if ([...this.#queue, ...this.#sent].some(isOf)) continue;
-      if (await this.#isLost(slot, head)) orphans.push(slot);
+      if (!await this.#isLost(slot, head)) continue;
+      if (slot.isTaken && await this.#mayBeElsewhere(slot, head)) {
+        throw nonceTaken(slot.batchNumber, slot.nonce);
+      }
+      orphans.push(slot);
     }
     return orphans;
   }
 
   /** Whether the batch of a nonce still needs another. */
   isOwed(slot: NonceSlot, slots: readonly NonceSlot[], head: L1View["head"]): boolean {
-    const { confirmations, journal } = this.#parts;
+    const { confirmations, isShared, journal } = this.#parts;
     const { batchNumber } = slot;
     const result = slot.outcome(head, confirmations)?.result;
     if (result !== "cancelled" && result !== "taken") return false;
+    // It may be on L1 without us: whoever posts has seen whether it is, and says so by a call.
+    if (result === "taken" && slot.isTakenKnown && !isShared) return false;
     if (batchNumber === undefined || slot.isTooLate(head)) return false;
     const deadline = slot.deadlineL1Block;
     const isElsewhere = (each: { batchNumber: bigint | undefined }) =>
@@ -192,7 +202,8 @@ export class SendJobs {
         if (job.hasJoined) break;
         return job.reject(job.reverted(receiptOf(job.batchNumber, outcome.inclusion)));
       case "taken":
-        if (job.hasJoined || !slot.isOffered) break;
+        if ((job.hasJoined || !slot.isOffered) && !await this.#mayBeElsewhere(slot, head)) break;
+        slot.isTakenKnown = true;
         return job.reject(job.taken(slot.nonce));
       case "cancelled":
     }
@@ -204,6 +215,12 @@ export class SendJobs {
     }
     job.slot = undefined;
     this.#queue.unshift(job);
+  }
+
+  /** Whether a batch may be on L1 under a nonce that was taken from it, and who posts it does not know. */
+  async #mayBeElsewhere(slot: NonceSlot, head: L1View["head"]): Promise<boolean> {
+    if (this.#parts.isShared || slot.isTakenKnown) return false;
+    return await this.#parts.watch.mayBeElsewhere(slot, head);
   }
 
   /**

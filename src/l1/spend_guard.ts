@@ -7,6 +7,7 @@
  */
 import { ConfigError, SinkError } from "../errors.ts";
 import type { LandedTx } from "../ethereum.ts";
+import { inEther } from "./gas.ts";
 import type { NonceSlot } from "./nonce_slot.ts";
 
 const HOUR_MS = 60 * 60 * 1000;
@@ -44,7 +45,8 @@ export class SpendGuard {
     for (const name of ["maxSpendPerHourWei", "maxSpendPerBatchWei"] as const) {
       const wei = limits[name];
       if (wei === undefined || wei > 0n) continue;
-      throw new ConfigError("Invalid", `Cannot spend at most ${wei} wei (${name}): need 1 or more`);
+      const what = `Cannot spend at most ${inEther(wei)} (${name}): need 1 wei or more`;
+      throw new ConfigError("Invalid", what, { details: { [name]: wei } });
     }
     this.#limits = limits;
   }
@@ -58,12 +60,12 @@ export class SpendGuard {
     const { maxSpendPerBatchWei, maxSpendPerHourWei } = this.#limits;
     const ofBatch = largest(wei, slot?.worstWei ?? 0n);
     if (maxSpendPerBatchWei !== undefined && ofBatch > maxSpendPerBatchWei) {
-      return over("one batch", ofBatch, maxSpendPerBatchWei);
+      return overBatch(ofBatch, maxSpendPerBatchWei);
     }
     if (maxSpendPerHourWei === undefined) return undefined;
     const others = { ...spending, slots: spending.slots.filter((each) => each !== slot) };
     const ofHour = spentWei(others, HOUR_MS) + ofBatch;
-    return ofHour > maxSpendPerHourWei ? over("an hour", ofHour, maxSpendPerHourWei) : undefined;
+    return ofHour > maxSpendPerHourWei ? overHour(ofHour, maxSpendPerHourWei) : undefined;
   }
 }
 
@@ -97,12 +99,26 @@ function costWei({ cost }: LandedTx): bigint {
   return cost.gasUsed * cost.gasPrice + cost.blobGasUsed * cost.blobGasPrice;
 }
 
-function over(what: string, wei: bigint, max: bigint): SinkError {
+/** Time alone does not mend it: fees must fall, or somebody must allow more. */
+function overBatch(wei: bigint, max: bigint): SinkError {
   return new SinkError(
     "SpendLimit",
-    `Cannot send now: with what is under way it could be ${wei} wei for ${what}, at most ${max} may be ` +
-      `spent. It goes on when that is enough`,
-    { details: { current: wei, max } },
+    `Cannot send now: one batch could cost ${inEther(wei)}, at most ${inEther(max)} may be spent ` +
+      `(maxSpendPerBatchWei). It waits until fees fall so far, for ever if they do not: allow more, or ` +
+      `make batches smaller`,
+    { details: { current: wei, max, limit: "maxSpendPerBatchWei" } },
+  );
+}
+
+function overHour(wei: bigint, max: bigint): SinkError {
+  return new SinkError(
+    "SpendLimit",
+    `Cannot send now: with what is under way an hour could cost ${inEther(wei)}, at most ` +
+      `${
+        inEther(max)
+      } may be spent (maxSpendPerHourWei). It goes on as the hour passes; allow more, ` +
+      `if that is too slow`,
+    { details: { current: wei, max, limit: "maxSpendPerHourWei" } },
   );
 }
 

@@ -75,6 +75,8 @@ export interface TxManagerConfig extends FeeLimits, SpendLimits {
    */
   readonly maxFailures: number;
   readonly sidecar: SidecarChoice;
+  /** An account that lasts for less time, at the rate of the last 24 hours, is warned of. */
+  readonly lowRunwayMs: number;
 }
 
 /** The defaults; times are those of blocks of 12 seconds. */
@@ -89,6 +91,7 @@ export const TX_DEFAULTS: TxManagerConfig = Object.freeze({
   sendTimeoutMs: Infinity,
   maxFailures: Infinity,
   sidecar: "auto",
+  lowRunwayMs: 24 * 60 * 60 * 1000,
 });
 
 /**
@@ -105,7 +108,14 @@ export function txConfig(given: Partial<TxManagerConfig>): TxManagerConfig {
     if (Number.isInteger(config[name]) && config[name] >= 1) continue;
     throw invalid(name, config[name], "an integer from 1");
   }
-  for (const name of ["blockTimeMs", "bumpIntervalMs", "sendTimeoutMs", "maxFailures"] as const) {
+  const times = [
+    "blockTimeMs",
+    "bumpIntervalMs",
+    "sendTimeoutMs",
+    "maxFailures",
+    "lowRunwayMs",
+  ] as const;
+  for (const name of times) {
     if (!(config[name] > 0)) throw invalid(name, config[name], "more than 0");
   }
   return config;

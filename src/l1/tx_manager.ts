@@ -27,6 +27,7 @@ import {
 import type { Log } from "../ports.ts";
 import type { SubmissionReceipt } from "../types.ts";
 import { toHex } from "../wire/hex.ts";
+import { AccountFunds } from "./account_funds.ts";
 import { Admission } from "./admission.ts";
 import { Bell } from "./bell.ts";
 import { gasFor, type Market } from "./gas.ts";
@@ -36,7 +37,7 @@ import { Publishing } from "./publishing.ts";
 import { jobAnew, SendJob, type TxRequest } from "./send_job.ts";
 import { SendJobs } from "./send_jobs.ts";
 import { SidecarForms } from "./sidecar_form.ts";
-import { type Runway, runway, SpendGuard, type Spending } from "./spend_guard.ts";
+import { type Runway, SpendGuard, type Spending } from "./spend_guard.ts";
 import {
   txConfig,
   type TxManagerConfig,
@@ -97,6 +98,7 @@ export class TxManager {
   readonly #publishing: Publishing;
   readonly #upkeep: Upkeep;
   readonly #admission: Admission;
+  readonly #funds: AccountFunds;
   readonly #bell = new Bell();
   /** By nonce: those that are not final. */
   #slots: NonceSlot[] = [];
@@ -124,6 +126,7 @@ export class TxManager {
     this.#failed.promise.catch(() => {}); // Whoever waits for it is told.
     this.#forms = new SidecarForms(config.sidecar, parts.ethConfig);
     this.#watch = new Watch({ ...config, ...parts, address, log });
+    this.#funds = new AccountFunds({ ...config, chain, address, log });
     this.#jobs = new SendJobs({ ...config, log, journal: parts.journal, watch: this.#watch });
     this.#publishing = new Publishing({ ...parts, log, chainId, forms: this.#forms });
     const guard = new SpendGuard(config);
@@ -160,7 +163,7 @@ export class TxManager {
     }
     const firstNonce = await parts.chain.nonce(parts.signer.address, "latest");
     const manager = new TxManager(parts, whole, { chainId, firstNonce });
-    await manager.#restore();
+    await manager.#restore(firstNonce);
     manager.#running = manager.#run();
     return manager;
   }
@@ -197,8 +200,8 @@ export class TxManager {
   }
 
   /** How long the account lasts. */
-  async runway(): Promise<Runway> {
-    return runway(await this.#parts.chain.balance(this.address), this.#spending());
+  runway(): Promise<Runway> {
+    return this.#funds.runway(this.#spending());
   }
 
   /** What gas costs now. */
@@ -275,11 +278,12 @@ export class TxManager {
     this.#bell.ring();
   }
 
-  async #restore(): Promise<void> {
+  async #restore(firstNonce: bigint): Promise<void> {
     for (const attempt of this.#parts.journal.attempts) {
-      let slot = this.#slots.find(({ nonce }) => nonce === attempt.nonce);
-      if (!slot) this.#slots.push(slot = new NonceSlot(attempt.nonce, true));
-      slot.add(attempt, gasFor((await readTransaction(attempt.signed.raw)).input));
+      const { nonce, signed: { raw } } = attempt;
+      let slot = this.#slots.find((each) => each.nonce === nonce);
+      if (!slot) this.#slots.push(slot = new NonceSlot(nonce, true, nonce < firstNonce));
+      slot.add(attempt, gasFor((await readTransaction(raw)).input));
     }
     this.#slots.sort((a, b) => (a.nonce < b.nonce ? -1 : 1));
   }
@@ -292,7 +296,8 @@ export class TxManager {
         this.#problem = undefined;
         this.#failures = 0;
       } catch (error) {
-        if (!isPassing(error)) return this.#fail(error);
+        // Others the next moment may mend by itself.
+        if (!(error instanceof RpcError || isRetryable(error))) return this.#fail(error);
         this.#tellProblem(error);
         this.#failures += 1;
         if (this.#failures >= this.#config.maxFailures) this.#jobs.rejectAll(() => error);
@@ -324,6 +329,7 @@ export class TxManager {
     }
     while (!this.#isClosed && await this.#admitNext(moment));
     this.#isSettled = this.#jobs.areSettled(this.#slots, view.head);
+    await this.#funds.look(this.#spending());
   }
 
   async #forget(view: L1View): Promise<void> {
@@ -441,9 +447,4 @@ export class TxManager {
     if (this.#failure !== undefined || !this.#isClosed) return this.#failure;
     return new SinkError("Connection", "Cannot send: the manager is closed", { kind: "critical" });
   }
-}
-
-/** What the next moment may mend by itself. */
-function isPassing(error: unknown): boolean {
-  return error instanceof RpcError || isRetryable(error);
 }

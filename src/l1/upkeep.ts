@@ -6,11 +6,11 @@
  */
 import { MontanaError, SinkError } from "../errors.ts";
 import type { EthereumEvent, FeeCaps } from "../ethereum.ts";
-import type { Log } from "../ports.ts";
+import type { Clock, Log } from "../ports.ts";
 import { encodeBlob } from "../wire/blob.ts";
 import { toHex } from "../wire/hex.ts";
 import { firstOffer, leastOffer, meetsMarket, type Offer, replacementOffer } from "./fees.ts";
-import { type Market, worstCostWei } from "./gas.ts";
+import { inEther, type Market, worstCostWei } from "./gas.ts";
 import type { NonceSlot } from "./nonce_slot.ts";
 import { Payload, type PayloadParts } from "./payload.ts";
 import type { Draft, Offered, Publishing } from "./publishing.ts";
@@ -22,6 +22,9 @@ import type { L1View } from "./watch.ts";
 const REFUSALS_UNTIL_FAILED = { "sidecar refused": 3, "unknown": 10 } as const;
 /** So often a pool may say that the account is taken by the other type, before it is freed. */
 const REFUSALS_UNTIL_FREED = 2;
+
+/** What it waits for is told again after so long. */
+const REMIND_MS = 10 * 60 * 1000;
 
 /** What can be known at one moment; asked for once, and only where it is needed. */
 export interface Moment {
@@ -39,6 +42,7 @@ export interface UpkeepParts extends PayloadParts {
   readonly config: TxManagerConfig;
   /** The account itself, where empty transactions go. */
   readonly address: Uint8Array;
+  readonly clock: Clock;
   readonly log: Log;
 }
 
@@ -96,15 +100,22 @@ export class Upkeep {
     return balance < need ? { reason: "funds", error: this.#poor(balance, need) } : undefined;
   }
 
-  /** Tells what a transaction waits for, once. */
+  /** Tells what a transaction waits for, once, and now and then as long as it does. */
   tell(
-    slot: { batchNumber: bigint | undefined; waitsFor: string | undefined },
+    slot: {
+      batchNumber: bigint | undefined;
+      waitsFor: string | undefined;
+      toldMs: number | undefined;
+    },
     reason: Extract<EthereumEvent, { event: "tx.waits" }>["reason"],
     error: unknown,
   ): void {
     const what = error instanceof MontanaError ? `${reason} ${error.code}` : reason;
-    if (slot.waitsFor === what) return;
+    const nowMs = this.#parts.clock.now();
+    const isTold = slot.waitsFor === what && slot.toldMs !== undefined;
+    if (isTold && nowMs - slot.toldMs! < REMIND_MS) return;
     slot.waitsFor = what;
+    slot.toldMs = nowMs;
     this.#parts.log({ event: "tx.waits", batchNumber: slot.batchNumber, reason, error });
   }
 
@@ -224,10 +235,10 @@ export class Upkeep {
   #poor(balance: bigint, need: bigint): SinkError {
     return new SinkError(
       "InsufficientFunds",
-      `Cannot send: account ${
-        toHex(this.#parts.address)
-      } has ${balance} wei, and what is under way can ` +
-        `cost ${need}. Fund it`,
+      `Cannot send: account ${toHex(this.#parts.address)} has ${
+        inEther(balance)
+      }, and what is under way can ` +
+        `cost ${inEther(need)}. Fund it`,
       { details: { balance, need } },
     );
   }

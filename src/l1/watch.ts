@@ -11,6 +11,8 @@ import { equalBytes } from "../wire/bytes.ts";
 import { toHex } from "../wire/hex.ts";
 import { costOf } from "./gas.ts";
 import type { Inclusion, NonceSlot } from "./nonce_slot.ts";
+import { readTransaction } from "./payload.ts";
+import { mayHoldBatch } from "./taken_nonce.ts";
 
 /** A nonce is lost to somebody else when that was seen under so many heads: nodes may lag. */
 const HEADS_UNTIL_TAKEN = 3;
@@ -104,6 +106,15 @@ export class Watch {
     return await this.#parts.chain.nonce(this.#parts.address, finalNumber) > slot.nonce;
   }
 
+  /** Whether what has a nonce in place of the batch may be that batch: asked for once. */
+  async mayBeElsewhere(slot: NonceSlot, head: L1Header): Promise<boolean> {
+    const { chain, address } = this.#parts;
+    const { nonce, batchAttempt } = slot;
+    const { to } = await readTransaction(batchAttempt!.signed.raw);
+    const taken = { chain, address, nonce, to, head: head.number };
+    return slot.mayBeElsewhere ??= await mayHoldBatch(taken);
+  }
+
   /**
    * Holds the block that includes a slot against the one that is there now. At each look anew: nodes that are
    * asked in turn may lag, and what one of them says must not stand longer than that.
@@ -156,6 +167,8 @@ export class Watch {
       if (!equalBytes(block.hash, receipt.blockHash)) return;
       slot.inclusion = { attempt, receipt, blockMs: Number(block.timestamp) * 1000 };
       slot.missingUnder.clear();
+      slot.isTakenKnown = false;
+      slot.mayBeElsewhere = undefined;
       slot.waitsFor = undefined;
       // Seen after the head was: it may be of another branch than that.
       slot.isVerified = false;

@@ -38,10 +38,12 @@ export class DerivedHeads {
     return this.#finalized;
   }
 
-  /** One more block was derived. */
-  push(mark: DerivedMark): void {
-    if (this.#marks.at(-1)?.l1Block === mark.l1Block) this.#marks.pop();
-    this.#marks.push(mark);
+  /** One more block was derived. A batch may have waited for one that came later: it stands no firmer. */
+  push({ number, hash, l1Block }: DerivedMark): void {
+    const before = this.#marks.at(-1)?.l1Block ?? l1Block;
+    const highest = before > l1Block ? before : l1Block;
+    if (before === highest) this.#marks.pop();
+    this.#marks.push({ number, hash, l1Block: highest });
   }
 
   /** L1 went on. Neither head goes back: for that there is {@link DerivedHeads.backTo}. */

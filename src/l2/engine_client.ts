@@ -100,6 +100,9 @@ const NEVER: readonly unknown[] = [
   UNSUPPORTED_FORK,
 ];
 
+const NEEDED = "is it a client that takes `transactions`, `noTxPool` and `gasLimit` as payload " +
+  "attributes, as op-geth and op-reth do?";
+
 /** Bytes of a node's text in an error. */
 const MAX_SAID = 300;
 
@@ -302,7 +305,10 @@ export class EngineClient {
     if (error.code !== "Answered") return error;
     const { rpcCode } = error.details;
     const said = `it answered ${rpcCode} to ${method}: ${error.message.slice(0, MAX_SAID)}`;
-    if (NEVER.includes(rpcCode)) return this.#unsupported(said, rpcCode);
+    if (NEVER.includes(rpcCode)) {
+      const isBuilding = method.startsWith("engine_forkchoiceUpdated");
+      return this.#unsupported(isBuilding ? `${said}; ${NEEDED}` : said, rpcCode);
+    }
     const message = `Cannot hand blocks to ${this.name}: ${said}`;
     return new SinkError("Connection", message, { details: { rpcCode } });
   }

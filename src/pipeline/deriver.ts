@@ -256,6 +256,7 @@ export class DerivationPipeline {
         batchNumber: batch.batchNumber,
         l1Origin: header.l1Origin,
         l1Block: batch.inclusion.blockNumber,
+        ...(emission.taken === 0 ? { parentCheck: header.parentCheck } : {}),
       });
       emission.taken += 1;
     }

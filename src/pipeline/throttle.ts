@@ -162,6 +162,7 @@ export class Throttle {
     this.#sequencers = parts.sequencers.map((sequencer) => ({
       sequencer,
       told: undefined,
+      wasTold: false,
       looks: 0,
       isFailing: false,
       isUnsupported: false,
@@ -180,7 +181,9 @@ export class Throttle {
       await this.#parts.clock.sleep(this.#config.intervalMs, signal);
     }
     const free = daLimits(0, this.#config);
-    await Promise.all(this.#sequencers.map((each) => each.told && this.#tell(each, free)));
+    // One that was told once may still hold to it, though it has not answered since.
+    const held = this.#sequencers.filter(({ wasTold }) => wasTold);
+    await Promise.all(held.map((each) => this.#tell(each, free)));
   }
 
   /** Looks once, and resolves when all sequencers have answered; what fails is told to the log. */
@@ -214,6 +217,7 @@ export class Throttle {
     try {
       await each.sequencer.setMaxDaSize(limits.maxTxBytes, limits.maxBlockBytes);
       each.told = limits;
+      each.wasTold = true;
       each.isFailing = each.isUnsupported = false;
     } catch (error) {
       each.told = undefined;
@@ -230,8 +234,10 @@ export class Throttle {
 
 interface ToldSequencer {
   readonly sequencer: Sequencer;
-  /** What it took last. */
+  /** What it took last; `undefined` where it failed since. */
   told: DaLimits | undefined;
+  /** It took any at all. */
+  wasTold: boolean;
   /** Since it was told. */
   looks: number;
   isFailing: boolean;

@@ -7,8 +7,7 @@ import { SEQUENCING_WINDOW } from "../config.ts";
 import { CodecError } from "../errors.ts";
 import type { DropReason } from "../ports.ts";
 import type { BatchHeader, L1Batch } from "../types.ts";
-import { CHECK_SIZE } from "../wire/batch.ts";
-import { equalBytes } from "../wire/bytes.ts";
+import { startsWith } from "../wire/bytes.ts";
 import { toHex } from "../wire/hex.ts";
 
 /** What a header is held against. */
@@ -79,8 +78,4 @@ export function checkHeader(header: BatchHeader, context: HeaderContext): Drop |
 export function undecodable(error: Error): Drop {
   const isVersion = error instanceof CodecError && error.code === "InvalidVersion";
   return { reason: isVersion ? "version" : "undecodable", error };
-}
-
-function startsWith(hash: Uint8Array, check: Uint8Array): boolean {
-  return equalBytes(hash.subarray(0, CHECK_SIZE), check);
 }

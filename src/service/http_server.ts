@@ -57,11 +57,16 @@ export function serve(
 /**
  * Listens.
  *
+ * @param stalledMs how long a client of a stream may read nothing: then it is cut off, and may come back
  * @throws {ConfigError} `Invalid` when that cannot be
  */
-export async function listen(address: Address, answerer: Answerer): Promise<Listening> {
+export async function listen(
+  address: Address,
+  answerer: Answerer,
+  stalledMs: number = STALLED_MS,
+): Promise<Listening> {
   const server = createServer((request, response) => {
-    handle(answerer, request, response).catch(() => response.destroy());
+    handle(answerer, stalledMs, request, response).catch(() => response.destroy());
   });
   const isSocket = "path" in address;
   if (isSocket) await makeRoom(address.path, address.isOurs === true);
@@ -75,11 +80,14 @@ export async function listen(address: Address, answerer: Answerer): Promise<List
   return { name: isSocket ? name : urlOf(server), close: () => closeServer(server, address) };
 }
 
+const STALLED_MS = 30_000;
+
 /** What paths are read against; nobody looks at it. */
 const HERE = "http://localhost/";
 
 async function handle(
   answerer: Answerer,
+  stalledMs: number,
   message: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
@@ -88,10 +96,16 @@ async function handle(
     // A path such as `//` is no URL: it is not found, like others that are not there.
     url: URL.parse(message.url ?? "/", HERE) ?? new URL(HERE),
     origin: message.headers["origin"],
+    lastEventId: message.headers["last-event-id"]?.toString(),
     contentType: message.headers["content-type"],
+    authorization: message.headers["authorization"],
     body: (maxBytes) => readBody(message, maxBytes),
   };
-  const { status, body, headers } = await answerer(request);
+  const { status, body, headers, stream } = await answerer(request);
+  if (stream) {
+    response.writeHead(status, headers);
+    return await sendStream(response, stream, stalledMs);
+  }
   response.writeHead(status, {
     "content-type": "application/json",
     ...headers,
@@ -104,6 +118,43 @@ async function handle(
       return each instanceof Error ? each.message : each;
     }) + "\n",
   );
+}
+
+async function sendStream(
+  response: ServerResponse,
+  stream: (signal: AbortSignal) => AsyncIterable<string>,
+  stalledMs: number,
+): Promise<void> {
+  const gone = new AbortController();
+  response.once("close", () => gone.abort());
+  response.once("error", () => gone.abort());
+  response.flushHeaders();
+  try {
+    for await (const text of stream(gone.signal)) {
+      if (gone.signal.aborted || !await isSent(response, text, stalledMs)) break;
+    }
+  } finally {
+    gone.abort();
+    response.destroy();
+  }
+}
+
+/** Whether a text went out before the connection ended, or stood still for too long. */
+function isSent(response: ServerResponse, text: string, stalledMs: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const done = (isSent: boolean) => {
+      clearTimeout(limit);
+      response.off("close", onClose);
+      response.off("drain", onDrain);
+      resolve(isSent);
+    };
+    const onClose = () => done(false);
+    const onDrain = () => done(true);
+    const limit = setTimeout(() => done(false), stalledMs);
+    response.once("close", onClose);
+    if (response.write(text)) done(true);
+    else response.once("drain", onDrain);
+  });
 }
 
 async function readBody(

@@ -46,8 +46,11 @@ export interface ApiRequest {
   readonly method: string;
   readonly url: URL;
   readonly contentType: string | undefined;
+  readonly authorization?: string | undefined;
   /** Set by browsers: what a page asks for, nobody asked for. */
   readonly origin?: string | undefined;
+  /** Of a client that comes back to a stream: the last event that it has. */
+  readonly lastEventId?: string | undefined;
   /** Reads at most so many bytes; `undefined` where there are more. */
   readonly body: (maxBytes: number) => Promise<Uint8Array | undefined>;
 }
@@ -58,6 +61,11 @@ export interface ApiResponse {
   /** Made JSON; 64-bit numbers are decimal text. */
   readonly body: object;
   readonly headers?: Readonly<Record<string, string>>;
+  /**
+   * In place of the body: texts that go out one after the other, each when the one before is gone. Begun
+   * with a signal that is aborted when nobody listens any more.
+   */
+  readonly stream?: (signal: AbortSignal) => AsyncIterable<string>;
 }
 
 const NEWLINE = 0x0a;

@@ -125,6 +125,11 @@ export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
   return true;
 }
 
+/** True when `bytes` begins with `start`. */
+export function startsWith(bytes: Uint8Array, start: Uint8Array): boolean {
+  return equalBytes(bytes.subarray(0, start.length), start);
+}
+
 /** One array after the other. */
 export function concatBytes(parts: readonly Uint8Array[]): Uint8Array {
   const whole = new Writer(parts.reduce((size, part) => size + part.length, 0));

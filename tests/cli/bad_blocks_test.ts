@@ -7,6 +7,7 @@ import { test } from "node:test";
 import { gzipSync } from "node:zlib";
 import { noise, withDirectory } from "../helpers.ts";
 import { holdsBlocks, joinLines, linesOf, report, sameBlocks, sourceText } from "./files.ts";
+import { halfOf } from "./half.ts";
 import { failed, inPairs, run, start, succeeded } from "./montana.ts";
 
 const GOOD = sourceText(12);
@@ -78,7 +79,10 @@ const cases: [string, string | Uint8Array, string][] = [
 test("montana batcher says what is wrong with its blocks, and goes on once it is mended", async () => {
   await withDirectory(async (cwd) => {
     await writeFile(join(cwd, "good.jsonl"), GOOD);
-    await inPairs(cases, async ([name, content, said]) => {
+    const isZipped = ([name]: (typeof cases)[number]) => name.endsWith(".gz");
+    const plain = halfOf(cases.filter((each) => !isZipped(each)));
+    // Each runtime unzips in its own way.
+    await inPairs([...cases.filter(isZipped), ...plain], async ([name, content, said]) => {
       const l1 = `l1 of ${name}`;
       await writeFile(join(cwd, name), content);
       const flags = [...BATCHER.split(" "), "--l1", l1];

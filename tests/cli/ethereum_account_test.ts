@@ -48,7 +48,7 @@ test(POOR, { skip: skipWithoutAnvil(POOR) }, async () => {
     await anvil.rpc("anvil_setBalance", [batcher, "0x0"]);
     await using once = await poster(place, 2, `${CALLDATA} --shutdown-timeout 1s`);
     const outcome = await once.ended;
-    match(outcome.stderr, new RegExp(`^error: .*account ${batcher} has 0 wei.*Fund it`, "m"));
+    match(outcome.stderr, new RegExp(`^error: .*account ${batcher} has 0 ETH.*Fund it`, "m"));
     ok(outcome.code !== 0 && outcome.code !== null, outcome.stderr);
     await anvil.rpc("anvil_setBalance", [batcher, `0x${(10n ** 18n).toString(16)}`]);
     succeeded(await run(post("l2.jsonl", CALLDATA), { cwd }));
@@ -167,7 +167,7 @@ test(BLOB_FEE, { skip: skipWithoutAnvil(BLOB_FEE) }, async () => {
 });
 
 for (
-  const [flag, limit] of [["--max-spend-per-hour", 0.0001], ["--max-spend-per-batch", 0.00001]]
+  const [flag, limit] of [["--max-spend-per-hour", "0.0001"], ["--max-spend-per-batch", "0.00001"]]
 ) {
   const name =
     `montana batcher spends no more than ${flag}, says what it waits for, and ends when told`;
@@ -178,7 +178,7 @@ for (
       const before = await balance();
       const limits = `${flag} ${limit}ether --shutdown-timeout 500ms`;
       await using batcher = await poster(place, 6, `${CALLDATA} ${limits}`);
-      await batcher.untilSaid(/at most \d+ may be spent/);
+      await batcher.untilSaid(new RegExp(`at most ${limit} ETH may be spent \\(${flag}\\)`));
       await asksAgain(batcher, proxy, 12);
       const told = batcher.stderr.match(/may be spent/g)?.length ?? 0;
       ok(told <= 6, `once a batch at most: ${batcher.stderr}`);

@@ -68,7 +68,7 @@ const DOWN: readonly (readonly [string, Fault, RegExp])[] = [
 ];
 
 for (const [what, fault, why] of DOWN) {
-  const name = `montana batcher waits for a node that ${what}, ends when told, and goes on`;
+  const name = `crash: montana batcher waits for a node that ${what}, ends when told, and goes on`;
   test(name, { skip: skipWithoutAnvil(name) }, async () => {
     await withProxy(async (place, proxy) => {
       const { cwd } = place;
@@ -130,7 +130,7 @@ async function endsWhileItWaits(
   }
 }
 
-const STORM = "montana batcher posts all once through a storm of faults";
+const STORM = "crash: montana batcher posts all once through a storm of faults";
 test(STORM, { skip: skipWithoutAnvil(STORM) }, async () => {
   await withProxy(async (place, proxy) => {
     const { cwd } = place;

@@ -251,7 +251,7 @@ test(BOTH, skipped(BOTH), async () => {
     await work.give(2);
     await batcher.until("it sends two more", () => nonces(proxy) === work.given);
     await setFees(110n);
-    await batcher.untilSaid(/at most 16500000000000000 may be spent/);
+    await batcher.untilSaid(/at most 0\.0165 ETH may be spent \(--max-spend-per-/);
     await asksAgain(batcher, proxy, 12);
     equal(await work.landed(), 2, "they cannot land");
     for (const gwei of [50n, 12n, 4n, 1n]) await setFees(gwei);

@@ -71,7 +71,7 @@ test(JUNK, { skip: skipWithoutAnvil(JUNK) }, async () => {
 });
 
 const LIES =
-  "montana deriver turns to another beacon node, or its archive, where one lies or forgot";
+  "crash: montana deriver turns to another beacon node, or its archive, where one lies or forgot";
 test(LIES, { skip: skipWithoutAnvil(LIES) }, async () => {
   await withProxy(async (place, proxy) => {
     const { cwd, post, derive } = place;

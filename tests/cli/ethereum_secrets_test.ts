@@ -119,7 +119,7 @@ const TROUBLES: readonly (readonly [string, Fault, number, RegExp])[] = [
 ];
 
 const NAME =
-  "montana shows no key, no password and nothing of a URL but its host, whatever happens";
+  "crash: montana shows no key, no password and nothing of a URL but its host, whatever happens";
 test(NAME, { skip: skipWithoutAnvil(NAME) }, async () => {
   await withProxy(async (place, proxy) => {
     const { cwd } = place;

@@ -74,10 +74,12 @@ test(REORG, skipped(REORG), async () => {
     for (const depth of [1, 5, 20]) {
       await give(6);
       // So that even the shortest one reaches what was derived.
-      const head = await anvil.head();
       const top = (await postedTransactions(place)).at(-1)!.block;
-      const below = Math.max(depth, Number(head - top) + 1);
+      // Nor may a block come between the look at the head and the reorganisation.
+      await anvil.rpc("evm_setIntervalMining", [0]);
+      const below = Math.max(depth, Number(await anvil.head() - top) + 1);
       await anvil.rpc("anvil_reorg", [below, []]);
+      await anvil.rpc("evm_setIntervalMining", [1]);
       await deriver.until(`stepped back over ${below}`, () => /took back/.test(deriver.stderr));
     }
     await give(6);

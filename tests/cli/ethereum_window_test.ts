@@ -36,7 +36,7 @@ async function comesBack({ anvil, cwd, derive, batcher }: EthereumPlace): Promis
 
 for (const da of isWhole ? ["calldata", "blobs"] : ["calldata"]) {
   const name =
-    `montana batcher in ${da} ends with 75 when a window ends, and the next one seals anew`;
+    `crash: montana batcher in ${da} ends with 75 when a window ends, and the next one seals anew`;
   test(name, { skip: skipWithoutAnvil(name) }, async () => {
     await withProxy(async (place, proxy) => {
       const { anvil, cwd, post } = place;

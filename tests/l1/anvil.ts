@@ -36,6 +36,8 @@
  * |                    | was paid only under `cancun`, from an `excessBlobGas`                       |
  * | tips               | `eth_maxPriorityFeePerGas` follows what the last blocks paid                |
  * | paths              | JSON-RPC at `/` only                                                        |
+ * | `transactionsRoot` | of transactions with their sidecars, where they have blobs; so do            |
+ * |                    | `debug_getRawTransaction` and `eth_getRawTransactionByHash` give them         |
  *
  * @module
  */

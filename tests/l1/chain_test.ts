@@ -344,7 +344,7 @@ test("the blob base fee rises with full blocks, as RpcChain reckons it", { skip 
 });
 
 test("RpcChain reads blocks that are older than London and Cancun", async () => {
-  const { baseFeePerGas: _, ...berlin } = HEADER;
-  const { header } = await answering("eth_getBlockByNumber", berlin).block(7n);
+  const { baseFeePerGas: _, blobGasUsed: __, excessBlobGas: ___, ...berlin } = HEADER;
+  const header = (await answering("eth_getBlockByNumber", berlin).block(7n))!.header;
   deepEqual([header.baseFeePerGas, header.blobGasUsed, header.excessBlobGas], [0n, 0n, 0n]);
 });

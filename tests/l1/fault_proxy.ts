@@ -166,7 +166,9 @@ export class FaultProxy implements AsyncDisposable {
     const parts: Uint8Array[] = [];
     for await (const part of request) parts.push(part as Uint8Array);
     if (request.method === "GET") return await this.#get(request.url ?? "/", response);
-    const { id, method, params } = JSON.parse(Buffer.concat(parts).toString());
+    const asked = JSON.parse(Buffer.concat(parts).toString());
+    if (Array.isArray(asked)) return await this.#handleBatch(asked, response);
+    const { id, method, params } = asked;
     // What cannot be read is the node's to refuse.
     const sent = method === SEND
       ? await sentTransaction(fromHex(params[0], "raw")).catch(() => undefined)
@@ -179,6 +181,22 @@ export class FaultProxy implements AsyncDisposable {
     await this.#inject(fault, response, async () => {
       const answer = await this.#answer(method, params, fault, sent);
       return { status: 200, body: { jsonrpc: "2.0", id, ...answer } };
+    });
+  }
+
+  /** Of many reads at once: what happens to the connection is the fault of `batch`. */
+  async #handleBatch(
+    asked: readonly { id: unknown; method: string; params: readonly unknown[] }[],
+    response: ServerResponse,
+  ): Promise<void> {
+    const fault = this.#faultOf("batch");
+    await this.#inject(fault, response, async () => {
+      const answers = asked.map(async ({ id, method, params }) => {
+        const own = this.#faultOf(method);
+        this.calls.push({ method, params, fault: own?.fault });
+        return { jsonrpc: "2.0", id, ...await this.#answer(method, params, own, undefined) };
+      });
+      return { status: 200, body: await Promise.all(answers) };
     });
   }
 

@@ -85,11 +85,33 @@ test("KzgPool that starts portable commits to two full blobs before it needs its
     deepEqual(await pool.commitment(blob), await kzgOf(engines[0]!).commitment(blob));
   }
   const stone = { code: "KzgFailed", message: /with the KZG engine stone: / };
-  await rejects(pool.commitment(small), stone);
+  await rejects(pool.commitment(encodeBlob(noise(5001))), stone);
   const prover = new KzgPool("stone" as never, { startsPortable: true });
   after(() => prover.close());
   await rejects(prover.cellProofs(small), stone);
   await rejects(prover.commitment(new Uint8Array(5)), { code: "InvalidBlobSize" });
+});
+
+test("KzgPool remembers the last of what it has made, until it is closed", async () => {
+  const workerUrl = new URL("counting_kzg_worker.ts", import.meta.url);
+  const pool = new KzgPool("native", { workerUrl });
+  const blob = (seed: number) => encodeBlob(noise(40, seed));
+  const askedAt = (point: Uint8Array) => new DataView(point.buffer, point.byteOffset).getUint32(0);
+  const commit = async (seed: number) => askedAt(await pool.commitment(blob(seed)));
+
+  deepEqual(await Promise.all([commit(0), commit(0), commit(1), commit(0)]), [1, 1, 2, 1]);
+  // Whoever changes what he was given changes his own.
+  (await pool.commitment(blob(0))).fill(0);
+  equal(await commit(0), 1);
+  equal(askedAt(await pool.blobProof(blob(0), new Uint8Array(48))), 3);
+  equal(askedAt(await pool.blobProof(blob(0), new Uint8Array(48).fill(1))), 4);
+  // What failed is asked for again.
+  await rejects(pool.cellProofs(blob(0)), { message: /question 5$/ });
+  await rejects(pool.cellProofs(blob(0)), { message: /question 6$/ });
+  for (let seed = 2; seed < 200; seed++) equal(await commit(seed), seed + 5);
+  deepEqual([await commit(100), await commit(0)], [105, 205]);
+  await pool.close();
+  await rejects(pool.commitment(blob(0)), { code: "KzgFailed", message: /the pool is closed/ });
 });
 
 test("makeSidecar() makes both forms, and networkForm() takes them", async () => {

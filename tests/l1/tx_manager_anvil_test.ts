@@ -1,5 +1,6 @@
 import { deepStrictEqual as deepEqual, strictEqual as equal } from "node:assert/strict";
 import { after, before, test } from "node:test";
+import { describeError } from "../../src/errors.ts";
 import type { Signer, TxJournal } from "../../src/ethereum.ts";
 import { BlobArchive } from "../../src/l1/blob_archive.ts";
 import { RpcChain } from "../../src/l1/chain.ts";
@@ -16,9 +17,12 @@ import type { SubmissionReceipt } from "../../src/types.ts";
 import { equalBytes } from "../../src/wire/bytes.ts";
 import { fromHex, toHex } from "../../src/wire/hex.ts";
 import { type Anvil, type AnvilOptions, skipWithoutAnvil, startAnvil } from "./anvil.ts";
+import { loadTrustedSetup } from "./sending.ts";
 import { INBOX, request } from "./tx_world.ts";
 
 const SUITE = "TxManager on anvil";
+/** What takes longer hangs: whoever waits is told what happened until then. */
+const LIMIT_MS = 120_000;
 const FAST = { blockTimeMs: 150, confirmations: 3 };
 
 /** An account on a real node, whose process can begin anew. */
@@ -42,6 +46,8 @@ class AnvilWorld implements AsyncDisposable {
 
   static async start(options: AnvilOptions): Promise<AnvilWorld> {
     const anvil = await startAnvil(options);
+    // On a machine with much to do it takes longer than a call may, again and again.
+    await loadTrustedSetup(anvil);
     const signer = await LocalSigner.open(anvil.accounts[0]!.key.slice());
     return new AnvilWorld(anvil, await openKzg(), signer);
   }
@@ -72,15 +78,32 @@ class AnvilWorld implements AsyncDisposable {
     let isDone = false;
     const settle = () => void (isDone = true);
     work.then(settle, settle);
+    const deadlineMs = systemClock.now() + LIMIT_MS;
     while (!isDone) {
       await systemClock.sleep(100);
       await this.anvil.mine();
+      this.#mustBeBefore(deadlineMs);
     }
     return await work;
   }
 
   async until(isSo: () => boolean): Promise<void> {
-    while (!isSo()) await systemClock.sleep(20);
+    const deadlineMs = systemClock.now() + LIMIT_MS;
+    while (!isSo()) {
+      await systemClock.sleep(20);
+      this.#mustBeBefore(deadlineMs);
+    }
+  }
+
+  #mustBeBefore(deadlineMs: number): void {
+    if (systemClock.now() < deadlineMs) return;
+    const told = this.events.slice(-30).map((each) => {
+      const hash = "attempt" in each && typeof each.attempt === "object" &&
+        toHex(each.attempt.signed.hash);
+      const error = "error" in each ? describeError(each.error) : "";
+      return `${each.event} ${hash || ""} ${"answer" in each ? each.answer : error}`;
+    });
+    throw new Error(`it hangs after\n${told.join("\n")}`);
   }
 
   /** Numbers of the batches that the chain holds, in its order. */

@@ -6,7 +6,7 @@
 import { RpcError } from "../../src/errors.ts";
 import type { BlobStore, Chain, TxJournal } from "../../src/ethereum.ts";
 import { TxManager, type TxRequest } from "../../src/l1/tx_manager.ts";
-import type { TxManagerConfig } from "../../src/l1/tx_config.ts";
+import type { TxManagerConfig, TxManagerParts } from "../../src/l1/tx_config.ts";
 import { MemoryTxJournal } from "../../src/local/memory_tx_journal.ts";
 import { SeededRandom } from "../../src/local/memory.ts";
 import type { LogEvent } from "../../src/ports.ts";
@@ -97,7 +97,9 @@ export class TxWorld {
     void this.ethereum.keepGoing(this.clock, this.#ended.signal);
   }
 
-  open(parts: { readonly chain?: Chain; readonly blobs?: BlobStore } = {}): Promise<TxManager> {
+  open(
+    parts: Partial<Pick<TxManagerParts, "chain" | "blobs" | "journal">> = {},
+  ): Promise<TxManager> {
     return this.run(TxManager.open({
       chain: this.chain,
       signer: new FakeSigner(ADDRESS),

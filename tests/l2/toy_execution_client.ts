@@ -26,7 +26,7 @@ export type ToyAnswer =
   | { readonly result: unknown }
   | { readonly error: { readonly code: number; readonly message: string } }
   | { readonly http: number; readonly body: string }
-  | { readonly after: "close" };
+  | { readonly after: "close" | "hang" };
 
 /** What it is. */
 export interface ToyOptions {
@@ -189,7 +189,7 @@ export class ToyExecutionClient implements AsyncDisposable {
     const isReal = answer === "real" || "after" in answer;
     const outcome = isReal ? await this.#answer(method, params) : answer;
     if (typeof answer === "object" && "after" in answer) {
-      message.socket.destroy();
+      if (answer.after === "close") message.socket.destroy();
       return;
     }
     response.writeHead(200, { "content-type": "application/json" });

@@ -134,6 +134,17 @@ test("Throttle.run() lets sequencers go at its end", async () => {
   deepEqual(told, [[150, 2_000], [0, 130_000]]);
 });
 
+test("Throttle.run() lets go a sequencer that did not answer of late", async () => {
+  const { throttle, told, setLoad } = throttleOf([undefined, new RpcError("Timeout", "late")]);
+  setLoad(99_000_000);
+  await throttle.look();
+  setLoad(8_000_000);
+  const end = new AbortController();
+  queueMicrotask(() => end.abort());
+  await throttle.run(end.signal);
+  deepEqual(told, [[150, 2_000], [0, 130_000]]);
+});
+
 test("Throttle refuses bounds that are none", () => {
   const parts = { unpostedBytes: () => 0, sequencers: [], clock: new ManualClock() };
   const bad = { unpostedBytes: { lower: 5, upper: 5 } };

@@ -1,0 +1,185 @@
+/**
+ * The L2 that a batcher takes blocks from: a file, or nodes.
+ *
+ * @module
+ */
+import { access } from "node:fs/promises";
+import { ConfigError, describeError } from "../errors.ts";
+import { HttpJsonRpc } from "../l1/json_rpc.ts";
+import type { L2Head } from "../l2/l2_nodes.ts";
+import { RpcBlockSource } from "../l2/rpc_block_source.ts";
+import { readError } from "../local/disk.ts";
+import { FileBlockSource } from "../local/file_block_source.ts";
+import type { OriginL1 } from "../local/inbox.ts";
+import type { BatcherJournal } from "../pipeline/batcher_journal.ts";
+import type { BatchSource, Log } from "../ports.ts";
+import { leaveMemoryOutOfCores, systemClock, systemRandom, writeStderr } from "../runtime.ts";
+import { resumeOf, takenOf } from "./batcher_position.ts";
+import { type Flag, type FlagValues, listOf, textOf } from "./command.ts";
+import { outOfEnvironment, parseChoice, parseWhole } from "./options.ts";
+import { type Patience, patiently } from "./patient_rpc.ts";
+
+const HEADS: readonly L2Head[] = ["unsafe", "safe", "finalized"];
+
+/** Where blocks come from. */
+export const L2_FLAG: Flag = {
+  flags: "--l2 <where>",
+  help:
+    "blocks as JSON lines, plain or gzip; - is stdin; or the URL of an execution client (env:NAME: out of the environment); more URLs are asked where one fails",
+  isRequired: true,
+  isRepeated: true,
+};
+
+/** How an execution client is read. */
+export const L2_NODE_FLAGS: readonly Flag[] = [
+  { flags: "--l2-head <head>", help: `blocks up to ${HEADS.join(", ")} of a node (unsafe)` },
+  {
+    flags: "--l2-start-block <n>",
+    help: "the first L2 block of a node that was or is to be posted (1)",
+  },
+  { flags: "--l2-chain-id <n>", help: "which chain the L2 must be (default: what the node says)" },
+  {
+    flags: "--l2-trust-hashes",
+    help:
+      "take a node's word for header hashes and transactions roots, where a chain makes them otherwise",
+  },
+];
+
+/** Where an L2 is. */
+export type L2Place =
+  | { readonly kind: "file"; readonly path: string }
+  | ({ readonly kind: "node" } & NodePlace);
+
+/** Where execution clients are, and what of them is taken. */
+export interface NodePlace {
+  readonly urls: readonly string[];
+  readonly head: L2Head;
+  readonly startBlock: bigint | undefined;
+  readonly chainId: bigint | undefined;
+  readonly trustsHashes: boolean;
+}
+
+/** What a batcher takes blocks from. */
+export interface OpenedL2 {
+  readonly source: BatchSource;
+  /** The same source, waited for: whoever finds out where to go on cannot go on without it. */
+  readonly patient: BatchSource;
+  /** Transactions that L1 made, and that were left out. */
+  readonly depositsLeftOut?: () => number;
+  /** What is there now is all there ever will be. */
+  readonly isFinite: boolean;
+  close(): Promise<void>;
+}
+
+/** How it is opened. */
+export interface L2Options extends Patience {
+  readonly l1: OriginL1;
+  readonly journal: BatcherJournal | undefined;
+  readonly log: Log;
+}
+
+/** The L2 of `--l2` and the flags around it. */
+export function l2Place(flags: FlagValues): L2Place {
+  const places = listOf(flags, "l2").map((text) => outOfEnvironment("--l2", text));
+  const isUrl = places.map((place) => /^[a-z]+:\/\//i.test(place));
+  const numberOf = (name: string, flag: string) => {
+    const text = textOf(flags, name);
+    return text === undefined ? undefined : parseWhole(flag, text);
+  };
+  const node = {
+    urls: places,
+    head: parseChoice("--l2-head", textOf(flags, "l2Head") ?? "unsafe", HEADS),
+    startBlock: numberOf("l2StartBlock", "--l2-start-block"),
+    chainId: numberOf("l2ChainId", "--l2-chain-id"),
+    trustsHashes: flags["l2TrustHashes"] === true,
+  };
+  if (isUrl.every((each) => each)) return { kind: "node", ...node };
+  if (isUrl.includes(true)) {
+    throw usage(`Cannot use --l2 ${places[isUrl.indexOf(false)]} beside a URL: need URLs only`);
+  }
+  const [path = ""] = places;
+  if (path === "" || places.length > 1) {
+    throw usage(`Cannot use ${places.length} --l2: need one file, or URLs of nodes`);
+  }
+  const other = ["l2Head", "l2StartBlock", "l2ChainId", "l2TrustHashes"]
+    .find((name) => flags[name] !== undefined);
+  if (other === undefined) return { kind: "file", path };
+  const flag = other.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+  throw usage(`Cannot use --${flag} with an L2 in a file: it is for nodes`);
+}
+
+/** Refuses a file that is not there, before anything is made for it. */
+export async function mustBeThere(place: L2Place): Promise<void> {
+  if (place.kind !== "file" || place.path === "-") return;
+  await access(place.path)
+    .catch((cause) => Promise.reject(readError("blocks from", place.path, cause)));
+}
+
+/** Opens the L2 of a place, behind what was taken from it. */
+export async function openL2(place: L2Place, options: L2Options): Promise<OpenedL2> {
+  if (place.kind === "node") return await openNodes(place, options);
+  const { l1, journal, once } = options;
+  const source = await FileBlockSource.open(place.path, {
+    l1,
+    follow: !once,
+    ...resumeOf(journal),
+  });
+  // Standard input that has ended brings nothing more.
+  const isFinite = once || place.path === "-";
+  return { source, patient: source, isFinite, close: () => source.close() };
+}
+
+async function openNodes(place: NodePlace, options: L2Options): Promise<OpenedL2> {
+  const { l1, journal, log, once } = options;
+  const { urls, head, startBlock, chainId, trustsHashes } = place;
+  await leaveMemoryOutOfCores();
+  const source = new RpcBlockSource({
+    endpoints: urls.map((url) => new HttpJsonRpc({ url, clock: systemClock })),
+    l1,
+    head,
+    follow: !once,
+    trustsHashes,
+    taken: takenOf(journal),
+    ...(startBlock === undefined ? {} : { startBlock }),
+    ...(chainId === undefined ? {} : { chainId }),
+    clock: systemClock,
+    random: systemRandom,
+    log,
+  });
+  return {
+    source,
+    patient: patientSource(source, options),
+    depositsLeftOut: () => source.depositsLeftOut,
+    isFinite: once,
+    close: () => source.close(),
+  };
+}
+
+/** Waits for the nodes where they are down, and says so once. */
+function patientSource(source: RpcBlockSource, patience: Patience): BatchSource {
+  let isTold = false;
+  return {
+    get isExhausted() {
+      return source.isExhausted;
+    },
+    pendingBlocks: () =>
+      patiently(async () => {
+        try {
+          const blocks = await source.pendingBlocks();
+          isTold = false;
+          return blocks;
+        } catch (error) {
+          if (!isTold) writeStderr(`waiting for L2: ${describeError(error)}`);
+          isTold = true;
+          throw error;
+        }
+      }, patience),
+    l1Origin: () => source.l1Origin(),
+    l1OriginHash: (number) => source.l1OriginHash(number),
+    parentHash: () => source.parentHash(),
+  };
+}
+
+function usage(message: string): ConfigError {
+  return new ConfigError("Usage", message);
+}

@@ -1,0 +1,39 @@
+/**
+ * How far an L1 is read, where blocks are derived from it.
+ *
+ * @module
+ */
+import { SAFE_CONFIRMATIONS } from "../config.ts";
+import { ConfigError } from "../errors.ts";
+import type { L1Head } from "../local/inbox.ts";
+import { type Flag, type FlagValues, textOf } from "./command.ts";
+import type { ReadTo } from "./l1.ts";
+import type { L1Place } from "./l1_flags.ts";
+import { parseChoice, parseCount } from "./options.ts";
+
+/** One of the two, or neither. */
+export const READ_TO_FLAGS: readonly Flag[] = [
+  {
+    flags: "--head <tag>",
+    help: "how far to read: latest, safe or finalized (a directory: safe)",
+  },
+  {
+    flags: "--confirmations <n>",
+    help: `how far to read: so many blocks below the latest (Ethereum: ${SAFE_CONFIRMATIONS})`,
+  },
+];
+
+/** What they say. */
+export function readTo(flags: FlagValues, { kind }: Pick<L1Place, "kind">): ReadTo {
+  const head = textOf(flags, "head");
+  const confirmations = textOf(flags, "confirmations");
+  if (head !== undefined && confirmations !== undefined) {
+    throw new ConfigError("Usage", "Cannot use --head and --confirmations together: give one");
+  }
+  if (head !== undefined) {
+    return parseChoice<L1Head>("--head", head, ["latest", "safe", "finalized"]);
+  }
+  if (kind === "directory" && confirmations === undefined) return "safe";
+  const count = confirmations ?? `${SAFE_CONFIRMATIONS}`;
+  return { confirmations: parseCount("--confirmations", count, 0, 1_000_000) };
+}
