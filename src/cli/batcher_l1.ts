@@ -155,7 +155,7 @@ async function openEthereum(
   };
   // Once it is open it asks again by itself, and tells why it waits.
   const chain = new RpcChain(nodes);
-  const staySameL1 = () => l1.mustBeSame(chain);
+  const mustHaveStayed = () => l1.mustBeSame(chain);
   const parts = {
     chain,
     signer,
@@ -166,13 +166,13 @@ async function openEthereum(
     random: systemRandom,
     log: archive ? notingBlocks(archive, l1.chain, log) : forgetting,
     ethConfig: () => nodes.request("eth_config", []),
-    mustBeSameL1: staySameL1,
+    mustBeSameL1: mustHaveStayed,
   };
   const manager = await patiently(() => TxManager.open(parts, config), patience);
   const posting = {
     manager,
     chain,
-    mustBeSameL1: staySameL1,
+    mustBeSameL1: mustHaveStayed,
     inbox: addresses.inbox,
     maxBlobs,
     log,
