@@ -118,7 +118,7 @@ export class EthereumL1 implements RoleL1 {
         { length: Number(last - number) + 1 },
         (_, at) => number + BigInt(at),
       );
-      const blocks = await Promise.all(numbers.map((each) => this.chain.block(each)));
+      const blocks = await Promise.all(numbers.map((each) => this.chain.block(each, inbox)));
       for (const block of blocks) {
         const posted = block?.transactions.filter(({ to }) => to && equalBytes(to, inbox)) ?? [];
         for (const transaction of posted) yield await this.#posted(block!.header, transaction);
