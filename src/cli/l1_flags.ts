@@ -47,7 +47,7 @@ export const ETHEREUM_FLAGS: readonly Flag[] = [
     isRepeated: true,
   },
   { flags: "--archive <dir>", help: "blobs are looked for here first, and kept here" },
-  { flags: "--start-block <n>", help: "the first L1 block that may hold a batch (0)" },
+  { flags: "--l1-start-block <n>", help: "the first L1 block that may hold a batch (0)" },
   { flags: "--chain-id <n>", help: "which chain the L1 must be (default: what the node says)" },
   { flags: "--block-time <time>", help: "between two L1 blocks", value: "12s" },
 ];
@@ -97,7 +97,7 @@ export function l1Place(flags: FlagValues): L1Place {
     if (path === "" || places.length > 1) {
       throw usage(`Cannot use ${places.length} --l1: need one directory, or URLs of nodes`);
     }
-    numberOf("startBlock");
+    numberOf("l1StartBlock");
     const other = ["beacon", "archive", "chainId"].find((name) => flags[name] !== undefined);
     if (other !== undefined) {
       throw usage(`Cannot use --${dashed(other)} with an L1 in a directory: it is for Ethereum`);
@@ -112,7 +112,7 @@ export function l1Place(flags: FlagValues): L1Place {
     urls: places,
     beaconUrls: listOf(flags, "beacon").map((text) => outOfEnvironment("--beacon", text)),
     archive: textOf(flags, "archive"),
-    startBlock: numberOf("startBlock"),
+    startBlock: numberOf("l1StartBlock"),
     chainId: numberOf("chainId"),
     blockTimeMs: parseDuration("--block-time", textOf(flags, "blockTime") ?? "12s"),
   };

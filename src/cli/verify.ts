@@ -47,7 +47,7 @@ import { READ_TO_FLAGS, readTo } from "./read_to.ts";
 import { tellVerdict } from "./verify_report.ts";
 
 /** Where to begin is told by `--from`. */
-const NODE_FLAGS = L2_NODE_FLAGS.filter(({ flags }) => !flags.startsWith("--l2-start-block "));
+const NODE_FLAGS = L2_NODE_FLAGS.filter(({ flags }) => !flags.startsWith("--start-block "));
 
 /** Compares, and says where the first difference is. */
 export const verify: CommandSpec = {
