@@ -101,6 +101,7 @@ export async function callEngine(
     if (answer) return { result: await answer(parts, params) };
     return { error: { code: -32601, message: `Cannot answer ${method}: it is not offered here` } };
   } catch (error) {
+    parts.log?.({ event: "consensus.refused", error });
     return { error: faultOf(error) };
   }
 }

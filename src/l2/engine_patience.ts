@@ -10,6 +10,9 @@ import { toHex } from "../wire/hex.ts";
 import type { EngineBlock } from "./engine_block.ts";
 import type { EngineAnswer, EngineClient, EngineStatus } from "./engine_client.ts";
 
+/** In `details.status` of the error where the client lost blocks. */
+export const LOST = "lost";
+
 const PATIENCE_MS = 12_000;
 const ASK_AGAIN_MS = 250;
 const INVALID: readonly EngineStatus[] = ["INVALID", "INVALID_BLOCK_HASH"];
@@ -105,7 +108,7 @@ export class PatientCalls {
       "Changed",
       `Cannot go on behind block ${number} (${toHex(hash)}): the client lost it, its head is ` +
         `${head?.number}; start again, to go on from there (${this.#client.name})`,
-      { details: { block: number } },
+      { details: { block: number, status: LOST } },
     );
   }
 

@@ -36,7 +36,8 @@ import { type BlockAttributes, engineAttributes } from "./engine_attributes.ts";
 import { type EngineBlock, type EnginePayload, hashesOf } from "./engine_block.ts";
 import type { EngineAttributes, EngineClient } from "./engine_client.ts";
 import { checkBuilt, firstDifference } from "./engine_check.ts";
-import { PatientCalls } from "./engine_patience.ts";
+import { LOST, PatientCalls } from "./engine_patience.ts";
+import { RecentBlocks } from "./recent_blocks.ts";
 
 /** What it is made of. */
 export interface EngineApiSinkParts {
@@ -76,7 +77,8 @@ const ZERO_HASH = new Uint8Array(32);
 
 /**
  * Hands derived blocks to an execution client. What it has already is not built again: a block with the
- * same timestamp and transactions on the same parent is passed over. Another one gives way where it is not
+ * same timestamp and transactions on the same parent is passed over. What it loses, as when it is killed, is
+ * handed to it again, as far as that is remembered (32 MiB). Another one gives way where it is not
  * final, as what L1 says holds; where it is final, that is an error.
  *
  * @example
@@ -104,6 +106,9 @@ export class EngineApiSink implements L2BlockSink {
   /** The head that the client had by itself: up to there it may have what is derived. */
   #theirs: BlockName | undefined;
   #heads = new DerivedHeads();
+  readonly #recent = new RecentBlocks();
+  /** What it was handed and lost since: it is handed over again before anything else. */
+  #lost: DerivedBlock[] = [];
   /** What the client was told of the chain, as one text. */
   #told = "";
 
@@ -142,12 +147,17 @@ export class EngineApiSink implements L2BlockSink {
    * for good
    */
   async ingest(block: DerivedBlock): Promise<void> {
+    await this.#healing(() => this.#hand(block));
+  }
+
+  async #hand(block: DerivedBlock): Promise<void> {
     const parent = await this.#start();
     const { attributes = () => ({}) } = this.#options;
     const wanted = engineAttributes(block, parent, await attributes(block, parent));
     const there = await this.#there(parent, wanted);
     const built = there ?? await this.#build(parent, wanted);
     this.#last = built;
+    this.#recent.push(built, block);
     this.#heads.push({ number: built.number, hash: built.hash, l1Block: block.l1Block });
     this.#log({
       event: "engine.payload",
@@ -160,7 +170,7 @@ export class EngineApiSink implements L2BlockSink {
 
   /** Resolves when the client has all blocks, and the last one as its head. Its disk is its own affair. */
   async flush(): Promise<void> {
-    if (this.#last) await this.#tell();
+    if (this.#last) await this.#healing(() => this.#tell());
   }
 
   /**
@@ -169,6 +179,10 @@ export class EngineApiSink implements L2BlockSink {
    * @throws {SinkError} `Changed` where a block is final, or was not derived
    */
   async retract(blocks: number): Promise<void> {
+    await this.#healing(() => this.#takeBack(blocks));
+  }
+
+  async #takeBack(blocks: number): Promise<void> {
     const last = await this.#start();
     await this.#tell();
     const number = last.number - BigInt(blocks);
@@ -179,11 +193,14 @@ export class EngineApiSink implements L2BlockSink {
       throw this.#changed(`Cannot take back blocks above ${number}: ${why}`, number);
     }
     const target = await this.#client.block(number);
-    if (!target) throw this.#changed(`Cannot go back to block ${number}: it is not there`, number);
+    if (!target) {
+      throw this.#changed(`Cannot go back to block ${number}: it is not there`, number, LOST);
+    }
     // Nothing is forgotten before the client has done it: the call can be made again.
     await this.#tellHead(target);
     const l1Block = this.#heads.l1BlockOf(number) ?? -1n;
     this.#heads.backTo({ number, hash: target.hash, l1Block });
+    this.#recent.cutTo(number);
     this.#last = target;
     this.#theirs = target;
   }
@@ -191,8 +208,39 @@ export class EngineApiSink implements L2BlockSink {
   async noteL1Heads(heads: L1Heads): Promise<void> {
     if (!this.#last && !this.#options.from) return;
     await this.#start();
-    this.#heads.note(heads);
-    await this.#tell();
+    await this.#healing(async () => {
+      this.#heads.note(heads);
+      await this.#tell();
+    });
+  }
+
+  /** Hands over again what the client lost meanwhile, and then does what is to be done. */
+  async #healing(action: () => Promise<void>): Promise<void> {
+    for (let isFirst = true;; isFirst = false) {
+      try {
+        for (; this.#lost.length > 0; this.#lost.shift()) await this.#hand(this.#lost[0]!);
+        return await action();
+      } catch (error) {
+        const isLost = error instanceof SinkError && error.details.status === LOST;
+        if (!isLost || !isFirst || !await this.#goBack()) throw error;
+      }
+    }
+  }
+
+  /** Goes back to the client's head, where that is a block that it was handed. */
+  async #goBack(): Promise<boolean> {
+    const head = await this.#client.block("latest");
+    const hash = head && this.#recent.hashAt(head.number);
+    if (!head || !hash || !equalBytes(hash, head.hash)) return false;
+    const { number } = head;
+    this.#lost = [...this.#recent.after(number), ...this.#lost];
+    this.#log({ event: "engine.lost", head: number, blocks: this.#lost.length });
+    this.#heads.backTo({ number, hash, l1Block: this.#heads.l1BlockOf(number) ?? -1n });
+    this.#recent.cutTo(number);
+    this.#last = head;
+    this.#theirs = head;
+    this.#told = "";
+    return true;
   }
 
   /** Looks where the client is, once. */
@@ -224,6 +272,7 @@ export class EngineApiSink implements L2BlockSink {
       hash: block.hash,
       head: head.number,
     });
+    this.#recent.push(block);
     return this.#last = block;
   }
 
@@ -305,10 +354,11 @@ export class EngineApiSink implements L2BlockSink {
   }
 
   #stateOf(head: BlockName) {
-    const { finalized } = this.#heads;
-    const known = this.#heads.safe ?? finalized;
-    // What gives way may have been safe.
-    const safe = known && known.number > head.number ? finalized : known;
+    // What gives way may have been safe; and what was lost, final.
+    const upTo = (block: BlockName | undefined) =>
+      block && block.number <= head.number ? block : undefined;
+    const finalized = upTo(this.#heads.finalized);
+    const safe = upTo(this.#heads.safe) ?? finalized;
     const state = {
       head: head.hash,
       safe: safe?.hash ?? ZERO_HASH,
@@ -319,9 +369,9 @@ export class EngineApiSink implements L2BlockSink {
     return { state, text, numbers };
   }
 
-  #changed(message: string, number: bigint): SinkError {
+  #changed(message: string, number: bigint, status?: string): SinkError {
     return new SinkError("Changed", `${message} (${this.#client.name})`, {
-      details: { block: number },
+      details: { block: number, status },
     });
   }
 }

@@ -94,6 +94,8 @@ export interface EngineApiSourceOptions {
  * ```
  */
 export class EngineApiSource implements BatchSource {
+  /** Nobody knows when a consensus client has given all: whoever looks for a block waits. */
+  readonly isExhausted = false;
   readonly #chain: PayloadChain;
   readonly #options: EngineApiSourceOptions;
   readonly #log: Log;

@@ -10,9 +10,10 @@
  * | has a parent that is not here                     | `SYNCING`, and it is kept, in case that comes  |
  *
  * **Where it begins.** Nobody gives blocks of before, so the first payload is taken at its word: the block
- * that it follows becomes the root. Until a head was chosen this is provisional: a first choice of a
- * payload on another root moves the tree there. With a start block only payloads up to that one can be the
- * first. After a restart the root is the one of the journal, or the last block that was taken.
+ * that it follows becomes the root. Until a head was chosen this is provisional: the first choice puts the
+ * root below the oldest payload in hand that the head follows. With a start block only payloads up to that
+ * one can be the first. After a restart the root is the one of the journal, or the last block that was
+ * taken.
  *
  * @module
  */
@@ -144,11 +145,12 @@ export class PayloadChain {
   /** Lets go of what is below a block, which all branches that matter share. */
   async prune(root: BlockRef): Promise<void> {
     await this.#inTurn(async () => {
-      if (this.#forkchoice === undefined || !this.tree.isConnected(root.hash)) return;
-      this.#chosenAt = await this.#written(() =>
-        this.#parts.journal.chosen({ ...this.#forkchoice!, root })
-      );
-      this.#forkchoice = { ...this.#forkchoice, root };
+      // Another branch may have been chosen meanwhile.
+      const before = this.#forkchoice;
+      if (before === undefined || !this.tree.isOnBranch(root.hash, before.head)) return;
+      const forkchoice = { ...before, root };
+      this.#chosenAt = await this.#written(() => this.#parts.journal.chosen(forkchoice));
+      this.#forkchoice = forkchoice;
       this.tree.prune(root);
       let oldest = this.#chosenAt;
       for (const { sequence } of this.tree.blocks()) if (sequence < oldest) oldest = sequence;
@@ -233,7 +235,7 @@ export class PayloadChain {
     if (isZeroHash(head)) return invalid("headBlockHash is that of no block");
     const below = this.#invalid.find(head);
     if (below) return invalid(below.reason, below.latestValidHash);
-    if (!this.tree.isConnected(head)) {
+    if (!this.#isRooted || !this.tree.isConnected(head)) {
       const why = this.#moveRootTo(head);
       if (why !== undefined) return { status: "SYNCING", validationError: why };
       // What was connected now may be wrong after all.
@@ -255,10 +257,10 @@ export class PayloadChain {
     return { status: "VALID", latestValidHash: head };
   }
 
-  /** Before any choice the root is where the first payload happened to be. */
+  /** Before any choice the root is where the first payload happened to be: others may stand below it. */
   #moveRootTo(head: Uint8Array): string | undefined {
     const block = this.tree.get(head);
-    if (!block) return "no payload with this hash came";
+    if (!block) return this.tree.isConnected(head) ? undefined : "no payload with this hash came";
     const { envelope: { payload } } = this.tree.oldestBelow(block);
     const parent = `block ${payload.blockNumber - 1n} (${toHex(payload.parentHash)})`;
     if (this.#isRooted) return `${parent} is missing: no payload with its hash came`;

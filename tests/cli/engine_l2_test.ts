@@ -85,7 +85,27 @@ test("montana batcher follows the safe head of a consensus client, from a start 
   });
 });
 
-test("kill -9 in a stream of payloads: each that was acknowledged is there, and posted once", async () => {
+test("with another data directory it waits for the blocks that are on L1, and goes on behind them", async () => {
+  await withSecret(async (cwd) => {
+    const chain = await payloadChain(12);
+    const batcher = BATCHER.replace("--max-blocks-per-batch 10", "--max-blocks-per-batch 4");
+    for (const [data, count] of [["one", 8], ["two", 12]] as const) {
+      const flags = `${
+        batcher.replace("--data-dir data", `--data-dir ${data}`)
+      } --batch-interval 1h`;
+      await using running = start(flags, { cwd });
+      const client = await clientOf(running);
+      for (const envelope of chain.slice(0, count)) equal(await client.give(envelope), "VALID");
+      equal(await client.choose(chain[count - 1]!), "VALID");
+      await running.untilSaid(`batch ${count / 4 - 1}: 4 blocks`);
+      running.send("SIGTERM");
+      succeeded(await running.ended);
+    }
+    deepEqual(await derivedIn(cwd), contentOf(chain));
+  });
+});
+
+test("killed or ended in a stream of payloads: each that was acknowledged is there, and posted once", async () => {
   await withSecret(async (cwd) => {
     const chain = await payloadChain(200);
     let next = 0;
@@ -99,10 +119,12 @@ test("kill -9 in a stream of payloads: each that was acknowledged is there, and 
       const giving = (async () => {
         for (; next < chain.length; next++) {
           const status = await client.give(chain[next]!).catch(() => undefined);
-          if (status === undefined) return;
+          // Gone, or about to go.
+          if (status === undefined || status === "error -32000") return;
           equal(status, "VALID");
           // While the stream goes on: before, in and after a write.
-          if (next === until) systemClock.sleep(kills % 4).then(() => running.send("SIGKILL"));
+          const end = kills % 3 === 1 ? "SIGTERM" : "SIGKILL";
+          if (next === until) systemClock.sleep(kills % 4).then(() => running.send(end));
           if (next % 3 === 0) await client.choose(chain[next]!).catch(() => {});
         }
       })();

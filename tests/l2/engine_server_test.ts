@@ -1,6 +1,7 @@
 import { deepStrictEqual as deepEqual, match, ok, strictEqual as equal } from "node:assert/strict";
 import { request } from "node:http";
 import { test } from "node:test";
+import { describeError } from "../../src/errors.ts";
 import { blockHashing } from "../../src/l1/block_hashing.ts";
 import { headerHash } from "../../src/l1/header_hash.ts";
 import type { JsonFields } from "../../src/l1/json_fields.ts";
@@ -160,7 +161,7 @@ test("who has no token, or a wrong or an old one, is not let in, and is told why
 });
 
 test("each status and each error of the specification is answered by its name or number", async () => {
-  await withServer(async ({ client }) => {
+  await withServer(async ({ client, events }) => {
     const chain = await payloadChain(3, BEFORE, 0, { version: 3 });
     const fork = await payloadChain(2, chain[0]!.payload, 1, { version: 3 });
     equal(await client.give(chain[0]!), "VALID");
@@ -229,6 +230,7 @@ test("each status and each error of the specification is answered by its name or
       equal((await client.call(method, ...params)).error?.code, -32602, method);
     }
     equal((await client.call("eth_chainId")).error?.code, -32000);
+    match(describeError(events.of("consensus.refused").at(-1)!.error), /--l2-chain-id/);
     for (
       const method of ["eth_sendRawTransaction", "engine_newPayloadV9", "toString", "__proto__"]
     ) {

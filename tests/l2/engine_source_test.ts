@@ -67,6 +67,7 @@ test("EngineApiSource gives the blocks of the head that was chosen, and nothing 
   const chain = await payloadChain(5);
   deepEqual(await giveAll(source, chain), Array(5).fill("VALID"));
   deepEqual(await source.pendingBlocks(), []);
+  equal(source.isExhausted, false, "more may come");
   equal(await choose(source, chain[2]!), "VALID");
   const blocks = await source.pendingBlocks();
   deepEqual(hashes(blocks), hashes(chain.slice(0, 3)));
@@ -291,6 +292,15 @@ test("it begins with the first payload, or with that which is chosen first", asy
   equal(await choose(source, chain[2]!), "VALID");
   deepEqual(numbers(await source.pendingBlocks()), [100, 101, 102]);
   equal(await choose(source, ahead[0]!), "SYNCING", "from then on it stays");
+});
+
+test("what came late below the first payload is given too, when the first choice is above it", async () => {
+  const { source } = await open();
+  const chain = await payloadChain(4);
+  deepEqual(await giveAll(source, [chain[2]!, chain[3]!]), ["VALID", "VALID"]);
+  deepEqual(await giveAll(source, [chain[1]!, chain[0]!]), ["SYNCING", "SYNCING"]);
+  equal(await choose(source, chain[3]!), "VALID");
+  deepEqual(hashes(await source.pendingBlocks()), hashes(chain));
 });
 
 test("with a start block it begins at or below it, and gives from there", async () => {
