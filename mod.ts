@@ -406,4 +406,4 @@ export {
   type RetractingSink,
   type ServedBlock,
 } from "./src/service/block_feed.ts";
-export { BlocksApi, type BlocksApiParts } from "./src/service/blocks_api.ts";
+export { BlocksApi, type BlocksApiParts, serveBlocks } from "./src/service/blocks_api.ts";

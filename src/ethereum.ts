@@ -392,6 +392,12 @@ export type EngineEvent =
     readonly why: string;
   }
   | {
+    /** The client lost blocks that it was handed: they are handed over again, behind its head. */
+    readonly event: "engine.lost";
+    readonly head: bigint;
+    readonly blocks: number;
+  }
+  | {
     /** What the client was told of the chain. */
     readonly event: "engine.heads";
     readonly head: bigint;

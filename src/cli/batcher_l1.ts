@@ -153,9 +153,11 @@ async function openEthereum(
     if (event.event === "tx.final") inMemory.forget(event.attempt.blobHashes);
     log(event);
   };
+  // Once it is open it asks again by itself, and tells why it waits.
+  const chain = new RpcChain(nodes);
+  const mustHaveStayed = () => l1.mustBeSame(chain);
   const parts = {
-    // Once it is open it asks again by itself, and tells why it waits.
-    chain: new RpcChain(nodes),
+    chain,
     signer,
     journal,
     kzg,
@@ -164,9 +166,18 @@ async function openEthereum(
     random: systemRandom,
     log: archive ? notingBlocks(archive, l1.chain, log) : forgetting,
     ethConfig: () => nodes.request("eth_config", []),
+    mustBeSameL1: mustHaveStayed,
   };
   const manager = await patiently(() => TxManager.open(parts, config), patience);
-  const posting = { manager, inbox: addresses.inbox, maxBlobs, log, turns: new Turns() };
+  const posting = {
+    manager,
+    chain,
+    mustBeSameL1: mustHaveStayed,
+    inbox: addresses.inbox,
+    maxBlobs,
+    log,
+    turns: new Turns(),
+  };
   const blobs = new BlobSink(posting);
   const calldata = new CalldataSink(posting);
   const sinks: Record<(typeof DA)[number], () => BatchSink> = {

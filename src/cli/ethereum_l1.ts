@@ -166,6 +166,16 @@ export class EthereumL1 implements RoleL1 {
     return { number, hash };
   }
 
+  /**
+   * Makes sure that nodes are still of the L1 that they were of.
+   *
+   * @param chain the same nodes, asked without patience
+   * @throws {PipelineError} `WrongL1`
+   */
+  async mustBeSame(chain: Chain): Promise<void> {
+    await this.#final.mustBeSame(chain);
+  }
+
   close(): Promise<void> {
     return Promise.resolve();
   }

@@ -28,6 +28,8 @@ export interface ReadTask {
 
 /** Batches of an L1. */
 export interface L1Reader extends L1BatchSource {
+  /** L1 blocks up to the last known head that were not read yet. */
+  readonly blocksLeft?: number;
   /** What an inbox that goes on above `number` after a restart is to know. */
   knownUpTo?(number: bigint): readonly BlockMark[];
   /** Resolves when nothing more is read ahead. */

@@ -187,7 +187,8 @@ function successorsOf(texts: readonly string[]): Successor[] {
   return successors;
 }
 
-function dashed(name: string): string {
+/** A flag's name, as it is typed. */
+export function dashed(name: string): string {
   return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 }
 

@@ -151,6 +151,11 @@ export class L1Inbox implements L1BatchSource {
     });
   }
 
+  /** L1 blocks up to the head, as it was last seen, that were not read yet. */
+  get blocksLeft(): number {
+    return Math.max(0, Number(this.#knownHead - this.#next) + 1);
+  }
+
   /** Bytes that are read ahead. */
   get prefetchedBytes(): number {
     return this.#prefetch.heldBytes;
