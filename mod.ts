@@ -212,7 +212,7 @@ export { systemClock, systemRandom } from "./src/runtime.ts";
 export * from "./src/ethereum.ts";
 
 // Nodes.
-export { blobBaseFeeOf, RpcChain } from "./src/l1/chain.ts";
+export { blobBaseFeeOf, RpcChain, type RpcChainOptions } from "./src/l1/chain.ts";
 export { type EndpointStatus, RpcEndpoints, type RpcEndpointsOptions } from "./src/l1/endpoints.ts";
 export {
   HttpJsonRpc,

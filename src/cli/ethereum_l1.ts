@@ -20,7 +20,7 @@ import type { BlockMark } from "../l1/block_marks.ts";
 import { FinalBlocks } from "../l1/final_blocks.ts";
 import { L1Inbox } from "../l1/inbox.ts";
 import type { Batcher } from "../l1/inbox_block.ts";
-import { RpcChain } from "../l1/chain.ts";
+import { RpcChain, type RpcChainOptions } from "../l1/chain.ts";
 import { RpcEndpoints } from "../l1/endpoints.ts";
 import { HttpJsonRpc } from "../l1/json_rpc.ts";
 import { openKzg } from "../l1/kzg_pool.ts";
@@ -52,9 +52,13 @@ export class EthereumL1 implements RoleL1 {
   #startBlock = 0n;
 
   /** @param archive is told in which blocks blobs are */
-  constructor(rpc: JsonRpc, blobs: BlobSource, archive?: BlobArchive) {
+  constructor(
+    rpc: JsonRpc,
+    blobs: BlobSource,
+    { archive, ...options }: RpcChainOptions & { readonly archive?: BlobArchive | undefined } = {},
+  ) {
     this.rpc = rpc;
-    this.chain = new RpcChain(rpc);
+    this.chain = new RpcChain(rpc, options);
     this.name = rpc.name;
     this.#blobs = blobs;
     this.#archive = archive;
@@ -225,7 +229,7 @@ export async function patientNodes(nodes: RpcEndpoints, patience: Patience): Pro
 
 /** Where the blobs of a place are looked for. */
 export function openBlobs(
-  { beaconUrls }: EthereumPlace,
+  { beaconUrls, verifiesBlocks }: EthereumPlace,
   { nodes, kzg, archive, log }: {
     readonly nodes: JsonRpc;
     readonly kzg: Kzg;
@@ -237,7 +241,7 @@ export function openBlobs(
   return new BlobSources({
     sources: [...(archive ? [archive] : []), ...beacons],
     clock: systemClock,
-    chain: new RpcChain(nodes),
+    chain: new RpcChain(nodes, { verifiesBlocks }),
     ...(archive ? { store: archive } : {}),
     log,
   });
@@ -258,7 +262,8 @@ export async function openEthereumL1(
   if (!archive && place.beaconUrls.length === 0) {
     writeStderr("warning: no --beacon and no --archive: batches in blobs cannot be read");
   }
-  const l1 = new EthereumL1(nodes, openBlobs(place, { nodes, kzg, archive, log }), archive);
+  const blobs = openBlobs(place, { nodes, kzg, archive, log });
+  const l1 = new EthereumL1(nodes, blobs, { ...place, archive });
   await l1.beginAt(place.startBlock);
   return l1;
 }

@@ -49,6 +49,10 @@ export const ETHEREUM_FLAGS: readonly Flag[] = [
   { flags: "--archive <dir>", help: "blobs are looked for here first, and kept here" },
   { flags: "--l1-start-block <n>", help: "the first L1 block that may hold a batch (0)" },
   { flags: "--chain-id <n>", help: "which chain the L1 must be (default: what the node says)" },
+  {
+    flags: "--verify-l1",
+    help: "recompute the hash and transactions of each L1 block: for nodes that are not trusted",
+  },
   { flags: "--block-time <time>", help: "between two L1 blocks", value: "12s" },
 ];
 
@@ -82,6 +86,8 @@ export interface EthereumPlace {
   readonly startBlock: bigint | undefined;
   readonly chainId: bigint | undefined;
   readonly blockTimeMs: number;
+  /** Its nodes are not trusted: see `RpcChainOptions`. */
+  readonly verifiesBlocks: boolean;
 }
 
 /** The L1 of `--l1` and the flags around it. */
@@ -98,7 +104,9 @@ export function l1Place(flags: FlagValues): L1Place {
       throw usage(`Cannot use ${places.length} --l1: need one directory, or URLs of nodes`);
     }
     numberOf("l1StartBlock");
-    const other = ["beacon", "archive", "chainId"].find((name) => flags[name] !== undefined);
+    const other = ["beacon", "archive", "chainId", "verifyL1"].find((name) =>
+      flags[name] !== undefined
+    );
     if (other !== undefined) {
       throw usage(`Cannot use --${dashed(other)} with an L1 in a directory: it is for Ethereum`);
     }
@@ -114,6 +122,7 @@ export function l1Place(flags: FlagValues): L1Place {
     archive: textOf(flags, "archive"),
     startBlock: numberOf("l1StartBlock"),
     chainId: numberOf("chainId"),
+    verifiesBlocks: flags["verifyL1"] === true,
     blockTimeMs: parseDuration("--block-time", textOf(flags, "blockTime") ?? "12s"),
   };
 }

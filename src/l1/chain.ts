@@ -18,6 +18,7 @@ import { equalBytes } from "../wire/bytes.ts";
 import { fromHex, toHex } from "../wire/hex.ts";
 import { type JsonFields, objectOf, wrong } from "./json_fields.ts";
 import { parseBlockTransaction } from "./transaction.ts";
+import { BlockVerifier } from "./verified_block.ts";
 
 /** How blob gas is priced: EIP-4844, and what EIP-7691 made of it in Prague. */
 const CANCUN = { updateFraction: 3_338_477n, targetBlobGas: 3n * 131_072n };
@@ -28,6 +29,15 @@ const INVALID_PARAMS = -32602;
 /** EIP-1474 and the execution APIs. */
 const NO_SUCH_BLOCK_CODES: readonly unknown[] = [-32001, -39001];
 const NO_SUCH_BLOCK = /not found|unknown|not (?:yet )?available|unsupported|not supported/i;
+
+/** How far nodes are believed. */
+export interface RpcChainOptions {
+  /**
+   * The hash and the transactions of each block are made anew, so that a node can leave none out: for nodes
+   * that are not trusted. Otherwise only what is signed is not believed.
+   */
+  readonly verifiesBlocks?: boolean;
+}
 
 /**
  * A chain behind JSON-RPC.
@@ -45,11 +55,13 @@ const NO_SUCH_BLOCK = /not found|unknown|not (?:yet )?available|unsupported|not 
 export class RpcChain implements Chain {
   readonly name: string;
   readonly #rpc: JsonRpc;
+  readonly #verifier: BlockVerifier | undefined;
   #hasBlobBaseFee = true;
 
-  constructor(rpc: JsonRpc) {
+  constructor(rpc: JsonRpc, { verifiesBlocks = false }: RpcChainOptions = {}) {
     this.name = rpc.name;
     this.#rpc = rpc;
+    this.#verifier = verifiesBlocks ? new BlockVerifier() : undefined;
   }
 
   async chainId(): Promise<bigint> {
@@ -58,8 +70,9 @@ export class RpcChain implements Chain {
 
   /** A head that the node has no name for is `undefined`; the hash of `pending` may be 32 zeros. */
   header(tag: BlockTag): Promise<L1Header | undefined> {
-    return this.#read("eth_getBlockByNumber", [asTag(tag), false], (fields) => {
+    return this.#read("eth_getBlockByNumber", [asTag(tag), false], async (fields) => {
       const header = headerOf(fields, tag === "pending");
+      if (tag !== "pending") await this.#verifier?.header(fields);
       if (typeof tag === "bigint") sameNumber(header.number, tag);
       return header;
     }, (error) => isNoSuchBlock(error) || (typeof tag === "string" && isNoSuchTag(error)));
@@ -77,6 +90,7 @@ export class RpcChain implements Chain {
       sameNumber(header.number, number);
       const listed = fields["transactions"];
       if (!Array.isArray(listed)) throw wrong("transactions", "a list", listed);
+      await this.#verifier?.block(fields, node);
       const transactions = listed.map((json, index) => {
         const read = within(index, () => parseBlockTransaction(json));
         return { ...read, sender: () => senderOf(read, header, node) };

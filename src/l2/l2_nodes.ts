@@ -10,10 +10,11 @@ import type { BlockMarks } from "../l1/block_marks.ts";
 import { RpcEndpoints, type RpcEndpointsOptions } from "../l1/endpoints.ts";
 import { objectOf } from "../l1/json_fields.ts";
 import { isFailure, requestAll } from "../l1/rpc_batch.ts";
+import { RawAnswers } from "../l1/raw_answers.ts";
+import { lie } from "../l1/told_block.ts";
 import { equalBytes } from "../wire/bytes.ts";
 import { toHex } from "../wire/hex.ts";
-import { lie, type NodeBlock, type NodeHeader, readBlock, readHeader } from "./node_block.ts";
-import { RawAnswers } from "./raw_answers.ts";
+import { type NodeBlock, type NodeHeader, readBlock, readHeader } from "./node_block.ts";
 
 /** Which blocks are taken: any, or those that L1 has, or those that L1 cannot lose. */
 export type L2Head = "unsafe" | "safe" | "finalized";

@@ -36,8 +36,10 @@
  * |                    | was paid only under `cancun`, from an `excessBlobGas`                       |
  * | tips               | `eth_maxPriorityFeePerGas` follows what the last blocks paid                |
  * | paths              | JSON-RPC at `/` only                                                        |
- * | `transactionsRoot` | of transactions with their sidecars, where they have blobs; so do            |
- * |                    | `debug_getRawTransaction` and `eth_getRawTransactionByHash` give them         |
+ * | `transactionsRoot` | of transactions with their sidecars, where they have blobs, as it keeps its    |
+ * |                    | blocks in the form of the pool (EIP-4844 has no sidecar in a block); so do    |
+ * |                    | `debug_getRawTransaction` and `eth_getRawTransactionByHash` give them: with   |
+ * |                    | blobs `--verify-l1` refuses its blocks                                        |
  *
  * @module
  */
