@@ -408,3 +408,20 @@ export {
   type ServedBlock,
 } from "./src/service/block_feed.ts";
 export { BlocksApi, type BlocksApiParts, serveBlocks } from "./src/service/blocks_api.ts";
+
+// Synchronized batch proving.
+export {
+  batchAt,
+  batchOfEpoch,
+  batchWindow,
+  checkedClock,
+  epochAt,
+  epochOfSlot,
+  epochStart,
+  ETHEREUM_CLOCK,
+  firstSlotOf,
+  slotAt,
+  slotsPerBatch,
+  slotStart,
+  triggerAt,
+} from "./src/superblock/clock.ts";
