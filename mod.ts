@@ -438,3 +438,12 @@ export {
   ExecutionEpochs,
   type SlotClock,
 } from "./src/l1/epoch_sources.ts";
+export {
+  BATCH_DEFAULTS,
+  BatchManager,
+  type BatchManagerConfig,
+  type BatchManagerParts,
+  type BatchStats,
+  type ReportOutcome,
+} from "./src/superblock/batch_manager.ts";
+export { type BatchJournalOwner, LogBatchJournal } from "./src/wal/batch_journal.ts";
