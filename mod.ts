@@ -438,10 +438,9 @@ export {
   ExecutionEpochs,
   type SlotClock,
 } from "./src/l1/epoch_sources.ts";
+export { BATCH_DEFAULTS, type BatchManagerConfig } from "./src/superblock/batch_config.ts";
 export {
-  BATCH_DEFAULTS,
   BatchManager,
-  type BatchManagerConfig,
   type BatchManagerParts,
   type BatchStats,
   type ReportOutcome,

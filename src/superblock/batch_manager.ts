@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { ConfigError, describeError, isRetryable } from "../errors.ts";
+import { describeError, isRetryable } from "../errors.ts";
 import type { Clock, Log } from "../ports.ts";
 import {
   type BatchChange,
@@ -16,40 +16,14 @@ import {
   type BatchTrigger,
   type EpochEvent,
   type EpochTaker,
-  type L1ClockConfig,
   type ProvableBatch,
   type ProvableBatches,
   type ReportedBlock,
 } from "../superblock.ts";
 import { equalBytes } from "../wire/bytes.ts";
-import { toHex } from "../wire/hex.ts";
 import { BatchBook } from "./batch_book.ts";
-import { batchAt, batchWindow, checkedClock, slotAt, slotsPerBatch } from "./clock.ts";
-
-/** How batches are cut. */
-export interface BatchManagerConfig {
-  readonly chainId: bigint;
-  readonly l1Clock: L1ClockConfig;
-  /** The most slots of a batch: a clock with longer windows is refused. */
-  readonly maxBatchSize: bigint;
-  /** So long after its window began a batch ends, even if no trigger comes. */
-  readonly batchTimeoutMs: number;
-  /** So long after its end a batch takes blocks of its window that are late. */
-  readonly lateBlockGraceMs: number;
-  /** So far ahead of the clock here a block's time may be. */
-  readonly maxAheadMs: number;
-  /** A batch without blocks is proved as such, or is completed without a proof. */
-  readonly emptyBatches: "prove" | "skip";
-}
-
-/** The seed's, with the bounds it lacks. */
-export const BATCH_DEFAULTS: Omit<BatchManagerConfig, "chainId" | "l1Clock"> = Object.freeze({
-  maxBatchSize: 320n,
-  batchTimeoutMs: 90 * 60 * 1000,
-  lateBlockGraceMs: 30_000,
-  maxAheadMs: 15_000,
-  emptyBatches: "prove",
-});
+import { type BatchManagerConfig, checkWindow } from "./batch_config.ts";
+import { checkPlace, checkTime } from "./block_admission.ts";
 
 /** What a {@link BatchManager} stands on. */
 export interface BatchManagerParts {
@@ -173,8 +147,8 @@ export class BatchManager implements EpochTaker, ProvableBatches {
       const before = this.#book.batchWith(block.number);
       const same = before?.blocks.find(({ number }) => number === block.number);
       if (same && equalBytes(same.hash, block.hash)) return "known";
-      this.#checkTime(block);
-      this.#checkPlace(block);
+      checkTime(block, this.config, this.#parts.clock.now());
+      checkPlace(block, this.config, this.#book);
       const from = block.number;
       const replaced = before
         ? this.#book.batches.flatMap(({ blocks }) => blocks.filter(({ number }) => number >= from))
@@ -296,71 +270,6 @@ export class BatchManager implements EpochTaker, ProvableBatches {
     return Number(window.startsAt) * 1000 + this.config.batchTimeoutMs;
   }
 
-  #checkTime({ number, slot, timestamp }: ReportedBlock): void {
-    const { l1Clock, maxAheadMs } = this.config;
-    const { clock } = this.#parts;
-    const expected = slotAt(l1Clock, timestamp);
-    if (slot !== expected || timestamp < l1Clock.genesisTime) {
-      throw new BatchError(
-        "WrongSlot",
-        `Cannot take block ${number}: its slot is ${slot}, but its timestamp ${timestamp} is in slot ` +
-          `${expected} from genesis ${l1Clock.genesisTime}. See to the configured clock of L1`,
-        { details: { number, slot, expected } },
-      );
-    }
-    const aheadMs = Number(timestamp) * 1000 - clock.now();
-    if (aheadMs <= maxAheadMs) return;
-    throw new BatchError(
-      "TooEarly",
-      `Cannot take block ${number}: its timestamp ${timestamp} is ${aheadMs} ms ahead of the clock ` +
-        `here, at most ${maxAheadMs} are taken. See to the clocks`,
-      { details: { number, timestamp, aheadMs } },
-    );
-  }
-
-  #checkPlace(block: ReportedBlock): void {
-    const { number, hash, timestamp } = block;
-    const batchNumber = batchAt(this.config.l1Clock, timestamp);
-    const first = this.#book.batches[0];
-    const batch = this.batch(batchNumber);
-    const isBefore = first !== undefined && batchNumber < first.window.batchNumber;
-    if (isBefore || (batch && batch.state !== "collecting")) {
-      const why = batch
-        ? `is ${batch.state}`
-        : "was over before this log began, or is long completed";
-      throw new BatchError(
-        "TooLate",
-        `Cannot take block ${number}: its timestamp ${timestamp} is in batch ${batchNumber}, which ` +
-          `${why}. Late blocks are taken for ${this.config.lateBlockGraceMs} ms after the end`,
-        { details: { number, timestamp, batch: batchNumber } },
-      );
-    }
-    const conflict = (why: string) =>
-      new BatchError("Conflict", `Cannot take block ${number} ${toHex(hash)}: ${why}`, {
-        details: { number, batch: batchNumber },
-      });
-    const [below, above] = this.#book.neighbours(number);
-    if (below && below.timestamp > timestamp) {
-      throw conflict(
-        `its timestamp ${timestamp} is before ${below.timestamp} of block ${below.number}`,
-      );
-    }
-    if (!this.#book.batchWith(number)) {
-      if (!above || above.timestamp >= timestamp) return;
-      throw conflict(
-        `its timestamp ${timestamp} is behind ${above.timestamp} of block ${above.number}`,
-      );
-    }
-    const closed = this.#book.batches.find(({ state, blocks }) =>
-      state !== "collecting" && blocks.some((each) => each.number >= number)
-    );
-    if (!closed) return;
-    const { window: { batchNumber: other }, state } = closed;
-    throw conflict(
-      `batch ${other} is ${state} already, with another block ${number} or later ones`,
-    );
-  }
-
   #checkForced(batchNumber: bigint, nowMs: number): void {
     const { endsAt } = this.#inState(batchNumber, ["collecting"]).window;
     if (nowMs >= Number(endsAt) * 1000) return;
@@ -428,25 +337,4 @@ export class BatchManager implements EpochTaker, ProvableBatches {
     this.#last = result.catch(() => undefined);
     return result;
   }
-}
-
-function checkWindow({ l1Clock, maxBatchSize, batchTimeoutMs }: BatchManagerConfig): void {
-  const slots = slotsPerBatch(checkedClock(l1Clock));
-  if (slots > maxBatchSize) {
-    throw new ConfigError(
-      "Invalid",
-      `Cannot use max_batch_size ${maxBatchSize}: a batch of ${l1Clock.batchFactor} epochs has ${slots} ` +
-        `slots, and blocks behind the limit would never be proved. Raise it, or lower batch_factor`,
-      { details: { maxBatchSize, slots } },
-    );
-  }
-  const { startsAt, endsAt } = batchWindow(l1Clock, 0n);
-  const windowMs = Number(endsAt - startsAt) * 1000;
-  if (batchTimeoutMs > windowMs) return;
-  throw new ConfigError(
-    "Invalid",
-    `Cannot use batch_timeout ${batchTimeoutMs} ms: a window lasts ${windowMs} ms, and would be cut ` +
-      `short. Need more than that`,
-    { details: { batchTimeoutMs, windowMs } },
-  );
 }

@@ -14,11 +14,8 @@ import type {
   L1ClockConfig,
   ReportedBlock,
 } from "../../src/superblock.ts";
-import {
-  BATCH_DEFAULTS,
-  BatchManager,
-  type BatchManagerConfig,
-} from "../../src/superblock/batch_manager.ts";
+import { BATCH_DEFAULTS, type BatchManagerConfig } from "../../src/superblock/batch_config.ts";
+import { BatchManager } from "../../src/superblock/batch_manager.ts";
 import { epochStart, slotAt } from "../../src/superblock/clock.ts";
 import { LogBatchJournal } from "../../src/wal/batch_journal.ts";
 import { noise } from "../helpers.ts";
