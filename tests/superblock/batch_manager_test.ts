@@ -108,6 +108,13 @@ test("Defect 10: a block before the first batch underflows nothing and is refuse
   deepEqual(states(manager), ["2 collecting"]);
 });
 
+test("The first block of all begins no batches of long ago", async () => {
+  const clock = new ManualClock(slotMs(8 * 40_871 + 3));
+  const { manager } = await openManager(new MemoryStorage(), clock);
+  await rejects(manager.addBlock(blockAt(0, 0)), { code: "TooLate", message: /was over before/ });
+  deepEqual(manager.batches, []);
+});
+
 test("Slots that are not those of the timestamp, as a count from 1 would give, are refused", async () => {
   const { manager } = await begun();
   await rejects(manager.addBlock({ ...blockAt(0, 1), slot: 1n }), {
