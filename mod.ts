@@ -446,3 +446,12 @@ export {
   type ReportOutcome,
 } from "./src/superblock/batch_manager.ts";
 export { type BatchJournalOwner, LogBatchJournal } from "./src/wal/batch_journal.ts";
+export {
+  type BlockReport,
+  type BlockReportOutcome,
+  SEQUENCER_DEFAULTS,
+  type SequencerConfig,
+  SequencerIntegration,
+  type SequencerParts,
+  type SequencerStatus,
+} from "./src/superblock/sequencer.ts";
