@@ -410,48 +410,10 @@ export {
 export { BlocksApi, type BlocksApiParts, serveBlocks } from "./src/service/blocks_api.ts";
 
 // Synchronized batch proving.
-export {
-  batchAt,
-  batchOfEpoch,
-  batchWindow,
-  checkedClock,
-  epochAt,
-  epochOfSlot,
-  epochStart,
-  ETHEREUM_CLOCK,
-  firstSlotOf,
-  slotAt,
-  slotsPerBatch,
-  slotStart,
-  triggerAt,
-} from "./src/superblock/clock.ts";
-export {
-  EpochListener,
-  type EpochListenerConfig,
-  type EpochListenerParts,
-  type EpochListenerStatus,
-} from "./src/superblock/epoch_listener.ts";
-export {
-  BeaconEpochs,
-  type BeaconEpochsOptions,
-  ClockEpochs,
-  ExecutionEpochs,
-  type SlotClock,
-} from "./src/l1/epoch_sources.ts";
+export * from "./src/superblock/clock.ts";
+export * from "./src/superblock/epoch_listener.ts";
+export * from "./src/l1/epoch_sources.ts";
 export { BATCH_DEFAULTS, type BatchManagerConfig } from "./src/superblock/batch_config.ts";
-export {
-  BatchManager,
-  type BatchManagerParts,
-  type BatchStats,
-  type ReportOutcome,
-} from "./src/superblock/batch_manager.ts";
+export * from "./src/superblock/batch_manager.ts";
 export { type BatchJournalOwner, LogBatchJournal } from "./src/wal/batch_journal.ts";
-export {
-  type BlockReport,
-  type BlockReportOutcome,
-  SEQUENCER_DEFAULTS,
-  type SequencerConfig,
-  SequencerIntegration,
-  type SequencerParts,
-  type SequencerStatus,
-} from "./src/superblock/sequencer.ts";
+export * from "./src/superblock/sequencer.ts";
