@@ -100,14 +100,13 @@ class EthereumBatcherWorld {
   readonly #isPoor: boolean;
   #isBatcherDone = false;
   /**
-   * How often a machine is replaced by one with an empty disk, and whether one was. Then nobody remembers
-   * what it sent and is in no block: between the batches of the next one, which are cut otherwise, that would
-   * do harm, and only whoever keeps the disk can know.
+   * How often a machine is replaced by one with an empty disk, and whether one was. Nobody remembers what it
+   * sent and is in no block: between the batches of the next one, cut otherwise, that would do harm.
    */
   readonly #replacedShare: number;
   #isReplaced = false;
-  /** Up to which batch all is posted, as the batcher has it, and the head when it came to that. */
-  #position: { nextBatchNumber: bigint; blocks: number; head: bigint } | undefined;
+  /** Up to where all is posted, as the batcher has it. */
+  #position: { nextBatchNumber: bigint; blocks: number } | undefined;
 
   constructor(run: Run, defects: EthereumBatcherDefects) {
     this.#run = run;
@@ -281,7 +280,7 @@ class EthereumBatcherWorld {
     const archive = new BlobArchive({ storage, directory: "/blobs", kzg });
     const stop = life.stopSignal(() => this.#isAllFinal);
     const final = new FinalBlocks(chain);
-    const { trustsStrangers = false } = this.#defects;
+    const { trustsStrangers } = this.#defects;
     const wait = {
       chain,
       address: BATCHER,
@@ -415,7 +414,7 @@ class EthereumBatcherWorld {
 
   #note({ nextBatchNumber, blocks }: { nextBatchNumber: bigint; blocks: number }): void {
     this.#posted.checkPosition({ nextBatchNumber, blocks });
-    this.#position = { nextBatchNumber, blocks, head: this.#ethereum.head.header.number };
+    this.#position = { nextBatchNumber, blocks };
   }
 
   /** Batches there are in the end. */
@@ -438,12 +437,14 @@ class EthereumBatcherWorld {
   /** Every block of the source is in a batch that no reorganisation takes. */
   get #isAllFinal(): boolean {
     const upTo = this.#ethereum.finalNumber();
+    const final = new Set(this.#record.landed(upTo));
     if (this.#isReplaced) {
-      const { blocks, head } = this.#position ?? {};
-      return blocks === this.#chain.blocks.length && head! <= upTo;
+      const { blocks, nextBatchNumber = 0n } = this.#position ?? {};
+      const numbers = Array.from({ length: Number(nextBatchNumber) }, (_, at) => BigInt(at));
+      return blocks === this.#chain.blocks.length && numbers.every((each) => final.has(each));
     }
     const { blocks, length } = this.#posted;
     if (blocks !== this.#chain.blocks.length) return false;
-    return new Set(this.#record.landed(upTo)).size === length;
+    return final.size === length;
   }
 }

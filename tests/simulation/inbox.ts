@@ -33,6 +33,7 @@ export class Posted {
   readonly #batches: SeenBatch[] = [];
   /** More than one cut the batches, each its own way: nothing can be said of a single one. */
   #isDivided = false;
+  #seen: Promise<void> = Promise.resolve();
 
   /** @param isOneAtATime whether a batch may go out only when the one before it is there */
   constructor(run: Run, chain: Chain, compressor: Compressor, isOneAtATime = true) {
@@ -79,8 +80,14 @@ export class Posted {
     return this.#batches.findIndex(({ first, count }) => block < first + count);
   }
 
-  /** Somebody wants to post a batch. */
-  async see({ batchNumber, data }: CompressedBatch): Promise<void> {
+  /** Somebody wants to post a batch; several at once are looked at in the order of the calls. */
+  async see(batch: CompressedBatch): Promise<void> {
+    const seen = this.#seen.then(() => this.#see(batch));
+    this.#seen = seen.catch(() => {});
+    await seen;
+  }
+
+  async #see({ batchNumber, data }: CompressedBatch): Promise<void> {
     if (this.#isDivided) return;
     const run = this.#run;
     const number = Number(batchNumber);
