@@ -276,6 +276,7 @@ export {
   countStrangers,
   isJournaled,
   type StrangersParts,
+  type StrangersPlace,
   type StrangersWait,
   untilNoStrangers,
 } from "./src/l1/strangers.ts";
