@@ -212,7 +212,7 @@ export { systemClock, systemRandom } from "./src/runtime.ts";
 export * from "./src/ethereum.ts";
 
 // Nodes.
-export { blobBaseFeeOf, RpcChain } from "./src/l1/chain.ts";
+export { blobBaseFeeOf, RpcChain, type RpcChainOptions } from "./src/l1/chain.ts";
 export { type EndpointStatus, RpcEndpoints, type RpcEndpointsOptions } from "./src/l1/endpoints.ts";
 export {
   HttpJsonRpc,
@@ -406,4 +406,4 @@ export {
   type RetractingSink,
   type ServedBlock,
 } from "./src/service/block_feed.ts";
-export { BlocksApi, type BlocksApiParts } from "./src/service/blocks_api.ts";
+export { BlocksApi, type BlocksApiParts, serveBlocks } from "./src/service/blocks_api.ts";

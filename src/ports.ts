@@ -15,6 +15,7 @@ import type {
   L1Batch,
   L2Block,
   OperationBatch,
+  ProgressEvent,
   SubmissionReceipt,
 } from "./types.ts";
 
@@ -320,6 +321,7 @@ export type LogEvent =
   | EthereumEvent
   | EngineEvent
   | ConsensusEvent
+  | ProgressEvent
   | { readonly event: "blocks.taken"; readonly blocks: readonly L2Block[] }
   | {
     /** L2 was reorganised above block `number`: so many taken blocks are replaced. */

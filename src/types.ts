@@ -126,3 +126,25 @@ export interface OperationBatch {
   /** Sum of the operations' bytes. */
   readonly bytes: number;
 }
+
+/** How a long work goes on: posting, deriving or comparing many blocks. */
+export interface ProgressEvent {
+  readonly event: "progress";
+  readonly task: "batcher" | "deriver" | "verify";
+  /** It was long, and is over: told once. */
+  readonly isCaughtUp: boolean;
+  /** L2 blocks that were done by this run; since it was long, where it is caught up. */
+  readonly blocks: number;
+  readonly blocksPerSecond: number;
+  /** What is not read yet, and of which chain. */
+  readonly left: number;
+  readonly leftUnit: "block" | "L1 block";
+  /** Since it was long. */
+  readonly elapsedMs: number;
+  /** L2 blocks that were read and are not done with. */
+  readonly waiting?: number;
+  /** At the pace of late, where it comes nearer to its end. */
+  readonly timeLeftMs?: number;
+  /** How old the newest block is that is done with. */
+  readonly lagMs?: number;
+}

@@ -31,7 +31,7 @@ import { toHex } from "../wire/hex.ts";
 import type { FlagValues } from "./command.ts";
 import { DirectoryL1 } from "./directory_l1.ts";
 import { EthereumL1, openBlobs, openNodes, patientNodes } from "./ethereum_l1.ts";
-import type { RoleL1 } from "./l1.ts";
+import { mustBeSameL1, type RoleL1 } from "./l1.ts";
 import { type Addresses, addressesOf, type EthereumPlace, type L1Place } from "./l1_flags.ts";
 import { patiently } from "./patient_rpc.ts";
 import { kzgPreference, sendingConfig } from "./sending_flags.ts";
@@ -137,9 +137,15 @@ async function openEthereum(
   const patience = { once, signal };
   const patient = await patientNodes(nodes, patience);
   const sources = openBlobs(place, { nodes: patient, kzg, archive, log });
-  const l1 = new EthereumL1(patient, sources, archive);
+  const l1 = new EthereumL1(patient, sources, { ...place, archive });
   await check(l1, addresses);
   const journal = await openJournal(l1, signer.address, dataDir, log);
+  const landed = journal.landed.at(-1);
+  if (landed) {
+    // A young L1 that began anew has the same first block as before, and nothing else of it.
+    const mark = { number: landed.l1Block, hash: landed.l1BlockHash, ...addresses };
+    await mustBeSameL1(l1, addresses, mark, dataDir!);
+  }
   await untilWatched(l1, { address: signer.address, journal, dataDir, signal });
 
   const inMemory = new MemoryBlobStore();
@@ -147,9 +153,11 @@ async function openEthereum(
     if (event.event === "tx.final") inMemory.forget(event.attempt.blobHashes);
     log(event);
   };
+  // Once it is open it asks again by itself, and tells why it waits.
+  const chain = new RpcChain(nodes);
+  const mustHaveStayed = () => l1.mustBeSame(chain);
   const parts = {
-    // Once it is open it asks again by itself, and tells why it waits.
-    chain: new RpcChain(nodes),
+    chain,
     signer,
     journal,
     kzg,
@@ -158,9 +166,18 @@ async function openEthereum(
     random: systemRandom,
     log: archive ? notingBlocks(archive, l1.chain, log) : forgetting,
     ethConfig: () => nodes.request("eth_config", []),
+    mustBeSameL1: mustHaveStayed,
   };
   const manager = await patiently(() => TxManager.open(parts, config), patience);
-  const posting = { manager, inbox: addresses.inbox, maxBlobs, log, turns: new Turns() };
+  const posting = {
+    manager,
+    chain,
+    mustBeSameL1: mustHaveStayed,
+    inbox: addresses.inbox,
+    maxBlobs,
+    log,
+    turns: new Turns(),
+  };
   const blobs = new BlobSink(posting);
   const calldata = new CalldataSink(posting);
   const sinks: Record<(typeof DA)[number], () => BatchSink> = {

@@ -16,6 +16,7 @@ import { describeEthereumEvent, isEthereumEvent } from "./ethereum_log.ts";
 import { parseChoice } from "./options.ts";
 import { withoutPassingFailures } from "./passing_failures.ts";
 import { type Described, describeProcessorEvent } from "./processor_log.ts";
+import { describeProgress } from "./progress.ts";
 import { countOf, formatBytes, formatRatio, withFlagNames } from "./text.ts";
 
 /** How much is told, and in which form. */
@@ -100,6 +101,8 @@ export function describe(event: LogEvent): Described {
         `before ${blocks === 1 ? "is" : "are"} replaced`;
       return { level: "warn", text, fields: { block: `${number}`, blocks } };
     }
+    case "progress":
+      return describeProgress(event);
     case "throttle.changed": {
       const { unpostedBytes, intensity, maxTxBytes, maxBlockBytes } = event;
       const tx = maxTxBytes === 0 ? "any size" : formatBytes(maxTxBytes);

@@ -9,6 +9,8 @@
  * - What concerns the pool of a node (sends, nonces, transactions by hash) goes to one node, until that
  *   fails: another may not have heard of what was just sent. Sends and nonces wait for each other, so
  *   an account's transactions arrive in the order of their nonces.
+ * - A node without a block below a head that was told may lag, or have lost it: the others are asked for that
+ *   block before there is said to be none.
  *
  * @module
  */
@@ -23,6 +25,9 @@ import { isFailure, requestAll } from "./rpc_batch.ts";
 const PAUSE: RetryPolicy = { maxAttempts: 0, baseDelayMs: 1000, maxDelayMs: 60_000, jitter: 0.2 };
 /** In which half of the lost health comes back. */
 const HEALING_MS = 60_000;
+
+/** Asked of others where one has nothing. */
+const GET_BLOCK = "eth_getBlockByNumber";
 
 /** One after the other, at one node. */
 const ORDERED = ["eth_sendRawTransaction", "eth_getTransactionCount"];
@@ -80,6 +85,8 @@ export class RpcEndpoints implements JsonRpc {
   /** The node that is sent to. */
   #poolNode: Endpoint | undefined;
   #lastOrdered: Promise<unknown> = Promise.resolve();
+  /** Number of the highest block that any node told. */
+  #highest = -1n;
 
   constructor({ endpoints, chainId, clock, random, log = () => {} }: RpcEndpointsOptions) {
     if (endpoints.length === 0) throw new RangeError("Cannot ask a node: none is named");
@@ -102,6 +109,7 @@ export class RpcEndpoints implements JsonRpc {
 
   /** @throws {RpcError} of the last node asked, preferably one that may pass */
   request(method: string, params: readonly unknown[]): Promise<unknown> {
+    if (method === GET_BLOCK) return this.#askForBlock(params);
     const isOfThePool = OF_THE_POOL.includes(method);
     const ask = () => this.#askInTurn((rpc) => rpc.request(method, params), isOfThePool);
     if (!ORDERED.includes(method)) return ask();
@@ -146,6 +154,33 @@ export class RpcEndpoints implements JsonRpc {
       state: endpoint.state,
       pausedMs: Math.max(0, endpoint.pausedUntilMs - this.#clock.now()),
     }));
+  }
+
+  async #askForBlock(params: readonly unknown[]): Promise<unknown> {
+    let first: JsonRpc | undefined;
+    const answer = await this.ask((rpc) => (first = rpc).request(GET_BLOCK, params));
+    const found = numberOf((answer as { number?: unknown } | null)?.number);
+    if (found > this.#highest) this.#highest = found;
+    const number = numberOf(params[0]);
+    if (answer !== null || number < 0n || number > this.#highest) return answer;
+    return await this.#askOthers(first!, params);
+  }
+
+  /** What the first of the others has, that is up and has anything. */
+  async #askOthers(but: JsonRpc, params: readonly unknown[]): Promise<unknown> {
+    for (const endpoint of this.#turns(false)) {
+      if (endpoint.rpc === but) continue;
+      try {
+        await this.#checkChain(endpoint);
+        const answer = await endpoint.rpc.request(GET_BLOCK, params);
+        this.#succeeded(endpoint);
+        if (answer !== null) return answer;
+      } catch (error) {
+        const isNews = isFailure(error) && !(error instanceof WrongChain);
+        if (isNews) this.#failed(endpoint, error, but.name);
+      }
+    }
+    return null;
   }
 
   async #askInTurn<T>(
@@ -287,6 +322,12 @@ class WrongChain extends RpcError {
 
 function errorOf(outcome: RpcOutcome | undefined): RpcError | undefined {
   return outcome && "error" in outcome ? outcome.error : undefined;
+}
+
+/** Of a quantity; -1 where it is none, as `latest`. */
+function numberOf(quantity: unknown): bigint {
+  const isOne = typeof quantity === "string" && /^0x[\da-f]{1,16}$/i.test(quantity);
+  return isOne ? BigInt(quantity) : -1n;
 }
 
 function isTemporary(error: unknown): boolean {

@@ -57,7 +57,8 @@ export async function openKzg(
 }
 
 /**
- * Commitments and proofs made in other threads: the same as those of the engine. Calls may overlap.
+ * Commitments and proofs made in other threads: the same as those of the engine. Calls may overlap. The
+ * last 128 answers are remembered, by the SHA-256 of their blobs.
  *
  * Workers are started when there is work for them. A pool left open keeps no process alive; call
  * `close()` to have the memory back.

@@ -45,6 +45,8 @@ export class NonceSlot {
   inclusion: Inclusion | undefined;
   /** Whether the inclusion was seen in the chain at the last look. */
   isVerified = false;
+  /** Looks in a row at which nodes had no block of the number of its block. */
+  looksWithoutBlock = 0;
   /** Heads under which its nonce was deep in the chain, and none of the attempts there. */
   readonly missingUnder: Set<string> = new Set();
   isTaken = false;

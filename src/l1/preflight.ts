@@ -45,12 +45,17 @@ export async function preflight(
     }
     return header;
   } catch (cause) {
-    throw new SinkError(
-      "TxFailed",
-      `Cannot post batch ${batchNumber}: readers would drop it: ${describeError(cause)}`,
-      { cause, details: { batch: batchNumber } },
-    );
+    throw dropped(batchNumber, describeError(cause), cause);
   }
+}
+
+/** The error for a batch that no reader would take. */
+export function dropped(batchNumber: bigint, why: string, cause?: unknown): SinkError {
+  return new SinkError(
+    "TxFailed",
+    `Cannot post batch ${batchNumber}: readers would drop it: ${why}`,
+    { cause, details: { batch: batchNumber } },
+  );
 }
 
 /** The last L1 block that may include a batch. */

@@ -28,6 +28,11 @@ export interface TxManagerParts {
   readonly log?: Log;
   /** Asks a node for `eth_config`, where one is asked directly. */
   readonly ethConfig?: () => Promise<unknown>;
+  /**
+   * Called before each look at L1: it throws where that is another one than before, or cannot be told. Nothing
+   * is sent then.
+   */
+  readonly mustBeSameL1?: () => Promise<void>;
 }
 
 /** How a manager stands. */

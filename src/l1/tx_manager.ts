@@ -125,7 +125,7 @@ export class TxManager {
     this.#log = log;
     this.#failed.promise.catch(() => {}); // Whoever waits for it is told.
     this.#forms = new SidecarForms(config.sidecar, parts.ethConfig);
-    this.#watch = new Watch({ ...config, chain, address, log });
+    this.#watch = new Watch({ ...config, ...parts, address, log });
     this.#funds = new AccountFunds({ ...config, chain, address, log });
     this.#jobs = new SendJobs({ ...config, log, journal: parts.journal, watch: this.#watch });
     this.#publishing = new Publishing({ ...parts, log, chainId, forms: this.#forms });

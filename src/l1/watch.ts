@@ -17,6 +17,9 @@ import { mayHoldBatch } from "./taken_nonce.ts";
 /** A nonce is lost to somebody else when that was seen under so many heads: nodes may lag. */
 const HEADS_UNTIL_TAKEN = 3;
 
+/** A node may lag for a moment: so many looks in a row are told of. */
+const LOOKS_UNTIL_TOLD = 3;
+
 /** What it needs. */
 export interface WatchParts {
   readonly chain: Chain;
@@ -26,6 +29,8 @@ export interface WatchParts {
   readonly confirmations: number;
   /** From how many blocks on a block is final, where a node knows no final one. */
   readonly finalityDepth: number;
+  /** Throws where L1 is not what it was. */
+  readonly mustBeSameL1?: () => Promise<void>;
 }
 
 /** The chain as it was seen. */
@@ -47,9 +52,11 @@ export class Watch {
    * Looks where the slots stand.
    *
    * @throws {RpcError} what the node threw: the next look makes up for it
+   * @throws {PipelineError} `WrongL1`
    */
   async look(slots: readonly NonceSlot[]): Promise<L1View> {
     const { chain, address } = this.#parts;
+    await this.#parts.mustBeSameL1?.();
     const head = await chain.header("latest");
     if (!head) {
       throw new RpcError("Invalid", `Cannot watch L1: ${chain.name} knows no latest block`);
@@ -119,8 +126,8 @@ export class Watch {
     const { attempt, receipt } = inclusion;
     const { blockNumber, blockHash } = receipt;
     const block = blockNumber === head.number ? head : await this.#parts.chain.header(blockNumber);
-    // A node that is behind: the next look tells.
-    if (!block) return;
+    if (!block) return this.#miss(slot, blockNumber, head);
+    slot.looksWithoutBlock = 0;
     if (equalBytes(block.hash, blockHash)) {
       slot.isVerified = true;
       return;
@@ -131,6 +138,22 @@ export class Watch {
     this.#parts.log({ event: "tx.reorganised", attempt, l1Block: blockNumber });
   }
 
+  /** The node is behind, and the next look tells; or it has lost a block, and somebody should know. */
+  #miss(slot: NonceSlot, number: bigint, head: L1Header): void {
+    slot.looksWithoutBlock += 1;
+    if (slot.looksWithoutBlock !== LOOKS_UNTIL_TOLD) return;
+    const { chain, log } = this.#parts;
+    const { batchNumber } = slot;
+    const what = batchNumber === undefined ? `nonce ${slot.nonce}` : `batch ${batchNumber}`;
+    const error = new RpcError(
+      "Invalid",
+      `Cannot tell whether ${what} is on L1: ${chain.name} has no block ${number}, though its head is ` +
+        `block ${head.number}. It goes on once a node has that block`,
+      { details: { block: number, head: head.number, endpoint: chain.name } },
+    );
+    log({ event: "tx.waits", batchNumber, reason: "node", error });
+  }
+
   /** The nonce is in the chain: which transaction has it? */
   async #find(slot: NonceSlot, head: L1Header): Promise<void> {
     const { chain, address, confirmations, log } = this.#parts;
@@ -138,8 +161,10 @@ export class Watch {
       const receipt = await chain.receipt(attempt.signed.hash);
       if (!receipt) continue;
       const block = await chain.header(receipt.blockNumber);
+      if (!block) return this.#miss(slot, receipt.blockNumber, head);
+      slot.looksWithoutBlock = 0;
       // The chain went on between the two answers: the next look tells.
-      if (!block || !equalBytes(block.hash, receipt.blockHash)) return;
+      if (!equalBytes(block.hash, receipt.blockHash)) return;
       slot.inclusion = { attempt, receipt, blockMs: Number(block.timestamp) * 1000 };
       slot.missingUnder.clear();
       slot.isTakenKnown = false;

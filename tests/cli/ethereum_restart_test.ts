@@ -8,7 +8,7 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { skipWithoutAnvil } from "../l1/anvil.ts";
-import { postedTransactions, run, succeeded, withEthereum } from "./ethereum.ts";
+import { postedTransactions, run, start, succeeded, withEthereum } from "./ethereum.ts";
 import { sameBlocks, sourceText } from "./files.ts";
 import { failed } from "./montana.ts";
 
@@ -29,6 +29,32 @@ test(OTHER, { skip: skipWithoutAnvil(OTHER) }, async () => {
       );
     });
   });
+});
+
+const ANEW = "montana batcher sends nothing to an L1 that began anew with the same first block";
+test(ANEW, { skip: skipWithoutAnvil(ANEW) }, async () => {
+  const options = { blockTimeS: 1, args: ["--timestamp", "1763700000"] };
+  await withEthereum(async (left) => {
+    await writeFile(join(left.cwd, L2), sourceText(12));
+    const flags = FLAGS.replace("--once ", "") + " --log-level debug";
+    await using batcher = start(left.post(L2, flags), { cwd: left.cwd });
+    await batcher.untilSaid(/batch 2: 4 blocks/);
+    // Confirmed under the first block, and final since.
+    await left.anvil.mine(100);
+    await batcher.untilSaid(/batch 2 with nonce 2 is final/);
+    batcher.send("SIGTERM");
+    succeeded(await batcher.ended);
+    await withEthereum(async (other) => {
+      const first = ({ anvil }: typeof left) => anvil.rpc("eth_getBlockByNumber", ["0x0", false]);
+      equal((await first(other)).hash, (await first(left)).hash);
+      const outcome = await run(other.post(L2, FLAGS), { cwd: left.cwd });
+      failed(outcome, 1, /WrongL1: Cannot go on with .*: data belongs to an L1 whose block/);
+      equal(
+        BigInt(await other.anvil.rpc("eth_getTransactionCount", [other.batcher, "pending"])),
+        0n,
+      );
+    }, options);
+  }, options);
 });
 
 const AGAIN = "montana batcher --once ends when what a reorganisation dropped is on L1 again";

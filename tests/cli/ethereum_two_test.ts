@@ -48,7 +48,7 @@ test(TWO, { skip: skipWithoutAnvil(TWO) }, async () => {
       await sameBlocks(join(cwd, "out.jsonl"), join(cwd, "l2.jsonl"));
       const numbers = (await postedTransactions(place)).map(({ batch }) => Number(batch));
       deepEqual(numbers.toSorted((a, b) => a - b), Array.from({ length: BLOCKS }, (_, at) => at));
-    });
+    }, { blockTimeS: 0.25, slotsInAnEpoch: 1 });
   }
   tellDone(TWO, `stopped ${stops.join(", ")} times`);
 });

@@ -218,7 +218,6 @@ const WORKERS_NAME = "montana batcher of an executable compresses in as many thr
 test(WORKERS_NAME, {
   skip: skipWithout("/proc/self/task", WORKERS_NAME) || skip(WORKERS_NAME),
 }, async () => {
-  const found: number[] = [];
   for (const workers of [1, 2]) {
     await withNothing(async (cwd) => {
       await writeFile(join(cwd, "blocks.jsonl"), sourceText(50, { size: 60_000 }));
@@ -226,19 +225,21 @@ test(WORKERS_NAME, {
       await using montana = start(args, { alone: executable(), cwd });
       let isRunning = true;
       const ended = montana.ended.finally(() => isRunning = false);
-      let most = 0;
+      const seen = new Map<number, number>();
       while (isRunning) {
         await new Promise((resolve) => setTimeout(resolve, 10));
         try {
-          most = Math.max(most, workersOf(montana.pid));
+          const count = workersOf(montana.pid);
+          seen.set(count, (seen.get(count) ?? 0) + 1);
         } catch {
           // A thread ended while it was looked at, or all did.
         }
       }
       succeeded(await ended);
-      found.push(most);
+      // Nearly all of the time: one that was silent for long is replaced, and ends a little later.
+      const [usual] = [...seen].reduce((a, b) => b[1] > a[1] ? b : a, [0, 0]);
+      // One more plans.
+      equal(usual, workers + 1, `threads, and how often they were seen: ${[...seen].join("; ")}`);
     });
   }
-  // One more plans.
-  deepEqual(found, [2, 3]);
 });

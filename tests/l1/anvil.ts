@@ -38,8 +38,10 @@
  * | paths              | JSON-RPC at `/` only                                                        |
  * | `--state`          | written at SIGTERM: the chain comes back as it was, with blobs, without the |
  * |                    | pool; older blocks can be reorganised by `--preserve-historical-states` only |
- * | `transactionsRoot` | of transactions with their sidecars, where they have blobs; so do            |
- * |                    | `debug_getRawTransaction` and `eth_getRawTransactionByHash` give them         |
+ * | `transactionsRoot` | of transactions with their sidecars, where they have blobs, as it keeps its    |
+ * |                    | blocks in the form of the pool (EIP-4844 has no sidecar in a block); so do    |
+ * |                    | `debug_getRawTransaction` and `eth_getRawTransactionByHash` give them: with   |
+ * |                    | blobs `--verify-l1` refuses its blocks                                        |
  *
  * @module
  */

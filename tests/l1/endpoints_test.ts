@@ -322,3 +322,23 @@ test("sends go on over another way to the same chain, and never to another chain
     [proxy.url, foreign.url].map((url) => new URL(url).host),
   );
 });
+
+test("a block that one node lacks below the head is asked of the others, and one above it is not", async () => {
+  const blocks = (...numbers: number[]) => (params: readonly unknown[]) => {
+    const tag = params[0] === "latest" ? numbers.at(-1)! : Number(params[0]);
+    return numbers.includes(tag) ? { number: `0x${tag.toString(16)}` } : null;
+  };
+  const a = new ScriptedNode({ ...CHAIN, eth_getBlockByNumber: blocks(1, 2, 4) }, "a");
+  const b = new ScriptedNode({ ...CHAIN, eth_getBlockByNumber: down }, "b");
+  const c = new ScriptedNode({ ...CHAIN, eth_getBlockByNumber: blocks(1, 3) }, "c");
+  const all = world([a, b, c]);
+  const ask = (tag: string) => all.rpc.request("eth_getBlockByNumber", [tag, false]);
+  deepEqual(await ask("latest"), { number: "0x4" });
+  equal(await ask("0x5"), null);
+  deepEqual(c.methods, []);
+  deepEqual(await ask("0x3"), { number: "0x3" });
+  equal(await ask("0x0"), null);
+  equal(states(all), "up, down, up");
+  deepEqual(told(all), ["b failed, next a"]);
+  deepEqual(await ask("0x2"), { number: "0x2" });
+});

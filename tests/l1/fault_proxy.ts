@@ -60,7 +60,7 @@ export class FaultProxy implements AsyncDisposable {
   readonly calls: ProxiedCall[] = [];
   readonly sent: ProxiedSend[] = [];
   readonly #server: Server;
-  readonly #upstream: string;
+  #upstream: string;
   readonly #next = new Map<string, (Fault | undefined)[]>();
   readonly #always = new Map<string, Fault>();
   readonly #rewrites = new Map<string, Rewrite>();
@@ -110,6 +110,11 @@ export class FaultProxy implements AsyncDisposable {
   /** Asks for the fault of each call that has none otherwise, before anything is done with it. */
   byPlan(plan: (method: string) => Fault | undefined): void {
     this.#plan = plan;
+  }
+
+  /** Stands before another node from now on. */
+  goTo(upstream: string): void {
+    this.#upstream = upstream;
   }
 
   /** Lets all calls through again. */

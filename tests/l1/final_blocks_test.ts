@@ -1,7 +1,9 @@
 import { deepStrictEqual as deepEqual, rejects, strictEqual as equal } from "node:assert/strict";
 import { test } from "node:test";
-import type { BlockTag } from "../../src/ethereum.ts";
+import type { BlockTag, Chain } from "../../src/ethereum.ts";
 import { FinalBlocks } from "../../src/l1/final_blocks.ts";
+import { SeededRandom } from "../../src/local/memory.ts";
+import { withMembers } from "../helpers.ts";
 import { SimulatedEthereum } from "../simulation/ethereum.ts";
 import { SimulatedNode } from "../simulation/ethereum_node.ts";
 
@@ -23,7 +25,7 @@ test("FinalBlocks gives the hash that came with the number, whatever another nod
     name: "two nodes",
     header(tag) {
       asked.push(tag);
-      return (tag === "finalized" ? ahead : behind).header(tag);
+      return (tag === 12n ? behind : ahead).header(tag);
     },
   });
   const { number, hash } = await blocks.newest();
@@ -34,7 +36,7 @@ test("FinalBlocks gives the hash that came with the number, whatever another nod
     deepEqual(await blocks.hashOf(each), ethereum.blockAt(each)!.header.hash);
   }
   deepEqual(hash, ethereum.blockAt(number)!.header.hash);
-  deepEqual(asked, ["finalized", "finalized"]);
+  deepEqual(asked, ["finalized", "finalized", 11n]);
   // Any other block is asked for.
   await blocks.hashOf(3n);
   equal(asked.at(-1), 3n);
@@ -49,6 +51,23 @@ test("FinalBlocks does not go back with a node that lags", async () => {
   deepEqual(await blocks.newest(), newest);
 });
 
+test("FinalBlocks takes no newer block from a chain that lacks the last one", async () => {
+  const { ethereum, ahead } = world();
+  let node = ahead;
+  const blocks = new FinalBlocks({
+    name: "two nodes",
+    header: (tag) => (tag === "finalized" ? ahead : node).header(tag),
+  });
+  const newest = await blocks.newest();
+  ethereum.slots(3);
+  const further = new SimulatedNode(ethereum, { headsBehind: 9 });
+  for (node of [further, new SimulatedNode(ethereum, { headsBehind: 100 })]) {
+    deepEqual(await blocks.newest(), newest);
+  }
+  node = ahead;
+  equal((await blocks.newest()).number, newest.number + 3n);
+});
+
 test("FinalBlocks takes a block that lies deep where a node knows none that is final", async () => {
   const { ahead } = world();
   const header = (tag: BlockTag) =>
@@ -61,4 +80,45 @@ test("FinalBlocks takes a block that lies deep where a node knows none that is f
     code: "NoOrigin",
     message: "Cannot name L1 block latest: node does not have it now",
   });
+});
+
+test("FinalBlocks.mustBeSame() lets nodes lag, and says that it is another L1 once that is sure", async () => {
+  const { ethereum, ahead, behind } = world();
+  const blocks = new FinalBlocks(ahead);
+  await blocks.mustBeSame(); // Nothing was told yet.
+  await blocks.newest();
+  await blocks.mustBeSame();
+
+  const tooShort = new SimulatedNode(ethereum, { headsBehind: 100 });
+  await rejects(blocks.mustBeSame(tooShort), {
+    code: "Invalid",
+    message: /has no block 11, which was final/,
+  });
+  // Behind the same name another node answers, now and then.
+  for (let look = 0; look < 5; look++) {
+    await rejects(blocks.mustBeSame(behind), { name: "RpcError", code: "Invalid" });
+    await blocks.mustBeSame(ahead);
+  }
+
+  for (const slots of [2, 40]) {
+    const other = new SimulatedEthereum({ finalDepth: 4, random: new SeededRandom(9) });
+    other.slots(slots);
+    const node = withMembers<Chain>(new SimulatedNode(other), {
+      header: async (tag) => {
+        const header = await new SimulatedNode(other).header(tag);
+        return header && { ...header, hash: header.hash.toReversed() };
+      },
+    });
+    for (const slot of [0, 0, 0, 1]) {
+      if (slot > 0) other.slot();
+      await rejects(blocks.mustBeSame(node), { code: "Invalid" });
+    }
+    other.slot();
+    await rejects(blocks.mustBeSame(node), {
+      name: "PipelineError",
+      code: "WrongL1",
+      message: slots === 2 ? /its block 0 is 0x/ : /its block 11 is 0x/,
+    });
+    await blocks.mustBeSame(ahead);
+  }
 });

@@ -17,16 +17,26 @@ import type { TxRequest } from "../../src/l1/tx_manager.ts";
 import { allCompressors } from "../../src/compress/formats.ts";
 import { SeededRandom } from "../../src/local/memory.ts";
 import type { BatchSink } from "../../src/ports.ts";
-import type { CompressedBatch, SubmissionReceipt } from "../../src/types.ts";
+import type { BatchHeader, CompressedBatch, SubmissionReceipt } from "../../src/types.ts";
+import { CHECK_SIZE } from "../../src/wire/batch.ts";
 import { BLOB_CAPACITY, fromBlobs, toBlobs } from "../../src/wire/blob.ts";
 import { batchCalldata, blobCalldata, parseCalldata } from "../../src/wire/inbox.ts";
 import { Events, makeBatch, noise, plainBlocks, withMembers } from "../helpers.ts";
 import { GWEI, INBOX, TxWorld } from "./tx_world.ts";
 
 /** A batch of real form whose blocks hold `size` bytes. */
-async function batchOf(number: number, size = 100): Promise<CompressedBatch> {
+async function batchOf(
+  number: number,
+  size = 100,
+  origin: Partial<BatchHeader> = { l1Origin: 3n },
+): Promise<CompressedBatch> {
   const blocks = plainBlocks(1, { size });
-  return await makeBatch(blocks, { batchNumber: BigInt(number), l1Origin: 3n });
+  return await makeBatch(blocks, { batchNumber: BigInt(number), ...origin });
+}
+
+/** Names the first block of an L1. */
+function originOf({ ethereum }: TxWorld): Partial<BatchHeader> {
+  return { l1Origin: 0n, l1OriginCheck: ethereum.blockAt(0n)!.header.hash.slice(0, CHECK_SIZE) };
 }
 
 /** Takes what sinks send, and answers at once. */
@@ -189,11 +199,34 @@ test("AutoSink puts what calldata cannot hold into blobs, and a batch under way 
   equal(manager.kinds, "bcbb");
 });
 
+test("BlobSink and CalldataSink post nothing that names another L1, or a block that is not there yet", async () => {
+  const world = new TxWorld();
+  const manager = new FakeManager();
+  const posting = { manager, inbox: INBOX, chain: world.node };
+  for (const sink of [new BlobSink(posting), new CalldataSink(posting)]) {
+    await rejects(sink.submit(await batchOf(0)), {
+      code: "Connection",
+      message: /the L1 origin of batch 0: .* has no block 3 now/,
+    });
+    const wrong = await batchOf(0, 100, { l1Origin: 0n });
+    for (const _ of [1, 2]) await rejects(sink.submit(wrong), { code: "Connection" });
+    await rejects(sink.submit(wrong), {
+      code: "TxFailed",
+      message: /readers would drop it: it names L1 block 0 with a hash that begins with 0x/,
+    });
+    equal(manager.sent.length, 0);
+  }
+  await new CalldataSink(posting).submit(await batchOf(0, 100, originOf(world)));
+  equal(manager.sent.length, 1);
+  world.close();
+});
+
 test("audited() finds what was posted in blobs and in calldata, and raises an alarm for anything else", async () => {
   const world = new TxWorld({ config: { confirmations: 2 } });
   try {
     const manager = await world.open();
     const events = new Events();
+    const origin = originOf(world);
     const posting = { manager, inbox: INBOX };
     const parts = {
       chain: world.node,
@@ -203,12 +236,17 @@ test("audited() finds what was posted in blobs and in calldata, and raises an al
       log: events.log,
     };
     const submit = (sink: BatchSink, batch: CompressedBatch) => world.run(sink.submit(batch));
-    await submit(audited(new BlobSink(posting), parts), await batchOf(0, 200_000));
-    await submit(audited(new CalldataSink(posting), parts), await batchOf(1));
+    await submit(audited(new BlobSink(posting), parts), await batchOf(0, 200_000, origin));
+    await submit(audited(new CalldataSink(posting), parts), await batchOf(1, 100, origin));
     const lying: BlobSource = {
       name: "liar",
       blobs: async () => toBlobs((await batchOf(7)).data),
     };
+    // As of an L1 that was replaced.
+    await rejects(submit(audited(new CalldataSink(posting), parts), await batchOf(4)), {
+      code: "Changed",
+      message: /batch 4.*names L1 block 3 with a hash that begins with 0x.*another L1/,
+    });
     await rejects(
       submit(audited(new BlobSink(posting), { ...parts, blobs: lying }), await batchOf(2)),
       { code: "Changed", message: /other bytes come back/ },
@@ -220,7 +258,7 @@ test("audited() finds what was posted in blobs and in calldata, and raises an al
     await submit(audited(new BlobSink(posting), { ...parts, blobs: silent }), await batchOf(3));
     deepEqual(
       events.of("batch.audited").map(({ isSame }) => isSame),
-      [true, true, false, false],
+      [true, true, false, false, false],
     );
     await world.run(manager.close());
   } finally {

@@ -1,4 +1,4 @@
-import { deepStrictEqual as deepEqual, ok } from "node:assert/strict";
+import { deepStrictEqual as deepEqual, ok, strictEqual as equal } from "node:assert/strict";
 import { test } from "node:test";
 import type { Chain, L1Header } from "../../src/ethereum.ts";
 import { withMembers } from "../helpers.ts";
@@ -29,6 +29,44 @@ test("TxManager sends again what L1 dropped, though a node that lags still has t
       ok(world.ethereum.head.header.number < blockNumber + 12n);
       await world.run(sending);
       world.record.verify(1);
+      await world.run(manager.close());
+      deepEqual(world.violations, []);
+    } finally {
+      world.close();
+    }
+  }
+});
+
+test("TxManager says which block no node has though the head is above, and goes on once one has it", async () => {
+  for (const isFound of [true, false]) {
+    let isHidden = false;
+    let lost: bigint | undefined;
+    const chain = (node: Chain) =>
+      withMembers(node, {
+        header: (tag) => isHidden && tag === lost ? Promise.resolve(undefined) : node.header(tag),
+      });
+    const world = new TxWorld({ chain, config: { confirmations: 5 } });
+    try {
+      const manager = await world.open();
+      const sending = manager.send(request(0));
+      const find = () => world.told("tx.included")[0]?.receipt.blockNumber;
+      if (isFound) await world.until(() => find() !== undefined);
+      else await world.until(() => world.told("tx.sent").length > 0);
+      const nextBlock = () => world.ethereum.head.header.number + 1n;
+      lost = isFound ? find() : nextBlock();
+      isHidden = true;
+      await world.pass(30 * 12_000);
+
+      const waits = world.told("tx.waits");
+      equal(waits.length, 1);
+      const [{ reason, batchNumber, error }] = waits as [typeof waits[0]];
+      deepEqual([reason, batchNumber], ["node", 0n]);
+      const why =
+        `batch 0 is on L1: ${world.node.name} has no block ${lost}, though its head is block`;
+      ok((error as Error).message.includes(why), `${error}`);
+
+      isHidden = false;
+      equal((await world.run(sending)).l1Block, lost);
       await world.run(manager.close());
       deepEqual(world.violations, []);
     } finally {

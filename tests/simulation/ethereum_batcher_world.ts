@@ -14,6 +14,7 @@ import { BlobSink } from "../../src/l1/blob_sink.ts";
 import { CalldataSink } from "../../src/l1/calldata_sink.ts";
 import { FinalBlocks } from "../../src/l1/final_blocks.ts";
 import { L1Inbox } from "../../src/l1/inbox.ts";
+import { isJournaled, untilNoStrangers } from "../../src/l1/strangers.ts";
 import { TxManager } from "../../src/l1/tx_manager.ts";
 import type { TxManagerConfig } from "../../src/l1/tx_config.ts";
 import { BatchSubmissionRunner } from "../../src/pipeline/batch_runner.ts";
@@ -32,7 +33,7 @@ import { planByChance, SimulatedNode } from "./ethereum_node.ts";
 import { SentRecord } from "./ethereum_record.ts";
 import { decodeFake, FakeKzg, FakeSigner } from "./ethereum_transactions.ts";
 import { Posted } from "./inbox.ts";
-import { type Life, Machine } from "./life.ts";
+import { type Life, Machine, mortal } from "./life.ts";
 import type { Outcome, Run } from "./run.ts";
 import { Chain, sealedBlocks } from "./source.ts";
 
@@ -277,7 +278,7 @@ class EthereumBatcherWorld {
     const run = this.#run;
     const { storage, clock } = life;
     const log = run.log("batcher");
-    const chain = life.gate(this.#mortal(life));
+    const chain = life.gate(mortal<NodeChain>(this.#node, life, this.#deathShare));
     const config = { segmentBytes: this.#segmentBytes };
     const journal = await this.#openJournal(life);
     const transactions = await LogTxJournal.open(
@@ -287,6 +288,17 @@ class EthereumBatcherWorld {
     );
     const kzg = new FakeKzg();
     const archive = new BlobArchive({ storage, directory: "/blobs", kzg });
+    const stop = life.stopSignal(() => this.#isAllFinal);
+    const final = new FinalBlocks(chain);
+    await untilNoStrangers({
+      chain,
+      address: BATCHER,
+      journal: transactions,
+      finalBlock: () => final.newest(),
+      clock,
+      signal: stop,
+      onWait: (count) => run.note("batcher", "waits for strangers", `: ${count} transactions`),
+    });
     const manager = await TxManager.open({
       chain: this.#defects.chain?.(chain) ?? chain,
       signer: new FakeSigner(BATCHER),
@@ -296,8 +308,8 @@ class EthereumBatcherWorld {
       clock,
       random: run.random,
       log,
+      mustBeSameL1: () => final.mustBeSame(),
     }, this.#sending);
-    const final = new FinalBlocks(chain);
     const origins = {
       head: async () => (await final.newest()).number,
       block: async (number: bigint) => ({ hash: await final.hashOf(number) }),
@@ -305,7 +317,6 @@ class EthereumBatcherWorld {
     const source = life.gate(this.#chain.source(journal.blocks, journal.state.taken, origins));
     const finalBlock = await final.newest();
     const { number, hash } = finalBlock;
-    const stop = life.stopSignal(() => this.#isAllFinal);
     const position = await recoverFromJournal({
       l1: life.gate(this.#reader(chain, journal)),
       compressors: [this.#compressor],
@@ -315,6 +326,8 @@ class EthereumBatcherWorld {
       journal,
       start: { inbox: INBOX, batcher: BATCHER, l1Block: number, l1BlockHash: hash },
       finalBlock,
+      isSure: ({ blockNumber, txHash }) =>
+        blockNumber <= number || isJournaled(transactions, txHash),
     });
     const close = async () => {
       await manager.close();
@@ -328,7 +341,7 @@ class EthereumBatcherWorld {
       {
         source,
         compressor: life.gate(this.#compressor),
-        sink: life.gate(this.#sink(manager, final)),
+        sink: life.gate(this.#sink(manager, chain, final)),
         clock,
         random: run.random,
         log,
@@ -347,8 +360,14 @@ class EthereumBatcherWorld {
     this.#isBatcherDone = run.isCalm && this.#isAllFinal;
   }
 
-  #sink(manager: TxManager, final: FinalBlocks): BatchSink {
-    const posting = { manager, inbox: INBOX, compressors: [this.#compressor] };
+  #sink(manager: TxManager, chain: NodeChain, final: FinalBlocks): BatchSink {
+    const posting = {
+      manager,
+      chain,
+      mustBeSameL1: () => final.mustBeSame(),
+      inbox: INBOX,
+      compressors: [this.#compressor],
+    };
     const [blobs, calldata] = [new BlobSink(posting), new CalldataSink(posting)];
     const sinks = {
       blobs: () => blobs,
@@ -376,25 +395,6 @@ class EthereumBatcherWorld {
       batchers: [{ address: BATCHER }],
       head: "latest",
       startBlock: known ? known.l1Block + 1n : 0n,
-    });
-  }
-
-  /** A node, at whose calls the life may end: before they are made, or when they have had their effect. */
-  #mortal(life: Life): NodeChain {
-    const run = this.#run;
-    return new Proxy<NodeChain>(this.#node, {
-      get: (target, key) => {
-        const member = Reflect.get(target, key, target);
-        if (typeof member !== "function") return member;
-        const share = key === "send" ? this.#deathShare : this.#deathShare / 20;
-        return async (...values: unknown[]) => {
-          if (run.mishap(share)) life.kill();
-          if (life.isOver) return await new Promise(() => {});
-          const result = await member.apply(target, values);
-          if (run.mishap(share)) life.kill();
-          return result;
-        };
-      },
     });
   }
 

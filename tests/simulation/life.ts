@@ -312,3 +312,26 @@ export class Life {
       : { error: "Unwritable", written: run.below(bytes + 1) };
   }
 }
+
+/**
+ * A node, at whose calls a life may end: before they are made, or when they have had their effect.
+ *
+ * @param share how often it ends at a send; at other calls it is twenty times as seldom
+ */
+export function mortal<Node extends object>(node: Node, life: Life, share: number): Node {
+  const { run } = life;
+  return new Proxy<Node>(node, {
+    get: (target, key) => {
+      const member = Reflect.get(target, key, target);
+      if (typeof member !== "function") return member;
+      const here = key === "send" ? share : share / 20;
+      return async (...values: unknown[]) => {
+        if (run.mishap(here)) life.kill();
+        if (life.isOver) return await new Promise(() => {});
+        const result = await member.apply(target, values);
+        if (run.mishap(here)) life.kill();
+        return result;
+      };
+    },
+  });
+}
