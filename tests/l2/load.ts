@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { getContractAddress, keccak256 } from "viem";
+import { getContractAddress, keccak256, type TransactionSerializable } from "viem";
 import { type PrivateKeyAccount, privateKeyToAccount } from "viem/accounts";
 import { SeededRandom } from "../../src/local/memory.ts";
 import { toHex } from "../../src/wire/hex.ts";
@@ -129,60 +129,55 @@ export class Load {
     const user = this.#users[this.#below(this.#users.length)]!;
     const { account } = user;
     const nonce = user.nonce++;
-    if (this.#contract === undefined) {
-      this.#contract = getContractAddress({ from: account.address, nonce: BigInt(nonce) });
-      return same(
-        await account.signTransaction({ chainId, nonce, gas: 100_000n, ...FEES, data: STORE }),
-      );
+    if (this.#contract && index % perBlob === perBlob - 1) {
+      return await signedBlob(chainId, nonce, account);
     }
-    if (index % perBlob === perBlob - 1) return await signedBlob(chainId, nonce, account);
-    const value = BigInt(1 + this.#below(1_000_000));
+    const creation = { chainId, nonce, gas: 100_000n, data: STORE } as const;
+    const raw = this.#contract
+      ? await account.signTransaction(await this.#work(creation, this.#contract))
+      : await account.signTransaction({ ...creation, ...FEES });
+    this.#contract ??= getContractAddress({ from: account.address, nonce: BigInt(nonce) });
+    return { sent: raw, raw };
+  }
+
+  /** Of all types but that of blobs, transfers and calls more often than others. */
+  async #work(
+    creation: { readonly chainId: number; readonly nonce: number },
+    contract: Hex,
+  ): Promise<TransactionSerializable> {
+    const { chainId, nonce } = creation;
     const to = this.#users[this.#below(this.#users.length)]!.account.address;
-    const transfer = { chainId, nonce, to, value, gas: 21_000n };
-    const call = {
-      ...{ chainId, nonce, to: this.#contract, gas: 80_000n },
-      data: `0x${this.#word(this.#below(64))}${this.#word(this.#below(2 ** 32))}` as Hex,
-    };
+    const value = BigInt(1 + this.#below(1_000_000));
+    const key = word(this.#below(64));
+    const data = `0x${key}${word(this.#below(2 ** 32))}` as Hex;
+    const transfer = { nonce, to, value, gas: 21_000n };
+    const call = { chainId, nonce, to: contract, data, gas: 80_000n };
     const gasPrice = FEES.maxFeePerGas;
-    const accessList = [{ address: this.#contract, storageKeys: [call.data.slice(0, 66) as Hex] }];
     const kind = this.#below(20);
-    if (kind < 6) return same(await account.signTransaction({ ...transfer, ...FEES }));
-    if (kind < 9) {
-      return same(await account.signTransaction({ ...transfer, gasPrice, type: "legacy" }));
-    }
-    if (kind < 10) {
-      const { chainId: _, ...unprotected } = transfer;
-      return same(await account.signTransaction({ ...unprotected, gasPrice, type: "legacy" }));
-    }
-    if (kind < 15) return same(await account.signTransaction({ ...call, ...FEES }));
+    if (kind < 6) return { ...transfer, ...FEES, chainId, type: "eip1559" };
+    if (kind < 9) return { ...transfer, gasPrice, chainId, type: "legacy" };
+    if (kind < 10) return { ...transfer, gasPrice, type: "legacy" };
+    if (kind < 15) return { ...call, ...FEES, type: "eip1559" };
     if (kind < 17) {
-      return same(
-        await account.signTransaction({ ...call, gasPrice, accessList, type: "eip2930" }),
-      );
+      const accessList = [{ address: contract, storageKeys: [`0x${key}` as Hex] }];
+      return { ...call, gasPrice, accessList, type: "eip2930" };
     }
-    if (kind < 18) {
-      const made = { chainId, nonce, gas: 100_000n, ...FEES, data: STORE } as const;
-      return same(await account.signTransaction(made));
-    }
+    if (kind < 18) return { ...creation, ...FEES, type: "eip1559" };
     // Only the first of them has the nonce that it must have: the others stand in blocks as well.
-    const authorization = { chainId, contractAddress: this.#contract, nonce: 0 };
+    const authorization = { chainId, contractAddress: contract, nonce: 0 };
     const authorizationList = [await this.#authority.signAuthorization(authorization)];
-    const setCode = { ...call, ...FEES, gas: 150_000n, authorizationList };
-    return same(await account.signTransaction({ ...setCode, type: "eip7702" }));
+    return { ...call, ...FEES, gas: 150_000n, authorizationList, type: "eip7702" };
   }
 
   /** A whole number from 0 on, below `limit`. */
   #below(limit: number): number {
     return Math.floor(this.#random.next() * limit);
   }
-
-  #word(number: number): string {
-    return number.toString(16).padStart(64, "0");
-  }
 }
 
-function same(raw: Hex): Signed {
-  return { sent: raw, raw };
+/** 32 bytes of hexadecimal digits. */
+function word(number: number): string {
+  return number.toString(16).padStart(64, "0");
 }
 
 function wait(ms: number): Promise<void> {
