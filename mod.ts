@@ -53,6 +53,7 @@ export * from "./src/errors.ts";
 export * from "./src/config.ts";
 export * from "./src/retry.ts";
 export * from "./src/version.ts";
+export * from "./src/superblock.ts";
 
 export {
   decodeBatch,
