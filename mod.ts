@@ -53,6 +53,7 @@ export * from "./src/errors.ts";
 export * from "./src/config.ts";
 export * from "./src/retry.ts";
 export * from "./src/version.ts";
+export * from "./src/superblock.ts";
 
 export {
   decodeBatch,
@@ -212,7 +213,7 @@ export { systemClock, systemRandom } from "./src/runtime.ts";
 export * from "./src/ethereum.ts";
 
 // Nodes.
-export { blobBaseFeeOf, RpcChain } from "./src/l1/chain.ts";
+export { blobBaseFeeOf, RpcChain, type RpcChainOptions } from "./src/l1/chain.ts";
 export { type EndpointStatus, RpcEndpoints, type RpcEndpointsOptions } from "./src/l1/endpoints.ts";
 export {
   HttpJsonRpc,
@@ -407,4 +408,21 @@ export {
   type RetractingSink,
   type ServedBlock,
 } from "./src/service/block_feed.ts";
-export { BlocksApi, type BlocksApiParts } from "./src/service/blocks_api.ts";
+export { BlocksApi, type BlocksApiParts, serveBlocks } from "./src/service/blocks_api.ts";
+
+// Synchronized batch proving.
+export {
+  batchAt,
+  batchOfEpoch,
+  batchWindow,
+  checkedClock,
+  epochAt,
+  epochOfSlot,
+  epochStart,
+  ETHEREUM_CLOCK,
+  firstSlotOf,
+  slotAt,
+  slotsPerBatch,
+  slotStart,
+  triggerAt,
+} from "./src/superblock/clock.ts";

@@ -108,7 +108,7 @@ export interface PayloadStatus {
 }
 
 /** What a consensus client chooses: hashes, zeros where there is none. */
-export interface ForkchoiceState {
+export interface ForkchoiceUpdate {
   readonly head: Uint8Array;
   readonly safe: Uint8Array;
   readonly finalized: Uint8Array;

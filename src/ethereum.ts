@@ -87,6 +87,11 @@ export interface JsonRpc {
    * @returns what came of each, in the order of the calls; an error stands in its place
    */
   requestAll?(calls: readonly RpcCall[]): Promise<readonly RpcOutcome[]>;
+  /**
+   * Does something with one node of several, and with the next where that throws what may be the node's
+   * fault: for reads whose answers are checked.
+   */
+  ask?<T>(action: (rpc: JsonRpc) => Promise<T>): Promise<T>;
 }
 
 /** What a node is asked for. */
@@ -121,7 +126,12 @@ export interface L1BlockTransaction {
   readonly to: Uint8Array | undefined;
   readonly input: Uint8Array;
   readonly blobHashes: readonly Uint8Array[];
-  /** Recovers the sender from the signature, and checks that `hash` is of these fields; `undefined` if not. */
+  /**
+   * Checks that `hash` is of these fields, and recovers the sender from the signature over them;
+   * `undefined` for a type that is not known here, and where nobody can have signed it.
+   *
+   * @throws {RpcError} `Invalid` where the node contradicts itself: its fields make another hash
+   */
   sender(): Promise<Uint8Array | undefined>;
 }
 
@@ -144,9 +154,14 @@ export interface Chain {
   chainId(): Promise<bigint>;
   /** `undefined` where there is no such block (yet). */
   header(tag: BlockTag): Promise<L1Header | undefined>;
-  /** With its transactions; `undefined` where there is no such block (yet). */
+  /**
+   * With its transactions; `undefined` where there is no such block (yet).
+   *
+   * @param inbox transactions to this address are what their hashes say, or another node is asked
+   */
   block(
     number: bigint,
+    inbox?: Uint8Array,
   ): Promise<
     | { readonly header: L1Header; readonly transactions: readonly L1BlockTransaction[] }
     | undefined
@@ -375,6 +390,12 @@ export type EngineEvent =
     readonly number: bigint;
     readonly hash: Uint8Array;
     readonly why: string;
+  }
+  | {
+    /** The client lost blocks that it was handed: they are handed over again, behind its head. */
+    readonly event: "engine.lost";
+    readonly head: bigint;
+    readonly blocks: number;
   }
   | {
     /** What the client was told of the chain. */

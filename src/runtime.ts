@@ -111,7 +111,10 @@ export function onShutdownSignal(onFirst: (name: string) => void): AbortSignal {
   const controller = new AbortController();
   for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
     process.on(name, () => {
-      if (controller.signal.aborted) process.exit(130);
+      if (controller.signal.aborted) {
+        writeStatus(undefined);
+        process.exit(130);
+      }
       onFirst(name);
       controller.abort();
     });
@@ -126,10 +129,13 @@ export function onShutdownSignal(onFirst: (name: string) => void): AbortSignal {
  */
 export async function writeStdout(data: string | Uint8Array): Promise<void> {
   quieten(process.stdout);
+  const isBelow = status !== "" && isTerminal.stdout;
   try {
+    if (isBelow) process.stderr.write(ERASE_LINE);
     await new Promise<void>((resolve, reject) => {
       process.stdout.write(data, (error) => error ? reject(error) : resolve());
     });
+    if (isBelow) process.stderr.write(status);
   } catch (cause) {
     throw writeError("output to", "standard output", cause);
   }
@@ -139,9 +145,30 @@ export async function writeStdout(data: string | Uint8Array): Promise<void> {
 export function writeStderr(line: string): void {
   quieten(process.stderr);
   try {
-    process.stderr.write(line + "\n");
+    process.stderr.write(status === "" ? line + "\n" : ERASE_LINE + line + "\n" + status);
   } catch {
     // Deno throws what Bun and Node emit.
+  }
+}
+
+/** ECMA-48: to the first column, and nothing left in the line. */
+const ERASE_LINE = "\r\x1b[2K";
+/** What stands in the last line of the terminal. */
+let status = "";
+
+/**
+ * Writes a line on a terminal in the place of the one before; other lines go above it. `undefined` takes
+ * it away.
+ */
+export function writeStatus(line: string | undefined): void {
+  if (line === undefined && status === "") return;
+  quieten(process.stderr);
+  // One that wraps could not be taken away again.
+  status = (line ?? "").slice(0, (process.stderr.columns || 80) - 1);
+  try {
+    process.stderr.write(ERASE_LINE + status);
+  } catch {
+    // As above.
   }
 }
 

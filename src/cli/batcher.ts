@@ -43,9 +43,18 @@ import {
   retryPolicy,
 } from "./l1_flags.ts";
 import type { RoleL1 } from "./l1.ts";
-import { L2_FLAG, L2_NODE_FLAGS, l2Place, mustBeThere, type OpenedL2, openL2 } from "./l2.ts";
+import {
+  JWT_SECRET_FLAG,
+  L2_FLAG,
+  L2_NODE_FLAGS,
+  l2Place,
+  mustBeThere,
+  type OpenedL2,
+  openL2,
+} from "./l2.ts";
 import { LOG_FLAGS, logFrom } from "./log.ts";
 import { parseChoice, parseCount, parseDuration, parseSize } from "./options.ts";
+import { startProgress } from "./progress.ts";
 import { SENDING_FLAGS } from "./sending_flags.ts";
 import { SIGNER_FLAGS } from "./signer_flags.ts";
 import { countOf, formatBytes, toJson } from "./text.ts";
@@ -90,6 +99,7 @@ export const batcher: CommandSpec = {
     ...SIGNER_FLAGS,
     ...SENDING_FLAGS,
     ...L2_NODE_FLAGS,
+    JWT_SECRET_FLAG,
     ...THROTTLE_FLAGS,
     { flags: "--poll-interval <time>", help: "between two looks at the source", value: "100ms" },
     { flags: "--shutdown-timeout <time>", help: "for posting what is left", value: "60s" },
@@ -101,6 +111,7 @@ export const batcher: CommandSpec = {
     "batcher --l2 blocks.jsonl --l1 ./l1 --data-dir ./batcher --max-blobs 6",
     "batcher --l2 - --l1 ./l1 < blocks.jsonl",
     "batcher --l2 http://127.0.0.1:9545 --l2 env:OTHER_L2 --l1 ./l1 --data-dir ./batcher",
+    "batcher --l2 engine:8551 --jwt-secret jwt.hex --l2-head safe --l1 ./l1 --data-dir ./batcher",
     "batcher --l2 blocks.jsonl --l1 ./l1 --data-dir ./batcher --throttle http://127.0.0.1:8545",
     "batcher --l2 blocks.jsonl --l1 http://127.0.0.1:8545 --inbox 0xff00000000000000000000000000000000008453 --key-file batcher.key --data-dir ./batcher",
   ],
@@ -138,6 +149,9 @@ async function runBatcher(flags: FlagValues): Promise<number> {
       const run = { ...place, settings, journal, resealing, signal };
       const l1 = place.l1.origins;
       const opened = await openL2(l2, { l1, journal, log, once: settings.once, signal });
+      const stop = () => void opened.stopServing?.();
+      if (signal.aborted) stop();
+      else signal.addEventListener("abort", stop, { once: true });
       try {
         return await runWith({ ...run, l2: opened }, () => isStopping, flags);
       } finally {
@@ -177,6 +191,7 @@ async function runWith(
   }
   tellPosition(position, journal);
 
+  let newestTimestamp: bigint | undefined;
   const runner = new BatchSubmissionRunner(
     {
       source: l2.source,
@@ -188,9 +203,20 @@ async function runWith(
       ...(journal ? { journal } : {}),
     },
     settings.config,
-    {},
+    { onBatchSubmitted: (_, { lastBlock }) => newestTimestamp = lastBlock?.timestamp },
     position,
   );
+  const progress = startProgress(flags, {
+    task: "batcher",
+    read: () => ({
+      blocks: runner.metrics().blocks_processed,
+      left: l2.source.blocksLeft,
+      leftUnit: "block",
+      waiting: runner.pendingBlocks,
+      newestTimestamp,
+    }),
+    log: settings.log,
+  });
   const throttle = settings.throttle &&
     await startThrottle(settings.throttle, {
       unpostedBytes: () => runner.unpostedBytes,
@@ -211,6 +237,7 @@ async function runWith(
     writeStderr(`error: ${describeError(error)}`);
     return tellWorkLeft();
   } finally {
+    await progress.stop();
     await throttle?.stop();
   }
   const metrics = runner.metrics();

@@ -137,7 +137,7 @@ async function openEthereum(
   const patience = { once, signal };
   const patient = await patientNodes(nodes, patience);
   const sources = openBlobs(place, { nodes: patient, kzg, archive, log });
-  const l1 = new EthereumL1(patient, sources, archive);
+  const l1 = new EthereumL1(patient, sources, { ...place, archive });
   await check(l1, addresses);
   const journal = await openJournal(l1, signer.address, dataDir, log);
   const landed = journal.landed.at(-1);

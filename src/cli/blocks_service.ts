@@ -6,8 +6,7 @@
 import { BlockHistory } from "../local/block_history.ts";
 import { systemClock, writeStderr } from "../runtime.ts";
 import { BlockFeed } from "../service/block_feed.ts";
-import { BlocksApi } from "../service/blocks_api.ts";
-import { listen as listenAt } from "../service/http_server.ts";
+import { serveBlocks as serve } from "../service/blocks_api.ts";
 import { type Flag, type FlagValues, textOf } from "./command.ts";
 import type { DerivedOut } from "./derived_out.ts";
 import type { DeriverState } from "./deriver_state.ts";
@@ -50,8 +49,7 @@ export async function serveBlocks(
     ...(state?.digest === undefined ? {} : { digest: state.digest }),
     ...(state?.l1Block === undefined ? {} : { l1Block: state.l1Block }),
   });
-  const api = new BlocksApi({ feed, clock: systemClock });
-  const server = await listenAt(listen, (request) => api.answer(request));
+  const server = await serve({ feed, clock: systemClock }, listen);
   writeStderr(`listening on ${server.name}`);
   return { feed, close: () => server.close() };
 }

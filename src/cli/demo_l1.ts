@@ -67,6 +67,7 @@ export async function openAnvilDemo(
         startBlock: 0n,
         chainId: ANVIL_CHAIN_ID,
         blockTimeMs: 1000,
+        verifiesBlocks: false,
       },
       flags: { keyFile, inbox: INBOX, confirmations: "1" },
       da: "blobs",

@@ -17,6 +17,7 @@ import type { Log } from "../ports.ts";
 import type { RetractingSink } from "../service/block_feed.ts";
 import { systemClock, systemRandom } from "../runtime.ts";
 import { type Flag, type FlagValues, textOf } from "./command.ts";
+import { dashed } from "./l1_flags.ts";
 import { outOfEnvironment, parseAddress, parseChoice, parseCount } from "./options.ts";
 import { type Patience, PatientRpc } from "./patient_rpc.ts";
 
@@ -177,6 +178,7 @@ function enginePlace(url: string, flags: FlagValues, log: Log, patience: Patienc
         firstBlock,
         attributes: () => attributes,
         isParentChecked: check === "on",
+        signal: patience.signal,
         ...(from?.head ? { from: from.head } : {}),
       });
       const standing = () => {
@@ -208,8 +210,4 @@ function lostAll({ name }: EngineClient, number: bigint): SinkError {
       "last; with another --data-dir derivation begins anew, and passes over what the client has",
     { details: { block: number } },
   );
-}
-
-function dashed(name: string): string {
-  return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 }

@@ -19,7 +19,7 @@ import { decompressionInWorker } from "./compression.ts";
 import { LISTEN_FLAG, listenOf, serveBlocks } from "./blocks_service.ts";
 import { ENGINE_FLAGS, firstBlockOf, type OutPlace, outPlace } from "./derived_out.ts";
 import { type DeriverState, latestState, openStates } from "./deriver_state.ts";
-import type { RoleL1 } from "./l1.ts";
+import { l1BlocksLeft, type RoleL1 } from "./l1.ts";
 import {
   addressesOf,
   BATCHERS_FLAG,
@@ -35,6 +35,7 @@ import {
 import { LOG_FLAGS, logFrom } from "./log.ts";
 import { openL1 } from "./open_l1.ts";
 import { parseDuration, parseSize } from "./options.ts";
+import { startProgress } from "./progress.ts";
 import { READ_TO_FLAGS, readTo } from "./read_to.ts";
 import { countOf, formatBytes, toJson } from "./text.ts";
 
@@ -94,7 +95,7 @@ async function runDeriver(flags: FlagValues): Promise<number> {
   if (!l1) return EXIT.done;
   const states = dataDir === undefined ? undefined : await openStates(dataDir, log);
   try {
-    return await runWith(settings, { l1, states, out, signal }, flags.json === true);
+    return await runWith(settings, { l1, states, out, signal }, flags);
   } finally {
     await states?.close();
     await l1.close();
@@ -135,7 +136,7 @@ interface DeriverPlace {
 async function runWith(
   settings: ReturnType<typeof settingsFrom>,
   { l1, states, out, signal }: DeriverPlace,
-  isJson: boolean,
+  flags: FlagValues,
 ): Promise<number> {
   const {
     once,
@@ -176,6 +177,19 @@ async function runWith(
     state?.position,
     found?.history,
   );
+  const progress = startProgress(flags, {
+    task: "deriver",
+    read: () => {
+      const { blocks_derived, blocks_retracted } = runner.metrics();
+      return {
+        blocks: blocks_derived - blocks_retracted,
+        left: l1BlocksLeft(source, runner.pipeline),
+        leftUnit: "L1 block",
+        newestTimestamp: runner.pipeline.position.lastTimestamp,
+      };
+    },
+    log,
+  });
   const save = async () => {
     if (!states) return;
     const { position, l1Block, readFrom, blocks } = runner.pipeline.standing;
@@ -201,11 +215,12 @@ async function runWith(
     if (!state) await save();
     await runner.run({ signal, once, onProgress: save });
   } finally {
+    await progress.stop();
     await decompression.close();
     await service?.close();
     await output.close();
   }
-  return await tellEnd(runner, { isJson, once, isStdoutTaken: out.isStdout });
+  return await tellEnd(runner, { isJson: flags.json === true, once, isStdoutTaken: out.isStdout });
 }
 
 async function tellEnd(

@@ -14,11 +14,19 @@ import type { Check, Finding } from "./checks.ts";
 import { type CommandSpec, EXIT, type FlagValues, JSON_FLAG } from "./command.ts";
 import { diskCheck } from "./disk_check.ts";
 import { kzgCheck } from "./kzg_check.ts";
+import { l2Check } from "./l2_check.ts";
 import { nodeCheck } from "./node_check.ts";
 import { toJson } from "./text.ts";
 
 /** In the order of their lines. */
-const CHECKS: readonly Check[] = [kzgCheck, nodeCheck, beaconCheck, accountCheck, diskCheck];
+const CHECKS: readonly Check[] = [
+  kzgCheck,
+  l2Check,
+  nodeCheck,
+  beaconCheck,
+  accountCheck,
+  diskCheck,
+];
 
 /** Checks one thing after the other, and says of each: ok, warn or fail. */
 export const doctor: CommandSpec = {

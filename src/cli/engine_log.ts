@@ -14,6 +14,7 @@ const EVENTS: Readonly<Record<EngineEvent["event"], true>> = {
   "engine.payload": true,
   "engine.waits": true,
   "engine.reorganised": true,
+  "engine.lost": true,
   "engine.heads": true,
 };
 
@@ -56,6 +57,16 @@ export function describeEngineEvent(event: EngineEvent): Described {
         level: "warn",
         text: `the client's block ${number} is not what L1 gives: ${why}; another takes its place`,
         fields: { number: `${number}`, hash: toHex(hash), why },
+      };
+    }
+    case "engine.lost": {
+      const { head, blocks } = event;
+      return {
+        level: "warn",
+        text: `the client lost ${
+          countOf(blocks, "block")
+        } above its head ${head}: handing over again`,
+        fields: { head: `${head}`, blocks },
       };
     }
     case "engine.heads": {

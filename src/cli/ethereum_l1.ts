@@ -20,7 +20,7 @@ import type { BlockMark } from "../l1/block_marks.ts";
 import { FinalBlocks } from "../l1/final_blocks.ts";
 import { L1Inbox } from "../l1/inbox.ts";
 import type { Batcher } from "../l1/inbox_block.ts";
-import { RpcChain } from "../l1/chain.ts";
+import { RpcChain, type RpcChainOptions } from "../l1/chain.ts";
 import { RpcEndpoints } from "../l1/endpoints.ts";
 import { HttpJsonRpc } from "../l1/json_rpc.ts";
 import { openKzg } from "../l1/kzg_pool.ts";
@@ -52,9 +52,13 @@ export class EthereumL1 implements RoleL1 {
   #startBlock = 0n;
 
   /** @param archive is told in which blocks blobs are */
-  constructor(rpc: JsonRpc, blobs: BlobSource, archive?: BlobArchive) {
+  constructor(
+    rpc: JsonRpc,
+    blobs: BlobSource,
+    { archive, ...options }: RpcChainOptions & { readonly archive?: BlobArchive | undefined } = {},
+  ) {
     this.rpc = rpc;
-    this.chain = new RpcChain(rpc);
+    this.chain = new RpcChain(rpc, options);
     this.name = rpc.name;
     this.#blobs = blobs;
     this.#archive = archive;
@@ -72,7 +76,7 @@ export class EthereumL1 implements RoleL1 {
     const head = await this.head("latest");
     if (head < MANY_BLOCKS) return;
     writeStderr(
-      `warning: reading ${head} L1 blocks from block 0 on: --start-block names the first that may ` +
+      `warning: reading ${head} L1 blocks from block 0 on: --l1-start-block names the first that may ` +
         `hold a batch`,
     );
   }
@@ -118,7 +122,7 @@ export class EthereumL1 implements RoleL1 {
         { length: Number(last - number) + 1 },
         (_, at) => number + BigInt(at),
       );
-      const blocks = await Promise.all(numbers.map((each) => this.chain.block(each)));
+      const blocks = await Promise.all(numbers.map((each) => this.chain.block(each, inbox)));
       for (const block of blocks) {
         const posted = block?.transactions.filter(({ to }) => to && equalBytes(to, inbox)) ?? [];
         for (const transaction of posted) yield await this.#posted(block!.header, transaction);
@@ -225,7 +229,7 @@ export async function patientNodes(nodes: RpcEndpoints, patience: Patience): Pro
 
 /** Where the blobs of a place are looked for. */
 export function openBlobs(
-  { beaconUrls }: EthereumPlace,
+  { beaconUrls, verifiesBlocks }: EthereumPlace,
   { nodes, kzg, archive, log }: {
     readonly nodes: JsonRpc;
     readonly kzg: Kzg;
@@ -237,7 +241,7 @@ export function openBlobs(
   return new BlobSources({
     sources: [...(archive ? [archive] : []), ...beacons],
     clock: systemClock,
-    chain: new RpcChain(nodes),
+    chain: new RpcChain(nodes, { verifiesBlocks }),
     ...(archive ? { store: archive } : {}),
     log,
   });
@@ -258,7 +262,8 @@ export async function openEthereumL1(
   if (!archive && place.beaconUrls.length === 0) {
     writeStderr("warning: no --beacon and no --archive: batches in blobs cannot be read");
   }
-  const l1 = new EthereumL1(nodes, openBlobs(place, { nodes, kzg, archive, log }), archive);
+  const blobs = openBlobs(place, { nodes, kzg, archive, log });
+  const l1 = new EthereumL1(nodes, blobs, { ...place, archive });
   await l1.beginAt(place.startBlock);
   return l1;
 }

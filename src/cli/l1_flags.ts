@@ -47,8 +47,12 @@ export const ETHEREUM_FLAGS: readonly Flag[] = [
     isRepeated: true,
   },
   { flags: "--archive <dir>", help: "blobs are looked for here first, and kept here" },
-  { flags: "--start-block <n>", help: "the first L1 block that may hold a batch (0)" },
+  { flags: "--l1-start-block <n>", help: "the first L1 block that may hold a batch (0)" },
   { flags: "--chain-id <n>", help: "which chain the L1 must be (default: what the node says)" },
+  {
+    flags: "--verify-l1",
+    help: "recompute the hash and transactions of each L1 block: for nodes that are not trusted",
+  },
   { flags: "--block-time <time>", help: "between two L1 blocks", value: "12s" },
 ];
 
@@ -82,6 +86,8 @@ export interface EthereumPlace {
   readonly startBlock: bigint | undefined;
   readonly chainId: bigint | undefined;
   readonly blockTimeMs: number;
+  /** Its nodes are not trusted: see `RpcChainOptions`. */
+  readonly verifiesBlocks: boolean;
 }
 
 /** The L1 of `--l1` and the flags around it. */
@@ -97,8 +103,10 @@ export function l1Place(flags: FlagValues): L1Place {
     if (path === "" || places.length > 1) {
       throw usage(`Cannot use ${places.length} --l1: need one directory, or URLs of nodes`);
     }
-    numberOf("startBlock");
-    const other = ["beacon", "archive", "chainId"].find((name) => flags[name] !== undefined);
+    numberOf("l1StartBlock");
+    const other = ["beacon", "archive", "chainId", "verifyL1"].find((name) =>
+      flags[name] !== undefined
+    );
     if (other !== undefined) {
       throw usage(`Cannot use --${dashed(other)} with an L1 in a directory: it is for Ethereum`);
     }
@@ -112,8 +120,9 @@ export function l1Place(flags: FlagValues): L1Place {
     urls: places,
     beaconUrls: listOf(flags, "beacon").map((text) => outOfEnvironment("--beacon", text)),
     archive: textOf(flags, "archive"),
-    startBlock: numberOf("startBlock"),
+    startBlock: numberOf("l1StartBlock"),
     chainId: numberOf("chainId"),
+    verifiesBlocks: flags["verifyL1"] === true,
     blockTimeMs: parseDuration("--block-time", textOf(flags, "blockTime") ?? "12s"),
   };
 }
@@ -178,7 +187,8 @@ function successorsOf(texts: readonly string[]): Successor[] {
   return successors;
 }
 
-function dashed(name: string): string {
+/** A flag's name, as it is typed. */
+export function dashed(name: string): string {
   return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 }
 

@@ -1,5 +1,5 @@
 /**
- * The L2 that a batcher takes blocks from: a file, or nodes.
+ * The L2 that a batcher takes blocks from: a file, nodes, or a consensus client.
  *
  * @module
  */
@@ -17,6 +17,7 @@ import { leaveMemoryOutOfCores, systemClock, systemRandom, writeStderr } from ".
 import { resumeOf, takenOf } from "./batcher_position.ts";
 import { type Flag, type FlagValues, listOf, textOf } from "./command.ts";
 import { outOfEnvironment, parseChoice, parseWhole } from "./options.ts";
+import { type EnginePlace, openEngine, parseEngineAddress } from "./engine_l2.ts";
 import { type Patience, patiently } from "./patient_rpc.ts";
 
 const HEADS: readonly L2Head[] = ["unsafe", "safe", "finalized"];
@@ -25,7 +26,7 @@ const HEADS: readonly L2Head[] = ["unsafe", "safe", "finalized"];
 export const L2_FLAG: Flag = {
   flags: "--l2 <where>",
   help:
-    "blocks as JSON lines, plain or gzip; - is stdin; or the URL of an execution client (env:NAME: out of the environment); more URLs are asked where one fails",
+    "blocks as JSON lines, plain or gzip; - is stdin; the URL of an execution client (env:NAME: out of the environment), more URLs are asked where one fails; or engine:PORT, engine:HOST:PORT to be a consensus client's execution client",
   isRequired: true,
   isRepeated: true,
 };
@@ -34,7 +35,7 @@ export const L2_FLAG: Flag = {
 export const L2_NODE_FLAGS: readonly Flag[] = [
   { flags: "--l2-head <head>", help: `blocks up to ${HEADS.join(", ")} of a node (unsafe)` },
   {
-    flags: "--l2-start-block <n>",
+    flags: "--start-block <n>",
     help: "the first L2 block of a node that was or is to be posted (1)",
   },
   { flags: "--l2-chain-id <n>", help: "which chain the L2 must be (default: what the node says)" },
@@ -45,9 +46,16 @@ export const L2_NODE_FLAGS: readonly Flag[] = [
   },
 ];
 
+/** How a consensus client is let in. */
+export const JWT_SECRET_FLAG: Flag = {
+  flags: "--jwt-secret <file>",
+  help: "with --l2 engine:PORT: 64 hexadecimal digits that the consensus client has too",
+};
+
 /** Where an L2 is. */
 export type L2Place =
   | { readonly kind: "file"; readonly path: string }
+  | ({ readonly kind: "engine" } & EnginePlace)
   | ({ readonly kind: "node" } & NodePlace);
 
 /** Where execution clients are, and what of them is taken. */
@@ -68,6 +76,8 @@ export interface OpenedL2 {
   readonly depositsLeftOut?: () => number;
   /** What is there now is all there ever will be. */
   readonly isFinite: boolean;
+  /** Takes no more blocks from outside: called when the batcher is told to end. */
+  stopServing?(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -89,10 +99,15 @@ export function l2Place(flags: FlagValues): L2Place {
   const node = {
     urls: places,
     head: parseChoice("--l2-head", textOf(flags, "l2Head") ?? "unsafe", HEADS),
-    startBlock: numberOf("l2StartBlock", "--l2-start-block"),
+    startBlock: numberOf("startBlock", "--start-block"),
     chainId: numberOf("l2ChainId", "--l2-chain-id"),
     trustsHashes: flags["l2TrustHashes"] === true,
   };
+  const engine = enginePlace(places, flags);
+  if (engine) return { kind: "engine", ...node, ...engine };
+  if (flags["jwtSecret"] !== undefined) {
+    throw usage("Cannot use --jwt-secret without --l2 engine:PORT: there is nobody to let in");
+  }
   if (isUrl.every((each) => each)) return { kind: "node", ...node };
   if (isUrl.includes(true)) {
     throw usage(`Cannot use --l2 ${places[isUrl.indexOf(false)]} beside a URL: need URLs only`);
@@ -101,11 +116,41 @@ export function l2Place(flags: FlagValues): L2Place {
   if (path === "" || places.length > 1) {
     throw usage(`Cannot use ${places.length} --l2: need one file, or URLs of nodes`);
   }
-  const other = ["l2Head", "l2StartBlock", "l2ChainId", "l2TrustHashes"]
+  const other = ["l2Head", "startBlock", "l2ChainId", "l2TrustHashes"]
     .find((name) => flags[name] !== undefined);
   if (other === undefined) return { kind: "file", path };
   const flag = other.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
   throw usage(`Cannot use --${flag} with an L2 in a file: it is for nodes`);
+}
+
+/** Where a consensus client is listened for; `undefined` where it is not. */
+function enginePlace(
+  places: readonly string[],
+  flags: FlagValues,
+): Pick<EnginePlace, "host" | "port" | "secretPath" | "dataDir"> | undefined {
+  const addresses = places.map(parseEngineAddress);
+  const address = addresses.find((each) => each !== undefined);
+  if (address === undefined) return undefined;
+  const what = `Cannot listen for a consensus client (--l2 ${places[addresses.indexOf(address)]})`;
+  if (places.length > 1) {
+    throw usage(`${what} beside another --l2: one alone says which chain it is`);
+  }
+  if (flags.once === true) throw usage(`${what} with --once: nobody knows when it has given all`);
+  if (flags["l2TrustHashes"] === true) throw usage(`${what} with --l2-trust-hashes`);
+  const dataDir = textOf(flags, "dataDir");
+  if (dataDir === undefined) {
+    throw usage(
+      `${what} without --data-dir: what is acknowledged has to be written down somewhere`,
+    );
+  }
+  const secretPath = textOf(flags, "jwtSecret");
+  if (secretPath === undefined) {
+    throw usage(
+      `${what} without --jwt-secret: name the file with the secret that both have ` +
+        `(openssl rand -hex 32 > jwt.hex; chmod 600 jwt.hex)`,
+    );
+  }
+  return { ...address, secretPath, dataDir };
 }
 
 /** Refuses a file that is not there, before anything is made for it. */
@@ -118,7 +163,13 @@ export async function mustBeThere(place: L2Place): Promise<void> {
 /** Opens the L2 of a place, behind what was taken from it. */
 export async function openL2(place: L2Place, options: L2Options): Promise<OpenedL2> {
   if (place.kind === "node") return await openNodes(place, options);
-  const { l1, journal, once } = options;
+  const { l1, journal, once, log } = options;
+  if (place.kind === "engine") {
+    const opened = await openEngine(place, { l1, taken: takenOf(journal), log });
+    const { source } = opened;
+    const depositsLeftOut = () => source.depositsLeftOut;
+    return { ...opened, patient: source, depositsLeftOut, isFinite: false };
+  }
   const source = await FileBlockSource.open(place.path, {
     l1,
     follow: !once,

@@ -16,6 +16,8 @@ import { describeEthereumEvent, isEthereumEvent } from "./ethereum_log.ts";
 import { parseChoice } from "./options.ts";
 import { withoutPassingFailures } from "./passing_failures.ts";
 import { type Described, describeProcessorEvent } from "./processor_log.ts";
+import { describeProgress } from "./progress.ts";
+import { describeSuperblockEvent, isSuperblockEvent } from "./superblock_log.ts";
 import { countOf, formatBytes, formatRatio, withFlagNames } from "./text.ts";
 
 /** How much is told, and in which form. */
@@ -100,6 +102,8 @@ export function describe(event: LogEvent): Described {
         `before ${blocks === 1 ? "is" : "are"} replaced`;
       return { level: "warn", text, fields: { block: `${number}`, blocks } };
     }
+    case "progress":
+      return describeProgress(event);
     case "throttle.changed": {
       const { unpostedBytes, intensity, maxTxBytes, maxBlockBytes } = event;
       const tx = maxTxBytes === 0 ? "any size" : formatBytes(maxTxBytes);
@@ -268,6 +272,7 @@ export function describe(event: LogEvent): Described {
       return { ...failed(event.error, "the source failed", {}), level: "debug" };
     default:
       if (isConsensusEvent(event)) return describeConsensusEvent(event);
+      if (isSuperblockEvent(event)) return describeSuperblockEvent(event);
       if (isEngineEvent(event)) return describeEngineEvent(event);
       return isEthereumEvent(event) ? describeEthereumEvent(event) : describeProcessorEvent(event);
   }

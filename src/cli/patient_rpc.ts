@@ -43,6 +43,11 @@ export class PatientRpc implements JsonRpc {
     return patiently(() => this.#rpc.request(method, params), this.#patience);
   }
 
+  /** @throws {RpcError} of the last try */
+  ask<T>(action: (rpc: JsonRpc) => Promise<T>): Promise<T> {
+    return patiently(() => this.#rpc.ask?.(action) ?? action(this.#rpc), this.#patience);
+  }
+
   /** What failed alone is asked again alone. */
   async requestAll(calls: readonly RpcCall[]): Promise<readonly RpcOutcome[]> {
     const outcomes = new Array<RpcOutcome>(calls.length);

@@ -25,9 +25,9 @@ import {
   writeStderr,
 } from "../runtime.ts";
 import type { DerivedBlock } from "../types.ts";
-import { type CommandSpec, type FlagValues, JSON_FLAG, textOf } from "./command.ts";
+import { type CommandSpec, type FlagValues, JSON_FLAG, listOf, textOf } from "./command.ts";
 import { decompressionInWorker } from "./compression.ts";
-import type { RoleL1 } from "./l1.ts";
+import { l1BlocksLeft, type RoleL1 } from "./l1.ts";
 import {
   addressesOf,
   BATCHER_FLAG,
@@ -42,11 +42,12 @@ import { LOG_FLAGS, logFrom } from "./log.ts";
 import { openL1 } from "./open_l1.ts";
 import { parseWhole } from "./options.ts";
 import { patiently } from "./patient_rpc.ts";
+import { startProgress, type WorkState } from "./progress.ts";
 import { READ_TO_FLAGS, readTo } from "./read_to.ts";
 import { tellVerdict } from "./verify_report.ts";
 
 /** Where to begin is told by `--from`. */
-const NODE_FLAGS = L2_NODE_FLAGS.filter(({ flags }) => !flags.startsWith("--l2-start-block "));
+const NODE_FLAGS = L2_NODE_FLAGS.filter(({ flags }) => !flags.startsWith("--start-block "));
 
 /** Compares, and says where the first difference is. */
 export const verify: CommandSpec = {
@@ -89,7 +90,7 @@ async function runVerify(flags: FlagValues): Promise<number> {
   const start = await patiently(() => firstOf(settings), patience);
   const l1 = (await openL1(settings.place, log, patience))!;
   try {
-    return await runWith(settings, { l1, start, signal }, flags.json === true);
+    return await runWith(settings, { l1, start, signal }, flags);
   } finally {
     await l1.close();
   }
@@ -105,9 +106,11 @@ function settingsFrom(flags: FlagValues) {
   if (from !== undefined && to !== undefined && to < from) {
     throw usage(`Cannot use --from ${from} with --to ${to}: need a block that is not before it`);
   }
-  const node = l2Place(flags);
-  if (node.kind === "file") {
-    throw usage(`Cannot verify against --l2 ${node.path}: need the URL of an execution client`);
+  const engine = listOf(flags, "l2").find((text) => text.startsWith("engine:"));
+  const node = engine === undefined ? l2Place(flags) : undefined;
+  if (node?.kind !== "node") {
+    const where = node?.kind === "file" ? node.path : engine;
+    throw usage(`Cannot verify against --l2 ${where}: need the URL of an execution client`);
   }
   const { urls, head, chainId, trustsHashes } = node;
   const log = logFrom(flags);
@@ -154,7 +157,7 @@ interface VerifyPlace {
 async function runWith(
   settings: Settings,
   { l1, start, signal }: VerifyPlace,
-  isJson: boolean,
+  flags: FlagValues,
 ): Promise<number> {
   const { log, addresses, from, to } = settings;
   const ended = new AbortController();
@@ -169,15 +172,16 @@ async function runWith(
     clock: systemClock,
     onDone: () => ended.abort(),
   });
+  const reader = l1.reader({
+    addresses,
+    head: settings.readTo,
+    startBlock: 0n,
+    log: (event) => runner.recordEvent(event),
+  });
   const decompression = decompressionInWorker();
   const runner = new DerivationRunner(
     {
-      source: l1.reader({
-        addresses,
-        head: settings.readTo,
-        startBlock: 0n,
-        log: (event) => runner.recordEvent(event),
-      }),
+      source: reader,
       compressors: decompression.compressors,
       sink: comparison,
       clock: systemClock,
@@ -186,9 +190,15 @@ async function runWith(
     },
     { maxAheadBytes: DERIVER_DEFAULTS.maxAheadBytes, retry: retryPolicy(true) },
   );
+  const progress = startProgress(flags, {
+    task: "verify",
+    read: () => stateOf(comparison, l1BlocksLeft(reader, runner.pipeline), settings),
+    log,
+  });
   try {
     await runner.run({ signal: ended.signal, once: true });
   } finally {
+    await progress.stop();
     await opened?.close();
     await decompression.close();
   }
@@ -196,7 +206,23 @@ async function runWith(
   const gap = held.length === 0 ? {} : { missingBatch: expected };
   const { keccak256 } = await blockHashing();
   const task = { from, to, isStopped: signal.aborted && !comparison.result.isDone, ...gap };
-  return await tellVerdict(comparison.result, task, { isJson, hash: keccak256 });
+  return await tellVerdict(comparison.result, task, {
+    isJson: flags.json === true,
+    hash: keccak256,
+  });
+}
+
+/** How far it came: of the blocks to compare where their end is known, of L1 otherwise. */
+function stateOf(
+  comparison: BlockComparison,
+  l1Left: number | undefined,
+  { from, to }: Settings,
+): WorkState {
+  const { newestTimestamp, result: { same, different, last, from: first = from } } = comparison;
+  const left = to === undefined || first === undefined
+    ? { left: l1Left, leftUnit: "L1 block" as const }
+    : { left: Number(to - (last ?? first - 1n)), leftUnit: "block" as const };
+  return { blocks: same + different, ...left, newestTimestamp };
 }
 
 /** The blocks of L2 from the first that counts. */

@@ -102,6 +102,8 @@ async function fetchBatch(
   if (!block || !equalBytes(block.header.hash, l1BlockHash)) throw moved(l1Block);
   const tx = block.transactions.find(({ hash }) => equalBytes(hash, txHash));
   if (!tx) throw moved(l1Block);
+  // Of a node that contradicts itself nothing can be told.
+  await tx.sender();
   const said = parseCalldata(tx.input, tx.blobHashes.length);
   if (!said || tx.blobHashes.length === 0) return said;
   const data = fromBlobs(await blobs.blobs(block.header, tx.blobHashes));

@@ -15,8 +15,10 @@ import type {
   TxReceipt,
 } from "../ethereum.ts";
 import { equalBytes } from "../wire/bytes.ts";
-import { fromHex, shown, toHex } from "../wire/hex.ts";
+import { fromHex, toHex } from "../wire/hex.ts";
+import { type JsonFields, objectOf, wrong } from "./json_fields.ts";
 import { parseBlockTransaction } from "./transaction.ts";
+import { BlockVerifier } from "./verified_block.ts";
 
 /** How blob gas is priced: EIP-4844, and what EIP-7691 made of it in Prague. */
 const CANCUN = { updateFraction: 3_338_477n, targetBlobGas: 3n * 131_072n };
@@ -27,6 +29,15 @@ const INVALID_PARAMS = -32602;
 /** EIP-1474 and the execution APIs. */
 const NO_SUCH_BLOCK_CODES: readonly unknown[] = [-32001, -39001];
 const NO_SUCH_BLOCK = /not found|unknown|not (?:yet )?available|unsupported|not supported/i;
+
+/** How far nodes are believed. */
+export interface RpcChainOptions {
+  /**
+   * The hash and the transactions of each block are made anew, so that a node can leave none out: for nodes
+   * that are not trusted. Otherwise only what is signed is not believed.
+   */
+  readonly verifiesBlocks?: boolean;
+}
 
 /**
  * A chain behind JSON-RPC.
@@ -44,11 +55,13 @@ const NO_SUCH_BLOCK = /not found|unknown|not (?:yet )?available|unsupported|not 
 export class RpcChain implements Chain {
   readonly name: string;
   readonly #rpc: JsonRpc;
+  readonly #verifier: BlockVerifier | undefined;
   #hasBlobBaseFee = true;
 
-  constructor(rpc: JsonRpc) {
+  constructor(rpc: JsonRpc, { verifiesBlocks = false }: RpcChainOptions = {}) {
     this.name = rpc.name;
     this.#rpc = rpc;
+    this.#verifier = verifiesBlocks ? new BlockVerifier() : undefined;
   }
 
   async chainId(): Promise<bigint> {
@@ -57,8 +70,9 @@ export class RpcChain implements Chain {
 
   /** A head that the node has no name for is `undefined`; the hash of `pending` may be 32 zeros. */
   header(tag: BlockTag): Promise<L1Header | undefined> {
-    return this.#parsed("eth_getBlockByNumber", [asTag(tag), false], (fields) => {
+    return this.#read("eth_getBlockByNumber", [asTag(tag), false], async (fields) => {
       const header = headerOf(fields, tag === "pending");
+      if (tag !== "pending") await this.#verifier?.header(fields);
       if (typeof tag === "bigint") sameNumber(header.number, tag);
       return header;
     }, (error) => isNoSuchBlock(error) || (typeof tag === "string" && isNoSuchTag(error)));
@@ -66,21 +80,31 @@ export class RpcChain implements Chain {
 
   block(
     number: bigint,
+    inbox?: Uint8Array,
   ): Promise<
     | { readonly header: L1Header; readonly transactions: readonly L1BlockTransaction[] }
     | undefined
   > {
-    return this.#parsed("eth_getBlockByNumber", [asTag(number), true], (fields) => {
+    return this.#read("eth_getBlockByNumber", [asTag(number), true], async (fields, node) => {
       const header = headerOf(fields);
       sameNumber(header.number, number);
-      const { transactions } = fields;
-      if (!Array.isArray(transactions)) throw wrong("transactions", "a list", transactions);
-      return { header, transactions: transactions.map(transactionOf) };
+      const listed = fields["transactions"];
+      if (!Array.isArray(listed)) throw wrong("transactions", "a list", listed);
+      await this.#verifier?.block(fields, node);
+      const transactions = listed.map((json, index) => {
+        const read = within(index, () => parseBlockTransaction(json));
+        return { ...read, sender: () => senderOf(read, header, node) };
+      });
+      // Here, where the next node can be asked: later it would be taken for what L1 holds.
+      for (const { to, sender } of inbox ? transactions : []) {
+        if (to && equalBytes(to, inbox!)) await sender();
+      }
+      return { header, transactions };
     }, isNoSuchBlock);
   }
 
   receipt(txHash: Uint8Array): Promise<TxReceipt | undefined> {
-    return this.#parsed("eth_getTransactionReceipt", [toHex(txHash)], (fields) => {
+    return this.#read("eth_getTransactionReceipt", [toHex(txHash)], (fields) => {
       // Of a transaction in the pool, as some nodes have it.
       if (fields["blockHash"] === null) return undefined;
       sameHash(fields, "transactionHash", txHash);
@@ -94,10 +118,12 @@ export class RpcChain implements Chain {
   }
 
   async knows(txHash: Uint8Array): Promise<boolean> {
-    const known = await this.#parsed("eth_getTransactionByHash", [toHex(txHash)], (fields) => {
+    const parse = (fields: JsonFields) => {
       sameHash(fields, "hash", txHash);
       return true;
-    });
+    };
+    // Only the node that was sent to may know it: see RpcEndpoints.
+    const known = await parsed(this.#rpc, "eth_getTransactionByHash", [toHex(txHash)], parse);
     return known ?? false;
   }
 
@@ -123,7 +149,7 @@ export class RpcChain implements Chain {
         this.#hasBlobBaseFee = false;
       }
     }
-    const fee = await this.#parsed("eth_getBlockByNumber", ["latest", false], (fields) => {
+    const fee = await this.#read("eth_getBlockByNumber", ["latest", false], (fields) => {
       const { excessBlobGas, blobGasUsed } = headerOf(fields);
       // Prague has requests. Later forks let it rise more slowly still: it is not taken for too little.
       const { targetBlobGas, updateFraction } = fields["requestsHash"] ? PRAGUE : CANCUN;
@@ -131,13 +157,13 @@ export class RpcChain implements Chain {
       return blobBaseFeeOf(excess > 0n ? excess : 0n, updateFraction);
     });
     if (fee !== undefined) return fee;
-    throw this.#invalid("eth_getBlockByNumber", "there is no latest block");
+    throw invalid(this.name, "eth_getBlockByNumber", "there is no latest block");
   }
 
   async send(raw: Uint8Array): Promise<Uint8Array> {
     const method = "eth_sendRawTransaction";
     const answer = await this.#rpc.request(method, [toHex(raw)]);
-    return this.#checked(method, () => fromHex(answer, "the hash", 32));
+    return await checked(this.name, method, () => fromHex(answer, "the hash", 32));
   }
 
   /**
@@ -162,45 +188,75 @@ export class RpcChain implements Chain {
 
   async #number(method: string, params: readonly unknown[]): Promise<bigint> {
     const answer = await this.#rpc.request(method, params);
-    return this.#checked(method, () => quantity(answer, "the answer"));
+    return await checked(this.name, method, () => quantity(answer, "the answer"));
   }
 
-  /** @param isMissing whether an error says that there is no such thing */
-  async #parsed<T>(
-    method: string,
-    params: readonly unknown[],
-    parse: (fields: Fields) => T,
-    isMissing: (error: RpcError) => boolean = () => false,
-  ): Promise<T | undefined> {
-    let answer: unknown;
-    try {
-      answer = await this.#rpc.request(method, params);
-    } catch (error) {
-      const isAnswer = error instanceof RpcError && error.code === "Answered";
-      if (isAnswer && isMissing(error)) return undefined;
-      throw error;
-    }
-    if (answer === null) return undefined;
-    return this.#checked(method, () => {
-      if (typeof answer !== "object" || Array.isArray(answer)) {
-        throw wrong("the answer", "an object", answer);
-      }
-      return parse(answer as Fields);
-    });
+  /** What one node tells in a wrong form, or what cannot be, another is asked for. */
+  async #read<T>(...[method, params, parse, isMissing]: Reading<T>): Promise<T | undefined> {
+    const action = (node: JsonRpc) => parsed(node, method, params, parse, isMissing);
+    return await (this.#rpc.ask?.(action) ?? action(this.#rpc));
   }
+}
 
-  #checked<T>(method: string, parse: () => T): T {
-    try {
-      return parse();
-    } catch (error) {
-      if (!(error instanceof CodecError)) throw error;
-      throw this.#invalid(method, error.message);
-    }
+type Reading<T> = [
+  method: string,
+  params: readonly unknown[],
+  parse: (fields: JsonFields, node: JsonRpc) => T | Promise<T>,
+  /** Whether an error says that there is no such thing. */
+  isMissing?: (error: RpcError) => boolean,
+];
+
+async function parsed<T>(
+  node: JsonRpc,
+  ...[method, params, parse, isMissing = () => false]: Reading<T>
+): Promise<T | undefined> {
+  let answer: unknown;
+  try {
+    answer = await node.request(method, params);
+  } catch (error) {
+    const isAnswer = error instanceof RpcError && error.code === "Answered";
+    if (isAnswer && isMissing(error)) return undefined;
+    throw error;
   }
+  if (answer === null) return undefined;
+  return await checked(node.name, method, () => parse(objectOf(answer, "the answer"), node));
+}
 
-  #invalid(method: string, why: string): RpcError {
-    const message = `Cannot use what ${this.name} answered to ${method}: ${why}`;
-    return new RpcError("Invalid", message, { details: { endpoint: this.name, method } });
+async function checked<T>(
+  endpoint: string,
+  method: string,
+  parse: () => T | Promise<T>,
+): Promise<T> {
+  try {
+    return await parse();
+  } catch (error) {
+    if (!(error instanceof CodecError)) throw error;
+    throw invalid(endpoint, method, error.message);
+  }
+}
+
+function invalid(endpoint: string, method: string, why: string): RpcError {
+  const message = `Cannot use what ${endpoint} answered to ${method}: ${why}`;
+  return new RpcError("Invalid", message, { details: { endpoint, method } });
+}
+
+/** @throws {RpcError} `Invalid` where the transaction is not the one that its hash says */
+async function senderOf(
+  { hash, sender }: L1BlockTransaction,
+  { number }: L1Header,
+  { name }: JsonRpc,
+): Promise<Uint8Array | undefined> {
+  try {
+    return await sender();
+  } catch (error) {
+    if (!(error instanceof CodecError)) throw error;
+    const tx = toHex(hash);
+    throw new RpcError(
+      "Invalid",
+      `Cannot use transaction ${tx} of L1 block ${number} as ${name} tells it: ${error.message}. ` +
+        `The node contradicts itself: ask another one`,
+      { details: { endpoint: name, block: number, tx } },
+    );
   }
 }
 
@@ -216,7 +272,6 @@ export function blobBaseFeeOf(excessBlobGas: bigint, updateFraction: bigint): bi
 }
 
 /** A JSON object of a node. */
-type Fields = Readonly<Record<string, unknown>>;
 
 function asTag(tag: BlockTag): string {
   return typeof tag === "bigint" ? `0x${tag.toString(16)}` : tag;
@@ -241,7 +296,7 @@ function isMissingMethod(error: unknown): boolean {
     /method.*(?:not found|not available|does not exist|not supported)/i.test(error.message);
 }
 
-function headerOf(fields: Fields, isPending = false): L1Header {
+function headerOf(fields: JsonFields, isPending = false): L1Header {
   const hash = isPending && fields["hash"] === null
     ? new Uint8Array(32)
     : fromHex(fields["hash"], "hash", 32);
@@ -257,16 +312,16 @@ function headerOf(fields: Fields, isPending = false): L1Header {
   };
 }
 
-function transactionOf(json: unknown, index: number): L1BlockTransaction {
+function within<T>(index: number, read: () => T): T {
   try {
-    return parseBlockTransaction(json);
+    return read();
   } catch (error) {
     if (!(error instanceof CodecError)) throw error;
     throw new CodecError("InvalidHeader", `transaction ${index}: ${error.message}`);
   }
 }
 
-function receiptOf(fields: Fields, txHash: Uint8Array): TxReceipt {
+function receiptOf(fields: JsonFields, txHash: Uint8Array): TxReceipt {
   const status = quantity(fields["status"], "status");
   if (status > 1n) throw wrong("status", "0x0 or 0x1", fields["status"]);
   const blobGasUsed = quantity(fields["blobGasUsed"] ?? "0x0", "blobGasUsed");
@@ -288,7 +343,7 @@ function sameNumber(number: bigint, asked: bigint): void {
   if (number !== asked) throw wrong("number", `${asked}`, `${number}`);
 }
 
-function sameHash(fields: Fields, field: string, asked: Uint8Array): void {
+function sameHash(fields: JsonFields, field: string, asked: Uint8Array): void {
   const hash = fromHex(fields[field], field, 32);
   if (!equalBytes(hash, asked)) throw wrong(field, toHex(asked), fields[field]);
 }
@@ -297,8 +352,4 @@ function sameHash(fields: Fields, field: string, asked: Uint8Array): void {
 function quantity(value: unknown, field: string): bigint {
   if (typeof value === "string" && /^0x[\da-f]{1,64}$/i.test(value)) return BigInt(value);
   throw wrong(field, "a number as 0x and digits", value);
-}
-
-function wrong(field: string, need: string, have: unknown): CodecError {
-  return new CodecError("InvalidHeader", `${field}: need ${need}, have ${shown(have)}`);
 }

@@ -46,12 +46,12 @@ export class ChainReader {
     return (await asking(() => this.#chain.header(tag)))?.number ?? -1n;
   }
 
-  /** A block up to the head. */
-  async block(number: bigint): Promise<{
+  /** A block up to the head, with what went to the inbox as it was signed. */
+  async block(number: bigint, inbox: Uint8Array): Promise<{
     readonly header: L1Header;
     readonly transactions: readonly L1BlockTransaction[];
   }> {
-    const block = await asking(() => this.#chain.block(number));
+    const block = await asking(() => this.#chain.block(number, inbox));
     if (block?.header.number === number) return block;
     const what = block ? `it answered with block ${block.header.number}` : "it is not there";
     throw this.contradiction(`Cannot read L1 block ${number}: ${what}, though the head is above`);

@@ -9,6 +9,8 @@
  * | its head goes back, as with a node that lags  | waits: a block that is not there yet is no other one |
  * | a node names a parent that it does not have   | `Connection`: asked again                           |
  * | a block up to its head is not there           | `Connection`: asked again                           |
+ * | a transaction to the inbox has another hash   | `Invalid`: the next node is asked                   |
+ * | than its fields make                          |                                                     |
  * | a blob is nowhere now                         | `BlobMissing`: the block is read anew, as it may be  |
  * |                                               | another one by then                                 |
  * | another chain than before, or a reorganisation | `Changed`, which ends it                           |
@@ -141,11 +143,17 @@ export class L1Inbox implements L1BatchSource {
     const { rememberedBlocks = REMEMBERED_BLOCKS, known } = options;
     this.#marks = new BlockMarks(rememberedBlocks, known);
     this.#prefetch = new BlockPrefetch({
-      readBlock: async (number) => await inboxBlock(await this.#chain.block(number), options),
+      readBlock: async (number) =>
+        await inboxBlock(await this.#chain.block(number, options.inbox), options),
       readBlobs: ({ header, blobHashes }) => this.#readBlobs(header, blobHashes),
       maxBlocks: options.prefetchBlocks ?? 8,
       maxBytes: options.prefetchBytes ?? 32 * 1024 * 1024,
     });
+  }
+
+  /** The next L1 block to read, and the head as it was last seen; -1 before. */
+  get standing(): { readonly next: bigint; readonly head: bigint } {
+    return { next: this.#next, head: this.#knownHead };
   }
 
   /** Bytes that are read ahead. */

@@ -6,8 +6,12 @@
  */
 import { CodecError, SignerError } from "../errors.ts";
 import type { L1BlockTransaction, SignedTransaction, UnsignedTransaction } from "../ethereum.ts";
+import { equalBytes } from "../wire/bytes.ts";
 import { fromHex, shown, toHex } from "../wire/hex.ts";
-import { signer, type SignerTransaction, type TxType } from "./deps.ts";
+import { blockHashing } from "./block_hashing.ts";
+import { signer, type SignerTransaction } from "./deps.ts";
+import { type JsonFields, list } from "./json_fields.ts";
+import { rawTransaction, typeOf } from "./raw_transaction.ts";
 
 const BLOB_TYPE = 3;
 
@@ -107,17 +111,15 @@ export function parseBlockTransaction(json: unknown): L1BlockTransaction {
   const fields = json as JsonFields;
   const { to, type } = fields;
   const hash = fromHex(fields.hash, "hash", 32);
+  let sender: Promise<Uint8Array | undefined> | undefined;
   return {
     hash,
     to: to === null || to === undefined ? undefined : fromHex(to, "to", 20),
     input: fromHex(fields.input, "input"),
     // Of another type they would be no part of what was signed, whatever a node says.
-    blobHashes: list(
-      Number(type) === BLOB_TYPE ? fields.blobVersionedHashes : [],
-      "blobVersionedHashes",
-    )
+    blobHashes: (Number(type) === BLOB_TYPE ? list(fields, "blobVersionedHashes") : [])
       .map((each) => fromHex(each, "blobVersionedHashes", 32)),
-    sender: () => recoverSender(fields, hash),
+    sender: () => sender ??= recoverSender(fields, hash),
   };
 }
 
@@ -172,96 +174,28 @@ function withKey<T>(action: () => T): T {
   }
 }
 
-/** What a node says of a transaction: all of it is to be checked. */
-type JsonFields = Readonly<Record<string, unknown>>;
-
-/** The types of transactions, by their number, as the package names them. */
-const TYPES: readonly TxType[] = ["legacy", "eip2930", "eip1559", "eip4844", "eip7702"];
+/** The highest type that is known here (EIP-7702): later ones are nobody's, and their hash is not made. */
+const LAST_TYPE = 4;
 
 /**
  * Makes the bytes anew of what the node says of the fields, and takes the sender from the signature
  * over them, never from what the node says of it.
  */
 async function recoverSender(json: JsonFields, hash: Uint8Array): Promise<Uint8Array | undefined> {
-  const { Transaction } = await signer();
+  if (typeOf(json) > LAST_TYPE) return undefined;
+  const [{ Transaction }, hashing] = await Promise.all([signer(), blockHashing()]);
+  const raw = rawTransaction(json, hashing)!;
+  const made = hashing.keccak256(raw);
+  if (!equalBytes(made, hash)) {
+    const why = `the node says ${toHex(hash)}, its fields make ${toHex(made)}`;
+    throw new CodecError("InvalidHeader", `hash: ${why}`);
+  }
   try {
-    const type = TYPES[Number(quantity(json, "type", "0x0"))];
-    if (type === undefined) return undefined;
-    const signed = new Transaction(type, packageFields(json, type) as never, { strict: false });
-    if (!signed.isSigned || signed.hash !== toHex(hash)) return undefined;
-    return fromHex(signed.sender, "sender", 20);
+    return fromHex(Transaction.fromBytes(raw).sender, "sender", 20);
   } catch {
+    // No key has made that signature.
     return undefined;
   }
-}
-
-function packageFields(json: JsonFields, type: TxType): object {
-  const common = {
-    nonce: quantity(json, "nonce"),
-    gasLimit: quantity(json, "gas"),
-    to: json.to ?? "0x",
-    value: quantity(json, "value"),
-    data: json.input,
-    r: quantity(json, "r"),
-    s: quantity(json, "s"),
-  };
-  if (type === "legacy") {
-    return { ...common, gasPrice: quantity(json, "gasPrice"), ...replayProtection(json) };
-  }
-  const typed = {
-    ...common,
-    chainId: quantity(json, "chainId"),
-    accessList: list(json.accessList, "accessList").map((each) => {
-      const { address, storageKeys } = each as JsonFields;
-      return { address, storageKeys };
-    }),
-    // Older nodes call it v.
-    yParity: Number(quantity(json, "yParity" in json ? "yParity" : "v")),
-  };
-  if (type === "eip2930") return { ...typed, gasPrice: quantity(json, "gasPrice") };
-  const priced = {
-    ...typed,
-    maxFeePerGas: quantity(json, "maxFeePerGas"),
-    maxPriorityFeePerGas: quantity(json, "maxPriorityFeePerGas"),
-  };
-  if (type === "eip1559") return priced;
-  if (type === "eip4844") {
-    const { blobVersionedHashes } = json;
-    return { ...priced, blobVersionedHashes, maxFeePerBlobGas: quantity(json, "maxFeePerBlobGas") };
-  }
-  const authorizationList = list(json.authorizationList, "authorizationList").map((each) => {
-    const item = each as JsonFields;
-    return {
-      chainId: quantity(item, "chainId"),
-      address: item.address,
-      nonce: quantity(item, "nonce"),
-      yParity: Number(quantity(item, "yParity" in item ? "yParity" : "v")),
-      r: quantity(item, "r"),
-      s: quantity(item, "s"),
-    };
-  });
-  return { ...priced, authorizationList };
-}
-
-/** EIP-155: from 35 on, `v` holds the chain as well. */
-function replayProtection(json: JsonFields): { yParity: number; chainId?: bigint } {
-  const v = quantity(json, "v");
-  if (v === 27n || v === 28n) return { yParity: Number(v - 27n) };
-  if (v < 35n) throw new Error(`v is ${v}`);
-  return { yParity: Number((v - 35n) & 1n), chainId: (v - 35n) >> 1n };
-}
-
-function quantity(json: JsonFields, field: string, missing?: string): bigint {
-  const value = json[field] ?? missing;
-  if (typeof value === "string" && /^0x[\da-f]{1,64}$/i.test(value)) return BigInt(value);
-  throw new CodecError("InvalidHeader", `Cannot read ${field}: need a number: ${shown(value)}`);
-}
-
-/** What a transaction does not have is left out, or null. */
-function list(value: unknown, field: string): readonly unknown[] {
-  if (value === undefined || value === null) return [];
-  if (Array.isArray(value)) return value;
-  throw new CodecError("InvalidHeader", `Cannot read ${field}: need a list: ${shown(value)}`);
 }
 
 function invalid(what: string, cause: unknown): CodecError {

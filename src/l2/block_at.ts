@@ -7,6 +7,8 @@ import type { L2Block } from "../types.ts";
 import { startsWith } from "../wire/bytes.ts";
 import type { L2Head, L2Nodes } from "./l2_nodes.ts";
 
+type Nodes = Pick<L2Nodes, "head" | "blocks">;
+
 /** The first block that was derived, as far as it tells which one it is. */
 export type FirstDerived = Pick<L2Block, "timestamp"> & { readonly parentCheck?: Uint8Array };
 
@@ -18,7 +20,7 @@ export type FirstDerived = Pick<L2Block, "timestamp"> & { readonly parentCheck?:
  * @throws {RpcError}
  */
 export async function blockAt(
-  nodes: L2Nodes,
+  nodes: Nodes,
   { timestamp, parentCheck }: FirstDerived,
   head: L2Head,
 ): Promise<bigint | undefined> {
@@ -40,14 +42,14 @@ export async function blockAt(
 }
 
 /** The lowest block with the timestamp of block `number`: on some chains several have the same. */
-export async function firstOfItsTime(nodes: L2Nodes, number: bigint): Promise<bigint> {
+export async function firstOfItsTime(nodes: Nodes, number: bigint): Promise<bigint> {
   const { timestamp } = await blockOf(nodes, number);
   let first = number;
   while (first > 1n && (await blockOf(nodes, first - 1n)).timestamp === timestamp) first -= 1n;
   return first;
 }
 
-async function blockOf(nodes: L2Nodes, number: bigint): Promise<L2Block> {
+async function blockOf(nodes: Nodes, number: bigint): Promise<L2Block> {
   const [read] = await nodes.blocks(number, 1);
   return read!.block;
 }

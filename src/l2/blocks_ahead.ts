@@ -8,7 +8,7 @@ import type { NodeBlock } from "./node_block.ts";
 
 /** What is read, and how much of it. */
 export interface BlocksAheadParts {
-  /** As many blocks as asked for, or fewer, and one at least. */
+  /** As many blocks as asked for, or fewer; none where the first is not there yet. */
   readonly read: (first: bigint, count: number) => Promise<readonly NodeBlock[]>;
   /** Bytes of blocks that are read, and of answers that are awaited; more only for a block that is larger. */
   readonly maxBytes: number;
@@ -57,7 +57,7 @@ export class BlocksAhead {
   }
 
   /**
-   * The blocks from `first` on that are there, and one at least. Those up to `last` are read ahead.
+   * The blocks from `first` on that are there; it waits for one. Those up to `last` are read ahead.
    *
    * @param maxBytes of transactions, after which no further run is given
    * @throws what reading the first of them threw: the next call reads it anew
@@ -81,6 +81,7 @@ export class BlocksAhead {
       taken.push(...read);
       bytes += bytesOf(read);
       if (read.length < run.count) this.#line = [];
+      if (read.length === 0) return taken;
     }
     this.#advance(first + BigInt(taken.length), last);
     return taken;

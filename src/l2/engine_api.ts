@@ -11,7 +11,7 @@
  * | `engine_getClientVersionV1` `web3_clientVersion` |                                                       |
  * | `eth_chainId`                                   | as it was told; else -32000                           |
  * | `eth_syncing` `eth_blockNumber`                 | false; of the head that was chosen                    |
- * | `eth_getBlockByNumber` `eth_getBlockByHash`     | blocks in hand, with the hashes of their transactions |
+ * | `eth_getBlockByNumber` `eth_getBlockByHash`     | blocks in hand                                        |
  * | all else                                        | -32601                                                |
  *
  * (https://github.com/ethereum/execution-apis/tree/main/src/engine)
@@ -22,7 +22,7 @@ import {
   EngineError,
   type EngineErrorCode,
   type EngineVersion,
-  type ForkchoiceState,
+  type ForkchoiceUpdate,
   type PayloadEnvelope,
   type PayloadStatus,
 } from "../engine.ts";
@@ -41,6 +41,7 @@ import {
   quantityOf,
   toQuantity,
 } from "./payload.ts";
+import { transactionToJson } from "./transaction_json.ts";
 
 /** What is served. */
 export interface EngineApiParts {
@@ -100,6 +101,7 @@ export async function callEngine(
     if (answer) return { result: await answer(parts, params) };
     return { error: { code: -32601, message: `Cannot answer ${method}: it is not offered here` } };
   } catch (error) {
+    parts.log?.({ event: "consensus.refused", error });
     return { error: faultOf(error) };
   }
 }
@@ -143,7 +145,7 @@ async function forkchoiceUpdated(
 ): Promise<JsonFields> {
   const fields = objectOf(state, "forkchoiceState");
   const hash = (name: string) => fromHex(fields[name], `forkchoiceState.${name}`, 32);
-  const choice: ForkchoiceState = {
+  const choice: ForkchoiceUpdate = {
     head: hash("headBlockHash"),
     safe: hash("safeBlockHash"),
     finalized: hash("finalizedBlockHash"),
@@ -228,15 +230,18 @@ async function blockJson(
   full: unknown,
 ): Promise<JsonFields | null> {
   if (envelope === undefined) return null;
-  if (full === true) {
-    throw wrong("the second parameter", "false: transactions are told by their hashes here", full);
-  }
-  const { keccak256 } = await blockHashing();
-  const { withdrawals, transactions } = envelope.payload;
+  const hashing = await blockHashing();
+  const { withdrawals, transactions, blockHash, blockNumber } = envelope.payload;
+  const place = { blockHash: toHex(blockHash), blockNumber: toQuantity(blockNumber) };
+  const whole = (each: Uint8Array, index: number) =>
+    transactionToJson(each, hashing)
+      .then((json) => ({ ...json, ...place, transactionIndex: `0x${index.toString(16)}` }));
   return {
     ...await headerJson(envelope),
     uncles: [],
-    transactions: transactions.map((each) => toHex(keccak256(each))),
+    transactions: full === true
+      ? await Promise.all(transactions.map(whole))
+      : transactions.map((each) => toHex(hashing.keccak256(each))),
     ...(withdrawals ? { withdrawals: payloadToJson(envelope.payload).withdrawals } : {}),
   };
 }

@@ -142,6 +142,19 @@ export class EngineClient {
     return this.#rpc.name;
   }
 
+  /**
+   * Makes sure that the client builds blocks and takes them.
+   *
+   * @throws {SinkError} `Unsupported` where it says that it has no such method
+   */
+  async check(): Promise<void> {
+    const offered = await this.#offers();
+    for (const method of Object.keys(METHODS)) {
+      if (offered?.some((each) => each.startsWith(`${method}V`)) ?? true) continue;
+      throw this.#unsupported(`it offers no version of ${method}`);
+    }
+  }
+
   /** A block of the client's chain; `undefined` where there is none, or no such head. */
   async block(
     tag: bigint | "latest" | "safe" | "finalized",
@@ -203,13 +216,12 @@ export class EngineClient {
     }
   }
 
-  /** Hands a block to the client. */
+  /** Hands a block to the client, in the version of its fork. */
   async newPayload(
-    { json, transactions, requests }: EnginePayload,
+    { json, transactions, requests, fork: version }: EnginePayload,
     parentBeaconBlockRoot: Uint8Array,
   ): Promise<EngineAnswer> {
     const method = "engine_newPayload";
-    const version = Math.min(this.#payloadVersion ?? 1, 4);
     const hashes = version < 3 ? [] : (await blobHashesOf(transactions)).map(toHex);
     const result = await this.#ask(
       `${method}V${version}`,

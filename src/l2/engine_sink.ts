@@ -31,11 +31,13 @@ import type { Clock, L1Heads, L2BlockSink, Log } from "../ports.ts";
 import type { DerivedBlock } from "../types.ts";
 import { equalBytes } from "../wire/bytes.ts";
 import { toHex } from "../wire/hex.ts";
-import { DerivedHeads, type DerivedMark } from "./derived_heads.ts";
+import { type BlockName, DerivedHeads, type DerivedMark } from "./derived_heads.ts";
 import { type BlockAttributes, engineAttributes } from "./engine_attributes.ts";
 import { type EngineBlock, type EnginePayload, hashesOf } from "./engine_block.ts";
-import type { EngineAnswer, EngineAttributes, EngineClient } from "./engine_client.ts";
+import type { EngineAttributes, EngineClient } from "./engine_client.ts";
 import { checkBuilt, firstDifference } from "./engine_check.ts";
+import { LOST, PatientCalls } from "./engine_patience.ts";
+import { RecentBlocks } from "./recent_blocks.ts";
 
 /** What it is made of. */
 export interface EngineApiSinkParts {
@@ -65,17 +67,18 @@ export interface EngineApiSinkOptions {
   readonly isParentChecked?: boolean;
   /** How long a client that is syncing is asked again, before whoever hands over blocks is told; 12 s. */
   readonly patienceMs?: number;
+  /** Aborted: nothing is waited for any longer. */
+  readonly signal?: AbortSignal;
 }
 
-const PATIENCE_MS = 12_000;
-const ASK_AGAIN_MS = 250;
 /** How often a block is built anew whose payload id the client forgot. */
 const MAX_BUILDS = 3;
 const ZERO_HASH = new Uint8Array(32);
 
 /**
  * Hands derived blocks to an execution client. What it has already is not built again: a block with the
- * same timestamp and transactions on the same parent is passed over. Another one gives way where it is not
+ * same timestamp and transactions on the same parent is passed over. What it loses, as when it is killed, is
+ * handed to it again, as far as that is remembered (32 MiB). Another one gives way where it is not
  * final, as what L1 says holds; where it is final, that is an error.
  *
  * @example
@@ -95,14 +98,17 @@ const ZERO_HASH = new Uint8Array(32);
  */
 export class EngineApiSink implements L2BlockSink {
   readonly #client: EngineClient;
-  readonly #clock: Clock;
+  readonly #calls: PatientCalls;
   readonly #log: Log;
   readonly #options: EngineApiSinkOptions;
   /** The last block that was handed over. */
   #last: EngineBlock | undefined;
   /** The head that the client had by itself: up to there it may have what is derived. */
-  #theirs: { readonly number: bigint; readonly hash: Uint8Array } | undefined;
+  #theirs: BlockName | undefined;
   #heads = new DerivedHeads();
+  readonly #recent = new RecentBlocks();
+  /** What it was handed and lost since: it is handed over again before anything else. */
+  #lost: DerivedBlock[] = [];
   /** What the client was told of the chain, as one text. */
   #told = "";
 
@@ -111,7 +117,7 @@ export class EngineApiSink implements L2BlockSink {
     options: EngineApiSinkOptions = {},
   ) {
     this.#client = client;
-    this.#clock = clock;
+    this.#calls = new PatientCalls({ client, clock, log }, options);
     this.#log = log;
     this.#options = options;
   }
@@ -141,12 +147,17 @@ export class EngineApiSink implements L2BlockSink {
    * for good
    */
   async ingest(block: DerivedBlock): Promise<void> {
+    await this.#healing(() => this.#hand(block));
+  }
+
+  async #hand(block: DerivedBlock): Promise<void> {
     const parent = await this.#start();
     const { attributes = () => ({}) } = this.#options;
     const wanted = engineAttributes(block, parent, await attributes(block, parent));
     const there = await this.#there(parent, wanted);
     const built = there ?? await this.#build(parent, wanted);
     this.#last = built;
+    this.#recent.push(built, block);
     this.#heads.push({ number: built.number, hash: built.hash, l1Block: block.l1Block });
     this.#log({
       event: "engine.payload",
@@ -159,7 +170,7 @@ export class EngineApiSink implements L2BlockSink {
 
   /** Resolves when the client has all blocks, and the last one as its head. Its disk is its own affair. */
   async flush(): Promise<void> {
-    if (this.#last) await this.#tell();
+    if (this.#last) await this.#healing(() => this.#tell());
   }
 
   /**
@@ -168,6 +179,10 @@ export class EngineApiSink implements L2BlockSink {
    * @throws {SinkError} `Changed` where a block is final, or was not derived
    */
   async retract(blocks: number): Promise<void> {
+    await this.#healing(() => this.#takeBack(blocks));
+  }
+
+  async #takeBack(blocks: number): Promise<void> {
     const last = await this.#start();
     await this.#tell();
     const number = last.number - BigInt(blocks);
@@ -178,19 +193,54 @@ export class EngineApiSink implements L2BlockSink {
       throw this.#changed(`Cannot take back blocks above ${number}: ${why}`, number);
     }
     const target = await this.#client.block(number);
-    if (!target) throw this.#changed(`Cannot go back to block ${number}: it is not there`, number);
+    if (!target) {
+      throw this.#changed(`Cannot go back to block ${number}: it is not there`, number, LOST);
+    }
+    // Nothing is forgotten before the client has done it: the call can be made again.
+    await this.#tellHead(target);
     const l1Block = this.#heads.l1BlockOf(number) ?? -1n;
     this.#heads.backTo({ number, hash: target.hash, l1Block });
+    this.#recent.cutTo(number);
     this.#last = target;
     this.#theirs = target;
-    await this.#tell();
   }
 
   async noteL1Heads(heads: L1Heads): Promise<void> {
     if (!this.#last && !this.#options.from) return;
     await this.#start();
-    this.#heads.note(heads);
-    await this.#tell();
+    await this.#healing(async () => {
+      this.#heads.note(heads);
+      await this.#tell();
+    });
+  }
+
+  /** Hands over again what the client lost meanwhile, and then does what is to be done. */
+  async #healing(action: () => Promise<void>): Promise<void> {
+    for (let isFirst = true;; isFirst = false) {
+      try {
+        for (; this.#lost.length > 0; this.#lost.shift()) await this.#hand(this.#lost[0]!);
+        return await action();
+      } catch (error) {
+        const isLost = error instanceof SinkError && error.details.status === LOST;
+        if (!isLost || !isFirst || !await this.#goBack()) throw error;
+      }
+    }
+  }
+
+  /** Goes back to the client's head, where that is a block that it was handed. */
+  async #goBack(): Promise<boolean> {
+    const head = await this.#client.block("latest");
+    const hash = head && this.#recent.hashAt(head.number);
+    if (!head || !hash || !equalBytes(hash, head.hash)) return false;
+    const { number } = head;
+    this.#lost = [...this.#recent.after(number), ...this.#lost];
+    this.#log({ event: "engine.lost", head: number, blocks: this.#lost.length });
+    this.#heads.backTo({ number, hash, l1Block: this.#heads.l1BlockOf(number) ?? -1n });
+    this.#recent.cutTo(number);
+    this.#last = head;
+    this.#theirs = head;
+    this.#told = "";
+    return true;
   }
 
   /** Looks where the client is, once. */
@@ -198,6 +248,7 @@ export class EngineApiSink implements L2BlockSink {
     if (this.#last) return this.#last;
     const { firstBlock = 1n, from } = this.#options;
     const number = from?.number ?? firstBlock - 1n;
+    await this.#client.check();
     const head = await this.#client.block("latest");
     const block = await this.#client.block(number);
     const finalized = await this.#client.block("finalized");
@@ -221,6 +272,7 @@ export class EngineApiSink implements L2BlockSink {
       hash: block.hash,
       head: head.number,
     });
+    this.#recent.push(block);
     return this.#last = block;
   }
 
@@ -257,23 +309,20 @@ export class EngineApiSink implements L2BlockSink {
     checkBuilt(payload, parent, attributes, this.#client.name);
     const { parentBeaconBlockRoot } = attributes;
     const hand = () => this.#client.newPayload(payload, parentBeaconBlockRoot);
-    const answer = await this.#settled("engine_newPayload", ["VALID", "ACCEPTED"], hand);
-    this.#mustBeValid(answer, "engine_newPayload", payload.number);
+    await this.#calls.taken(parent, payload.number, hand);
     return payload;
   }
 
   async #built(parent: EngineBlock, attributes: EngineAttributes): Promise<EnginePayload> {
     const { state, text } = this.#stateOf(parent);
-    const method = "engine_forkchoiceUpdated";
     const begin = () => this.#client.forkchoiceUpdated(state, { parent, attributes });
     for (let builds = 1; builds <= MAX_BUILDS; builds++) {
-      const answer = await this.#settled(method, ["VALID"], begin);
-      this.#mustBeValid(answer, method, parent.number);
+      const { payloadId } = await this.#calls.chosen(parent, parent.number, begin);
       this.#told = text;
-      const { payloadId } = answer;
       const payload = payloadId && await this.#client.payload(payloadId, parent);
       if (payload) return payload;
-      this.#waits("engine_getPayload", payloadId ? "unknown payload" : "no payload id");
+      const status = payloadId ? "unknown payload" : "no payload id";
+      this.#log({ event: "engine.waits", method: "engine_getPayload", status });
     }
     throw new SinkError(
       "Connection",
@@ -289,21 +338,27 @@ export class EngineApiSink implements L2BlockSink {
   async #tell(): Promise<void> {
     // While it has more than was derived yet, that stays.
     const isPassing = this.#last!.number < this.#theirs!.number;
-    const { state, text, numbers } = this.#stateOf(isPassing ? this.#theirs! : this.#last!);
+    await this.#tellHead(isPassing ? this.#theirs! : this.#last!);
+  }
+
+  async #tellHead(head: BlockName): Promise<void> {
+    const { state, text, numbers } = this.#stateOf(head);
     if (text === this.#told) return;
-    const method = "engine_forkchoiceUpdated";
-    const tell = () => this.#client.forkchoiceUpdated(state);
-    const answer = await this.#settled(method, ["VALID"], tell);
-    this.#mustBeValid(answer, method, numbers.head);
+    await this.#calls.chosen(
+      this.#last!,
+      numbers.head,
+      () => this.#client.forkchoiceUpdated(state),
+    );
     this.#told = text;
     this.#log({ event: "engine.heads", ...numbers });
   }
 
-  #stateOf(head: { readonly number: bigint; readonly hash: Uint8Array }) {
-    const { finalized } = this.#heads;
-    const known = this.#heads.safe ?? finalized;
-    // What gives way may have been safe.
-    const safe = known && known.number > head.number ? finalized : known;
+  #stateOf(head: BlockName) {
+    // What gives way may have been safe; and what was lost, final.
+    const upTo = (block: BlockName | undefined) =>
+      block && block.number <= head.number ? block : undefined;
+    const finalized = upTo(this.#heads.finalized);
+    const safe = upTo(this.#heads.safe) ?? finalized;
     const state = {
       head: head.hash,
       safe: safe?.hash ?? ZERO_HASH,
@@ -314,62 +369,9 @@ export class EngineApiSink implements L2BlockSink {
     return { state, text, numbers };
   }
 
-  /** Asks until it is settled, as long as patience lasts. */
-  async #settled(
-    method: string,
-    good: readonly string[],
-    ask: () => Promise<EngineAnswer>,
-  ): Promise<EngineAnswer> {
-    const { patienceMs = PATIENCE_MS } = this.#options;
-    const untilMs = this.#clock.now() + patienceMs;
-    let isTold = false;
-    for (;;) {
-      const answer = await ask();
-      if (good.includes(answer.status)) return answer;
-      if (answer.status === "INVALID" || answer.status === "INVALID_BLOCK_HASH") return answer;
-      if (!isTold) this.#waits(method, answer.status);
-      isTold = true;
-      if (this.#clock.now() >= untilMs) {
-        await this.#mustHave(this.#last!);
-        throw new SinkError(
-          "Syncing",
-          `Cannot hand block ${this.#last!.number + 1n} to ${this.#client.name}: it answers ` +
-            `${answer.status} to ${method} for ${patienceMs} ms; it has to catch up with its own chain first`,
-          { details: { block: this.#last!.number + 1n, status: answer.status } },
-        );
-      }
-      await this.#clock.sleep(ASK_AGAIN_MS);
-    }
-  }
-
-  /** A client that lost blocks, as after a crash, never catches up by itself. */
-  async #mustHave({ number, hash }: EngineBlock): Promise<void> {
-    if (await this.#client.blockByHash(hash)) return;
-    const head = await this.#client.block("latest");
-    throw this.#changed(
-      `Cannot go on behind block ${number} (${toHex(hash)}): the client lost it, its head is ` +
-        `${head?.number}; start again, to go on from there`,
-      number,
-    );
-  }
-
-  #mustBeValid({ status, validationError }: EngineAnswer, method: string, number: bigint): void {
-    if (status === "VALID" || status === "ACCEPTED") return;
-    const why = validationError === "" ? "it does not say why" : validationError;
-    throw new SinkError(
-      "InvalidBlock",
-      `Cannot hand block ${number} to ${this.#client.name}: it answers ${status} to ${method}: ${why}`,
-      { details: { block: number, status } },
-    );
-  }
-
-  #waits(method: string, status: string): void {
-    this.#log({ event: "engine.waits", method, status });
-  }
-
-  #changed(message: string, number: bigint): SinkError {
+  #changed(message: string, number: bigint, status?: string): SinkError {
     return new SinkError("Changed", `${message} (${this.#client.name})`, {
-      details: { block: number },
+      details: { block: number, status },
     });
   }
 }

@@ -6,7 +6,7 @@
  */
 import {
   type BlockRef,
-  type ForkchoiceState,
+  type ForkchoiceUpdate,
   type PayloadEnvelope,
   type PayloadJournal,
   type PayloadStatus,
@@ -94,6 +94,8 @@ export interface EngineApiSourceOptions {
  * ```
  */
 export class EngineApiSource implements BatchSource {
+  /** Nobody knows when a consensus client has given all: whoever looks for a block waits. */
+  readonly isExhausted = false;
   readonly #chain: PayloadChain;
   readonly #options: EngineApiSourceOptions;
   readonly #log: Log;
@@ -168,7 +170,7 @@ export class EngineApiSource implements BatchSource {
    *
    * @throws {EngineError} `InvalidForkchoice`, `Unavailable`
    */
-  async forkchoiceUpdated(state: ForkchoiceState): Promise<PayloadStatus> {
+  async forkchoiceUpdated(state: ForkchoiceUpdate): Promise<PayloadStatus> {
     const status = await this.#chain.choose(state);
     await this.#prune();
     return status;

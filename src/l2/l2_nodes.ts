@@ -10,10 +10,11 @@ import type { BlockMarks } from "../l1/block_marks.ts";
 import { RpcEndpoints, type RpcEndpointsOptions } from "../l1/endpoints.ts";
 import { objectOf } from "../l1/json_fields.ts";
 import { isFailure, requestAll } from "../l1/rpc_batch.ts";
+import { RawAnswers } from "../l1/raw_answers.ts";
+import { lie } from "../l1/told_block.ts";
 import { equalBytes } from "../wire/bytes.ts";
 import { toHex } from "../wire/hex.ts";
-import { lie, type NodeBlock, type NodeHeader, readBlock, readHeader } from "./node_block.ts";
-import { RawAnswers } from "./raw_answers.ts";
+import { type NodeBlock, type NodeHeader, readBlock, readHeader } from "./node_block.ts";
 
 /** Which blocks are taken: any, or those that L1 has, or those that L1 cannot lose. */
 export type L2Head = "unsafe" | "safe" | "finalized";
@@ -27,7 +28,15 @@ const TAGS: Readonly<Record<L2Head, string>> = {
 /** EIP-1474, the execution APIs, and what older nodes make of a tag that they do not know. */
 const NO_SUCH_BLOCK_CODES: readonly unknown[] = [-32001, -39001, -32602];
 const NO_SUCH_BLOCK = /not found|unknown|not (?:yet )?available|not supported|unsupported/i;
+/** What a machine behind a name knows of, another behind it may lack for a moment. */
+const NEWEST_BLOCKS = 4n;
 const NO_HASH = new Uint8Array();
+
+/** What is known around blocks that are asked for. */
+export interface KnownAround {
+  readonly head?: bigint | undefined;
+  readonly parent?: Uint8Array | undefined;
+}
 
 /** Execution clients of one chain. */
 export class L2Nodes {
@@ -55,18 +64,20 @@ export class L2Nodes {
    * The blocks from `first` on, as many as told, each of which follows the one before. Fewer, and one at
    * least, where no node gives all of them.
    *
-   * @param parent hash of the block before: a node that has that block, and another parent of the first,
-   * is passed over
+   * @param known.head number of the newest block, which a node may tell before it can give it: then there
+   * may be none
+   * @param known.parent hash of the block before: a node that has that block, and another parent of the
+   * first, is passed over
    * @throws {RpcError} where none gives the first
    */
   async blocks(
     first: bigint,
     count: number,
-    parent?: Uint8Array,
+    known: KnownAround = {},
   ): Promise<readonly NodeBlock[]> {
     const read: NodeBlock[] = [];
     try {
-      await this.#endpoints.ask((rpc) => this.#readOn(rpc, read, first, count, parent));
+      await this.#endpoints.ask((rpc) => this.#readOn(rpc, read, first, count, known));
     } catch (error) {
       if (read.length === 0 || !(error instanceof RpcError)) throw error;
     }
@@ -89,22 +100,26 @@ export class L2Nodes {
     read: NodeBlock[],
     first: bigint,
     count: number,
-    parent: Uint8Array | undefined,
+    known: KnownAround,
   ): Promise<void> {
     const { raw } = await this.#load();
+    const { head, parent } = known;
     const from = first + BigInt(read.length);
     const calls = Array.from({ length: count - read.length }, (_, at) => ({
       method: "eth_getBlockByNumber",
       params: [hexOf(from + BigInt(at)), true],
     }));
     for (const [index, outcome] of (await requestAll(rpc, calls)).entries()) {
+      const isMissing = "result" in outcome && outcome.result === null;
+      const isNewest = head !== undefined && from + BigInt(index) + NEWEST_BLOCKS > head;
+      if (isMissing && isNewest) return;
       const block = await this.#block(rpc, from + BigInt(index), outcome, raw);
       const before = read.at(-1)?.hash ?? parent;
       if (before && !equalBytes(block.block.parentHash, before)) {
         // It need not be the fault of this node that it has other blocks than the one asked before.
         if (index === 0 && read.length > 0) {
           read.length = 0;
-          return await this.#readOn(rpc, read, first, count, parent);
+          return await this.#readOn(rpc, read, first, count, known);
         }
         await this.#mustBeAnotherWay(rpc, block, before, index > 0);
       }

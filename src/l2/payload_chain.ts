@@ -10,9 +10,10 @@
  * | has a parent that is not here                     | `SYNCING`, and it is kept, in case that comes  |
  *
  * **Where it begins.** Nobody gives blocks of before, so the first payload is taken at its word: the block
- * that it follows becomes the root. Until a head was chosen this is provisional: a first choice of a
- * payload on another root moves the tree there. With a start block only payloads up to that one can be the
- * first. After a restart the root is the one of the journal, or the last block that was taken.
+ * that it follows becomes the root. Until a head was chosen this is provisional: the first choice puts the
+ * root below the oldest payload in hand that the head follows. With a start block only payloads up to that
+ * one can be the first. After a restart the root is the one of the journal, or the last block that was
+ * taken.
  *
  * @module
  */
@@ -20,7 +21,7 @@ import {
   type BlockRef,
   EngineError,
   type Forkchoice,
-  type ForkchoiceState,
+  type ForkchoiceUpdate,
   type PayloadJournal,
   type PayloadStatus,
 } from "../engine.ts";
@@ -119,7 +120,7 @@ export class PayloadChain {
    * @param then what belongs to the call, before the next one comes
    * @throws {EngineError} `InvalidForkchoice`, `Unavailable`
    */
-  async choose(state: ForkchoiceState, then: () => void = () => {}): Promise<PayloadStatus> {
+  async choose(state: ForkchoiceUpdate, then: () => void = () => {}): Promise<PayloadStatus> {
     return await this.#inTurn(async () => {
       const status = await this.#choose(state);
       const { head, safe, finalized } = state;
@@ -144,11 +145,12 @@ export class PayloadChain {
   /** Lets go of what is below a block, which all branches that matter share. */
   async prune(root: BlockRef): Promise<void> {
     await this.#inTurn(async () => {
-      if (this.#forkchoice === undefined || !this.tree.isConnected(root.hash)) return;
-      this.#chosenAt = await this.#written(() =>
-        this.#parts.journal.chosen({ ...this.#forkchoice!, root })
-      );
-      this.#forkchoice = { ...this.#forkchoice, root };
+      // Another branch may have been chosen meanwhile.
+      const before = this.#forkchoice;
+      if (before === undefined || !this.tree.isOnBranch(root.hash, before.head)) return;
+      const forkchoice = { ...before, root };
+      this.#chosenAt = await this.#written(() => this.#parts.journal.chosen(forkchoice));
+      this.#forkchoice = forkchoice;
       this.tree.prune(root);
       let oldest = this.#chosenAt;
       for (const { sequence } of this.tree.blocks()) if (sequence < oldest) oldest = sequence;
@@ -189,7 +191,7 @@ export class PayloadChain {
     const { root } = this.tree;
     if (root) { for (const child of this.tree.children(root.hash)) this.#lookAbove(child); }
     for (const block of this.tree.blocks()) {
-      if (block.isConnected) block.isValid = this.#extends(block.hash);
+      if (block.isConnected && this.#extends(block.hash)) this.#markValid(block.hash);
     }
     if (this.#forkchoice) this.#markValid(this.#forkchoice.head);
   }
@@ -228,12 +230,12 @@ export class PayloadChain {
     return this.#statusOf(block);
   }
 
-  async #choose(state: ForkchoiceState): Promise<PayloadStatus> {
+  async #choose(state: ForkchoiceUpdate): Promise<PayloadStatus> {
     const { head } = state;
     if (isZeroHash(head)) return invalid("headBlockHash is that of no block");
     const below = this.#invalid.find(head);
     if (below) return invalid(below.reason, below.latestValidHash);
-    if (!this.tree.isConnected(head)) {
+    if (!this.#isRooted || !this.tree.isConnected(head)) {
       const why = this.#moveRootTo(head);
       if (why !== undefined) return { status: "SYNCING", validationError: why };
       // What was connected now may be wrong after all.
@@ -255,10 +257,10 @@ export class PayloadChain {
     return { status: "VALID", latestValidHash: head };
   }
 
-  /** Before any choice the root is where the first payload happened to be. */
+  /** Before any choice the root is where the first payload happened to be: others may stand below it. */
   #moveRootTo(head: Uint8Array): string | undefined {
     const block = this.tree.get(head);
-    if (!block) return "no payload with this hash came";
+    if (!block) return this.tree.isConnected(head) ? undefined : "no payload with this hash came";
     const { envelope: { payload } } = this.tree.oldestBelow(block);
     const parent = `block ${payload.blockNumber - 1n} (${toHex(payload.parentHash)})`;
     if (this.#isRooted) return `${parent} is missing: no payload with its hash came`;
@@ -292,7 +294,7 @@ export class PayloadChain {
       const missing = `block ${payload.blockNumber - 1n} (${toHex(payload.parentHash)})`;
       return { status: "SYNCING", validationError: `${missing} is missing` };
     }
-    block.isValid ||= this.#extends(block.hash);
+    if (!block.isValid && this.#extends(block.hash)) this.#markValid(block.hash);
     if (!block.isValid) return { status: "ACCEPTED" };
     return { status: "VALID", latestValidHash: block.hash };
   }
@@ -302,8 +304,9 @@ export class PayloadChain {
     return this.#forkchoice === undefined || this.tree.isOnBranch(this.#forkchoice.head, hash);
   }
 
-  #markValid(head: Uint8Array): void {
-    for (let block = this.tree.get(head); block?.isConnected && !block.isValid;) {
+  /** And all below it: so what is below a valid block is valid. */
+  #markValid(hash: Uint8Array): void {
+    for (let block = this.tree.get(hash); block?.isConnected && !block.isValid;) {
       block.isValid = true;
       block = this.tree.get(block.parentHash);
     }

@@ -23,6 +23,8 @@ export const PREFETCH_BYTES: number = 32 * 2 ** 20;
 const POLL_INTERVAL_MS = 500;
 /** Transactions after which one call of `pendingBlocks()` returns. */
 const BYTES_PER_CALL = 8 * 2 ** 20;
+/** A node that tells of a block and does not have it may be many machines: so often it is looked at again. */
+const MAX_MISSES = 20;
 /** Blocks whose hashes are remembered: a reorganisation that goes deeper stops the batcher. */
 const REMEMBERED_BLOCKS = 10_000;
 
@@ -97,6 +99,8 @@ export class RpcBlockSource implements BatchSource {
   #lookedAtMs = -Infinity;
   /** The last block to give, where it does not follow. */
   #last: bigint | undefined;
+  /** Looks in a row at which the next block was not there. */
+  #misses = 0;
   #firstParent: Uint8Array | undefined;
   #origin: L1Attributes | undefined;
   #depositsLeftOut = 0;
@@ -110,7 +114,10 @@ export class RpcBlockSource implements BatchSource {
     this.#marks = new BlockMarks(REMEMBERED_BLOCKS, taken.map(markOf));
     this.#next = this.#marks.top ? this.#marks.top.number + 1n : startBlock;
     this.#ahead = new BlocksAhead({
-      read: (first, count) => this.#nodes.blocks(first, count, this.#hashBefore(first)),
+      read: (first, count) => {
+        const known = { head: this.#head?.number, parent: this.#hashBefore(first) };
+        return this.#nodes.blocks(first, count, known);
+      },
       maxBytes: prefetchBytes,
     });
   }
@@ -148,7 +155,10 @@ export class RpcBlockSource implements BatchSource {
       const left = this.blocksLeft;
       if (left === 0) return [];
       const last = this.#next + BigInt(left) - 1n;
-      return await this.#give(await this.#ahead.take(this.#next, last, BYTES_PER_CALL));
+      const read = await this.#ahead.take(this.#next, last, BYTES_PER_CALL);
+      if (read.length === 0) this.#miss();
+      else this.#misses = 0;
+      return await this.#give(read);
     } catch (error) {
       // It may be another one by now.
       this.#forgetHead();
@@ -203,6 +213,20 @@ export class RpcBlockSource implements BatchSource {
   #forgetHead(): void {
     this.#head = undefined;
     this.#lookedAtMs = -Infinity;
+  }
+
+  /** The head is told, and the block that leads to it is not there: it is looked for again by and by. */
+  #miss(): void {
+    const head = this.#head?.number;
+    this.#misses += 1;
+    this.#head = undefined;
+    if (this.#misses < MAX_MISSES) return;
+    throw new SourceError(
+      "Connection",
+      `Cannot take L2 block ${this.#next} from ${this.#nodes.name}: there is none, though the head was ` +
+        `block ${head} at ${this.#misses} looks in a row`,
+      { details: { block: this.#next } },
+    );
   }
 
   /** Where the head is, and whether what was given still leads to it. */
@@ -293,7 +317,7 @@ export class RpcBlockSource implements BatchSource {
     const { top } = this.#marks;
     if (this.#origin || !top || this.#firstParent) return this.#origin;
     try {
-      const [block] = await this.#nodes.blocks(top.number, 1);
+      const [block] = await this.#nodes.blocks(top.number, 1, { head: top.number });
       if (block && equalBytes(block.hash, top.hash)) this.#origin = block.l1Attributes;
     } catch (error) {
       throw asSourceError(error);

@@ -200,6 +200,8 @@ export class InboxSource implements L1BatchSource {
   readonly #head: L1Head;
   readonly #log: Log;
   #nextBlock: bigint;
+  /** When it was looked at last. */
+  #knownHead = -1n;
   #previous: L1Block | undefined;
   #block: L1Block | undefined;
   #nextTransaction = 0;
@@ -211,6 +213,11 @@ export class InboxSource implements L1BatchSource {
     this.#head = options.head ?? "safe";
     this.#log = options.log ?? (() => {});
     this.#nextBlock = options.startBlock ?? 0n;
+  }
+
+  /** The next L1 block to read, and the head as it was last seen; -1 before. */
+  get standing(): { readonly next: bigint; readonly head: bigint } {
+    return { next: this.#nextBlock, head: this.#knownHead };
   }
 
   l1Head(): Promise<bigint> {
@@ -245,7 +252,8 @@ export class InboxSource implements L1BatchSource {
   }
 
   async #advance(): Promise<L1Block | undefined> {
-    if (this.#nextBlock > await this.l1Head()) return undefined;
+    this.#knownHead = await this.l1Head();
+    if (this.#nextBlock > this.#knownHead) return undefined;
     const block = await this.#l1.block(this.#nextBlock);
     if (this.#previous && !equalBytes(block.parentHash, this.#previous.hash)) {
       throw new SourceError(

@@ -169,7 +169,6 @@ export class BlockComparison implements L2BlockSink {
   async #peek(): Promise<L2Block | undefined> {
     const { source } = this.#range!;
     while (this.#next >= this.#read.length) {
-      if (source.isExhausted) return undefined;
       try {
         this.#read = await source.pendingBlocks();
       } catch (error) {
@@ -178,9 +177,9 @@ export class BlockComparison implements L2BlockSink {
         throw startAgain("L2 was reorganised while it was compared", error);
       }
       this.#next = 0;
-      if (this.#read.length === 0 && !source.isExhausted) {
-        await this.#parts.clock.sleep(LOOK_AGAIN_MS);
-      }
+      if (this.#read.length > 0) break;
+      if (source.isExhausted ?? true) return undefined;
+      await this.#parts.clock.sleep(LOOK_AGAIN_MS);
     }
     return this.#read[this.#next];
   }

@@ -30,6 +30,7 @@ import { describeError, MontanaError } from "../errors.ts";
 import type { Clock } from "../ports.ts";
 import { shown } from "../wire/hex.ts";
 import type { BlockFeed, BlockId, FeedItem, ServedBlock } from "./block_feed.ts";
+import { type Address, listen, type Listening } from "./http_server.ts";
 import type { ApiRequest, ApiResponse } from "./processor_api.ts";
 
 /** What is served. */
@@ -303,6 +304,38 @@ export class BlocksApi {
       return rpcError(id, -32603, describeError(error));
     }
   }
+}
+
+/**
+ * Serves derived blocks.
+ *
+ * @param stalledMs how long a client of the stream may read nothing: 30 s otherwise
+ * @throws {ConfigError} `Invalid` when it cannot listen there
+ *
+ * @example
+ * ```ts
+ * import {
+ *   BlockFeed,
+ *   MemoryBlockSink,
+ *   serveBlocks,
+ *   systemClock as clock,
+ * } from "https://example.com/montana/v0.1.0/mod.ts";
+ *
+ * const feed = new BlockFeed(new MemoryBlockSink()); // The sink of a deriver.
+ * const server = await serveBlocks({ feed, clock }, { host: "127.0.0.1", port: 0 });
+ * const response = await fetch(`${server.name}/v1/head`);
+ * const { head } = await response.json();
+ * if (head.number !== 0) throw new Error("nothing was derived yet");
+ * await server.close();
+ * ```
+ */
+export function serveBlocks(
+  parts: BlocksApiParts,
+  address: Address,
+  stalledMs?: number,
+): Promise<Listening> {
+  const api = new BlocksApi(parts);
+  return listen(address, (request) => api.answer(request), stalledMs);
 }
 
 const THERE = "there are GET /v1/blocks, /v1/blocks/N, /v1/blocks/stream and /v1/head, and POST /";

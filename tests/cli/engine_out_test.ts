@@ -169,7 +169,7 @@ test("montana deriver says what is wrong with an execution client", async () => 
       /Unsupported: .*it answered 401 to our token: both sides need the same --jwt-secret/,
     );
     await chmod(join(cwd, "other.hex"), 0o644);
-    failed(await run(deriver.replace("jwt.hex", "other.hex") + " --once", { cwd }), 1, /TooOpen/);
+    failed(await run(deriver.replace("jwt.hex", "other.hex") + " --once", { cwd }), 78, /TooOpen/);
     failed(
       await run(`deriver --l1 l1 --out ${toy.url} --once`, { cwd }),
       2,

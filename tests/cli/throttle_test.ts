@@ -71,18 +71,25 @@ test("montana batcher --throttle warns of a node without the method, and posts",
   );
 });
 
-test("montana batcher --throttle posts beside a sequencer that hangs, and ends", async () => {
+test("montana batcher --throttle posts beside a sequencer that hangs, tells others, and ends", async () => {
   let asked = 0;
+  const { told, answer } = sequencer();
   await withDirectory((cwd) =>
-    withServer(() => asked++, async (url) => {
-      await using batcher = start(`${FLAGS} --throttle ${url}`, { cwd, stdin: "open" });
-      await batcher.until("it asks", () => asked > 0);
-      batcher.feed(LINES.slice(0, 3).join(""));
-      await batcher.untilSaid("batch 0: 3 blocks");
-      await batcher.untilSaid(/cannot hold .* back: Timeout: .* no answer within 2000 ms/);
-      batcher.feed(LINES.slice(3).join(""), { end: true });
-      equal((await batcher.ended).code, 0, batcher.stderr);
-      await holdsBlocks(join(cwd, "l1"), 6);
+    withServer(() => asked++, async (hanging) => {
+      await withServer(answer, async (url) => {
+        const both = `${FLAGS} --throttle ${hanging} --throttle ${url}`;
+        await using batcher = start(both, { cwd, stdin: "open" });
+        await batcher.until("it asks", () => asked > 0 && told.length > 0);
+        batcher.feed(LINES.slice(0, 3).join(""));
+        await batcher.untilSaid("batch 0: 3 blocks");
+        await batcher.untilSaid(/cannot hold .* back: Timeout: .* no answer within 2000 ms/);
+        batcher.feed(LINES.slice(3, 5).join(""));
+        await batcher.until("the other is held back", () => told.at(-1)?.[1] === 2_000);
+        batcher.feed(LINES[5]!, { end: true });
+        equal((await batcher.ended).code, 0, batcher.stderr);
+        deepEqual(told.at(-1), [0, 130_000]);
+        await holdsBlocks(join(cwd, "l1"), 6);
+      });
     })
   );
 });

@@ -1,4 +1,5 @@
-import { match, strictEqual as equal, throws } from "node:assert/strict";
+import { Buffer } from "node:buffer";
+import { match, ok, strictEqual as equal, throws } from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { keccak256 } from "viem";
@@ -7,6 +8,7 @@ import { blockHashing, orderedRoot } from "../../src/l1/block_hashing.ts";
 import { headerHash, unknownFields } from "../../src/l1/header_hash.ts";
 import { rawTransaction, typeOf } from "../../src/l1/raw_transaction.ts";
 import { toHex } from "../../src/wire/hex.ts";
+import { hasShared, readShared } from "../shared.ts";
 import { asNode } from "./node_json.ts";
 import { ANVIL_KEY, bytes } from "./transactions.ts";
 
@@ -84,7 +86,7 @@ const signedByViem: fc.Arbitrary<Promise<Hex>> = fc.record({
   data: fc.uint8Array({ maxLength: 300 }).map((each) => toHex(new Uint8Array(each)) as Hex),
   value: fc.oneof(fc.bigInt(0n, 300n), fc.bigInt(0n, 2n ** 128n)),
   gas: fc.oneof(fc.bigInt(0n, 300n), fc.bigInt(0n, 2n ** 63n)),
-  price: fc.bigInt(3n, 2n ** 70n),
+  price: fc.bigInt(0n, 2n ** 70n),
   keys: fc.array(fc.tuple(bytes(20), fc.array(bytes(32), { maxLength: 3 })), { maxLength: 3 }),
   hashes: fc.array(bytes(32), { minLength: 1, maxLength: 6 }),
 }).map(async ({ type, chainId, price, keys, hashes, to, ...common }) => {
@@ -130,6 +132,26 @@ test("rawTransaction() makes the bytes that viem signed, of all types", async ()
   );
   equal([...seen].sort().join(), "0,1,2,3,4");
 });
+
+const REAL = ["base-mainnet-19995441", "linea-mainnet-singles", "scroll-mainnet-19604670"]
+  .concat("eth-mainnet-l1-singles", "unichain-mainnet-36637400")
+  .map((name) => `blocks/${name}.jsonl.gz`);
+
+for (const path of REAL) {
+  const title = `rawTransaction() makes what real chains hold: ${path}`;
+  test(title, { skip: !hasShared(path, title) }, async () => {
+    const lines = Buffer.from(readShared(path)).toString().split("\n").filter((line) =>
+      line !== ""
+    );
+    const all = lines.flatMap((line) => JSON.parse(line).transactions as Hex[]);
+    // Spread over all of them: viem takes a millisecond to recover who signed.
+    const some = all.filter((_, at) => at % Math.ceil(all.length / 80) === 0);
+    ok(some.length > 10);
+    for (const signed of some) {
+      equal(toHex(rawTransaction(await asNode(signed), hashing)!), signed);
+    }
+  });
+}
 
 test("rawTransaction() names the field that is not what it must be", async () => {
   const signed = await fc.sample(signedByViem, { numRuns: 1, seed: 3 })[0]!;

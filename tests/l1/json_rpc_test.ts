@@ -34,6 +34,28 @@ test("HttpJsonRpc asks with ids of its own, and takes null for an answer", async
   });
 });
 
+test("HttpJsonRpc sends headers that are made anew for each request", async () => {
+  const seen: unknown[] = [];
+  await withServer((asked, response, { headers }) => {
+    seen.push(headers["authorization"]);
+    response.end(JSON.stringify({ jsonrpc: "2.0", id: asked.id, result: null }));
+  }, async (url) => {
+    let made = 0;
+    const headers = () => Promise.resolve({ authorization: `Bearer ${++made}` });
+    const node = new HttpJsonRpc({ url, clock: systemClock, headers });
+    await node.request("eth_none", []);
+    await node.request("eth_none", []);
+    equal(seen.join(), "Bearer 1,Bearer 2");
+    const refused = new Error("no secret");
+    const other = new HttpJsonRpc({
+      url,
+      clock: systemClock,
+      headers: () => Promise.reject(refused),
+    });
+    equal(await other.request("eth_none", []).catch((error) => error), refused);
+  });
+});
+
 test("HttpJsonRpc gives an error of the node as it stands, with its code", async () => {
   const error = { code: -32000, message: "replacement transaction\n underpriced" };
   await withServer(answering(({ id }) => ({ id, error })), async (url, host) => {

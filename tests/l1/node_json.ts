@@ -22,7 +22,11 @@ export async function asNode(raw: Hex): Promise<Record<string, unknown>> {
     value: "0x0",
     nonce: "0x0",
     gas: number(gas),
-    gasPrice: "0x1",
+    // viem leaves out what is zero. Of the later types a node tells what was paid.
+    ...(["legacy", "eip2930"].includes(type as string)
+      ? { gasPrice: "0x0" }
+      : { gasPrice: "0x1", maxFeePerGas: "0x0", maxPriorityFeePerGas: "0x0" }),
+    ...(type === "eip4844" ? { maxFeePerBlobGas: "0x0" } : {}),
     v: number(type === "legacy" ? v : yParity),
   };
   if (type !== "legacy") Object.assign(json, { accessList: accessList ?? [], yParity: json.v });

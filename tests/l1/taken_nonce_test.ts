@@ -57,6 +57,22 @@ test("mayHoldBatch() finds where the transaction of any nonce went, in any chain
   );
 });
 
+test("mayHoldBatch() says that it may where a node tells a transaction before it wrong", async () => {
+  const away: Sent = { isOwn: true, destination: "elsewhere" };
+  const { block, ...chain } = chainOf([[], [away, away]]);
+  const wrong = async (number: bigint) => {
+    const { header, transactions } = (await block(number))!;
+    const sender = () => Promise.reject(new RpcError("Invalid", "as planned"));
+    return {
+      header,
+      transactions: transactions.map((each, at) => at > 0 ? each : { ...each, sender }),
+    };
+  };
+  const taken = { address, nonce: 1n, to, head: 1n };
+  equal(await mayHoldBatch({ ...taken, chain: { ...chain, block } }), false);
+  equal(await mayHoldBatch({ ...taken, chain: { ...chain, block: wrong } }), true);
+});
+
 test("mayHoldBatch() says that it may where a node keeps no state so old, and throws what passes", async () => {
   const away: Sent = { isOwn: true, destination: "elsewhere" };
   const blocks = [[], [away], [], [], [], []];

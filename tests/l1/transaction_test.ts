@@ -9,6 +9,8 @@ import fc from "fast-check";
 import { keccak256, serializeTransaction, type TransactionSerializable } from "viem";
 import { privateKeyToAccount } from "viem/accounts";
 import type { UnsignedTransaction } from "../../src/ethereum.ts";
+import { blockHashing } from "../../src/l1/block_hashing.ts";
+import { rawTransaction } from "../../src/l1/raw_transaction.ts";
 import {
   addressOf,
   decodeSigned,
@@ -157,12 +159,19 @@ for (const [name, kind] of Object.entries(KINDS)) {
     const input = "0x1235";
     const changes = { hash, input, to: stranger, nonce: "0x12d", value: "0x2", s: "0x1", r: "0x0" };
     for (const [field, value] of Object.entries(changes)) {
-      const sender = await parseBlockTransaction({ ...json, [field]: value }).sender();
-      equal(sender, undefined, `${field} is not what was signed`);
+      const changed = parseBlockTransaction({ ...json, [field]: value });
+      await rejects(changed.sender(), {
+        code: "InvalidHeader",
+        message: /^hash: the node says 0x/,
+      });
     }
-    for (const type of ["0x5", "0x7e", "nonsense"]) {
+    const { gas: _, ...without } = json;
+    await rejects(parseBlockTransaction(without).sender(), { message: /^gas: need a number/ });
+    for (const type of ["0x5", "0x7e"]) {
       equal(await parseBlockTransaction({ ...json, type }).sender(), undefined);
     }
+    const nonsense = parseBlockTransaction({ ...json, type: "nonsense" });
+    await rejects(nonsense.sender(), { code: "InvalidHeader", message: /^type: need/ });
   });
 }
 
@@ -174,7 +183,7 @@ test("a node cannot put blobs beside a transaction that was signed without", asy
   deepEqual(read.blobHashes, []);
 });
 
-test("whatever a node says, the sender is the one who signed, or nobody", async () => {
+test("whatever a node says, the sender is the one who signed, nobody, or an error", async () => {
   const nodes = await Promise.all(
     Object.values(KINDS).map(async (kind) =>
       await asNode(
@@ -189,6 +198,8 @@ test("whatever a node says, the sender is the one who signed, or nobody", async 
     fc.constant(undefined),
   );
   let [refused, strange, recovered] = [0, 0, 0];
+  const isInvalid = (error: unknown) =>
+    equal((error as { code?: string }).code, "InvalidHeader", String(error));
   await fc.assert(
     fc.asyncProperty(fc.constantFrom(...nodes), fc.nat(), value, async (json, pick, said) => {
       const names = Object.keys(json);
@@ -197,10 +208,10 @@ test("whatever a node says, the sender is the one who signed, or nobody", async 
       try {
         read = parseBlockTransaction(changed);
       } catch (error) {
-        equal((error as { code?: string }).code, "InvalidHeader", String(error));
+        isInvalid(error);
         return void refused++;
       }
-      const sender = await read.sender();
+      const sender = await read.sender().catch(isInvalid);
       if (sender === undefined) return void strange++;
       deepEqual(sender, ANVIL_ADDRESS);
       recovered++;
@@ -214,6 +225,15 @@ test("whatever a node says, the sender is the one who signed, or nobody", async 
     { numRuns: 400 },
   );
   ok(refused > 0 && strange > 0 && recovered > 0, `${refused}, ${strange}, ${recovered}`);
+});
+
+test("a signature that no key makes is nobody's, though it hashes to what the node says", async () => {
+  const kind = { to: hex(ANVIL_ADDRESS), gas: 1n, ...KINDS["EIP-1559"] };
+  const json = await asNode(await account.signTransaction(kind as never));
+  const forged = { ...json, r: "0x0" };
+  const hashing = await blockHashing();
+  const hash = toHex(hashing.keccak256(rawTransaction(forged, hashing)!));
+  equal(await parseBlockTransaction({ ...forged, hash }).sender(), undefined);
 });
 
 test("a transaction that makes a contract goes to nobody", async () => {

@@ -1,6 +1,11 @@
 import { deepStrictEqual as deepEqual, match, ok, strictEqual as equal } from "node:assert/strict";
 import { request } from "node:http";
 import { test } from "node:test";
+import { describeError } from "../../src/errors.ts";
+import { blockHashing } from "../../src/l1/block_hashing.ts";
+import { headerHash } from "../../src/l1/header_hash.ts";
+import type { JsonFields } from "../../src/l1/json_fields.ts";
+import { rawTransaction } from "../../src/l1/raw_transaction.ts";
 import { EngineApiSource } from "../../src/l2/engine_source.ts";
 import { type EngineServerOptions, serveEngine } from "../../src/l2/engine_server.ts";
 import { JwtSecret } from "../../src/l2/jwt.ts";
@@ -8,8 +13,9 @@ import { newPayloadParams } from "../../src/l2/payload.ts";
 import { MemoryL1 } from "../../src/local/memory.ts";
 import { MemoryPayloadJournal } from "../../src/local/memory_payload_journal.ts";
 import { systemClock } from "../../src/runtime.ts";
-import { toHex } from "../../src/wire/hex.ts";
+import { fromHex, toHex } from "../../src/wire/hex.ts";
 import { Events } from "../helpers.ts";
+import { oneOfEachType } from "./anvil_l2.ts";
 import { ConsensusClient, forkchoiceState } from "./consensus_client.ts";
 import { BEFORE, payloadAfter, payloadChain } from "./payloads.ts";
 
@@ -100,6 +106,26 @@ test("a consensus client is served: payloads of each version, choices, and block
   }, { chainId: 900n });
 });
 
+test("a block in hand is told whole: its transactions and its hash are made of it again", async () => {
+  await withServer(async ({ client }) => {
+    const signed = await oneOfEachType(900, 0);
+    const transactions = signed.map(({ raw }) => fromHex(raw, "raw"));
+    const envelope = await payloadAfter(BEFORE, { transactions });
+    equal(await client.give(envelope), "VALID");
+    equal(await client.choose(envelope), "VALID");
+    const { result } = await client.call("eth_getBlockByNumber", "latest", true);
+    const hashing = await blockHashing();
+    deepEqual(
+      result.transactions.map((each: JsonFields) => toHex(rawTransaction(each, hashing)!)),
+      signed.map(({ raw }) => raw),
+    );
+    equal(toHex(headerHash(result, hashing)), result.hash);
+    deepEqual(result.transactions.map((each: JsonFields) => each.transactionIndex)[3], "0x3");
+    const { result: plain } = await client.call("eth_getBlockByNumber", "latest", false);
+    deepEqual(result.transactions.map(({ hash }: JsonFields) => hash), plain.transactions);
+  });
+});
+
 test("who has no token, or a wrong or an old one, is not let in, and is told why", async () => {
   await withServer(async ({ client, url, events, source }) => {
     const [envelope] = await payloadChain(1);
@@ -135,7 +161,7 @@ test("who has no token, or a wrong or an old one, is not let in, and is told why
 });
 
 test("each status and each error of the specification is answered by its name or number", async () => {
-  await withServer(async ({ client }) => {
+  await withServer(async ({ client, events }) => {
     const chain = await payloadChain(3, BEFORE, 0, { version: 3 });
     const fork = await payloadChain(2, chain[0]!.payload, 1, { version: 3 });
     equal(await client.give(chain[0]!), "VALID");
@@ -196,6 +222,7 @@ test("each status and each error of the specification is answered by its name or
         ["engine_forkchoiceUpdatedV1", []],
         ["engine_forkchoiceUpdatedV1", [{ headBlockHash: "0x12" }]],
         ["eth_getBlockByNumber", ["first", false]],
+        // Its transactions are of no type that has fields.
         ["eth_getBlockByNumber", ["latest", true]],
         ["eth_getBlockByHash", ["0x12", false]],
       ] as const
@@ -203,6 +230,7 @@ test("each status and each error of the specification is answered by its name or
       equal((await client.call(method, ...params)).error?.code, -32602, method);
     }
     equal((await client.call("eth_chainId")).error?.code, -32000);
+    match(describeError(events.of("consensus.refused").at(-1)!.error), /--l2-chain-id/);
     for (
       const method of ["eth_sendRawTransaction", "engine_newPayloadV9", "toString", "__proto__"]
     ) {

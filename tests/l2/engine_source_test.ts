@@ -67,6 +67,7 @@ test("EngineApiSource gives the blocks of the head that was chosen, and nothing 
   const chain = await payloadChain(5);
   deepEqual(await giveAll(source, chain), Array(5).fill("VALID"));
   deepEqual(await source.pendingBlocks(), []);
+  equal(source.isExhausted, false, "more may come");
   equal(await choose(source, chain[2]!), "VALID");
   const blocks = await source.pendingBlocks();
   deepEqual(hashes(blocks), hashes(chain.slice(0, 3)));
@@ -184,6 +185,21 @@ test("a payload beside the chosen chain is ACCEPTED, and VALID once it is chosen
   deepEqual(await giveAll(source, chain), Array(4).fill("VALID"), "what was valid stays so");
 });
 
+test("what is below a chosen head is VALID for ever, though it came after it", async () => {
+  const { source, journal } = await open();
+  const [first, second, third, fourth] = await payloadChain(4);
+  const fork = await payloadChain(1, first!.payload, 1);
+  await giveAll(source, [first!, fork[0]!]);
+  await choose(source, first!);
+  deepEqual(await giveAll(source, [third!, second!, fourth!]), ["SYNCING", "VALID", "VALID"]);
+  await choose(source, fourth!);
+  const { source: again } = await open({ journal });
+  for (const each of [source, again]) {
+    await choose(each, fork[0]!);
+    deepEqual(await giveAll(each, [third!, second!, fourth!]), Array(3).fill("VALID"));
+  }
+});
+
 test("a reorganisation below what was given names the last shared block, and rewinds", async () => {
   const { source, events } = await open();
   const chain = await payloadChain(4);
@@ -276,6 +292,15 @@ test("it begins with the first payload, or with that which is chosen first", asy
   equal(await choose(source, chain[2]!), "VALID");
   deepEqual(numbers(await source.pendingBlocks()), [100, 101, 102]);
   equal(await choose(source, ahead[0]!), "SYNCING", "from then on it stays");
+});
+
+test("what came late below the first payload is given too, when the first choice is above it", async () => {
+  const { source } = await open();
+  const chain = await payloadChain(4);
+  deepEqual(await giveAll(source, [chain[2]!, chain[3]!]), ["VALID", "VALID"]);
+  deepEqual(await giveAll(source, [chain[1]!, chain[0]!]), ["SYNCING", "SYNCING"]);
+  equal(await choose(source, chain[3]!), "VALID");
+  deepEqual(hashes(await source.pendingBlocks()), hashes(chain));
 });
 
 test("with a start block it begins at or below it, and gives from there", async () => {

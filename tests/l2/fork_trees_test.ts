@@ -100,7 +100,7 @@ class Model {
     this.given.add(block);
     if (!this.isConnected(block)) return "SYNCING";
     const isNext = this.head === undefined || this.branch(block).includes(this.head);
-    if (isNext) this.#valid.add(block);
+    if (isNext) this.#callValid(block);
     return this.#valid.has(block) ? "VALID" : "ACCEPTED";
   }
 
@@ -109,8 +109,13 @@ class Model {
     const isKnown = finalized !== undefined && this.given.has(finalized);
     if (isKnown && !this.branch(head).includes(finalized)) return "InvalidForkchoice";
     this.head = head;
-    for (const each of this.branch(head)) this.#valid.add(each);
+    this.#callValid(head);
     return "VALID";
+  }
+
+  /** And all below it. */
+  #callValid(block: number): void {
+    for (const each of this.branch(block)) this.#valid.add(each);
   }
 
   /** What is beside the head is looked at anew. */

@@ -8,8 +8,8 @@ import { BlockHistory } from "../../src/local/block_history.ts";
 import { FileBlockSink } from "../../src/local/file_block_sink.ts";
 import { systemClock } from "../../src/runtime.ts";
 import { BlockFeed, type BlockFeedOptions } from "../../src/service/block_feed.ts";
-import { BlocksApi } from "../../src/service/blocks_api.ts";
-import { listen, type Listening } from "../../src/service/http_server.ts";
+import { serveBlocks } from "../../src/service/blocks_api.ts";
+import type { Listening } from "../../src/service/http_server.ts";
 import type { DerivedBlock } from "../../src/types.ts";
 import { plainBlocks } from "../helpers.ts";
 
@@ -46,13 +46,8 @@ export async function served(
   action: (server: Listening) => Promise<void>,
   { maxStreams, stalledMs }: { maxStreams?: number; stalledMs?: number } = {},
 ): Promise<void> {
-  const api = new BlocksApi({
-    feed,
-    clock: systemClock,
-    ...(maxStreams === undefined ? {} : { maxStreams }),
-  });
-  const address = { host: "127.0.0.1", port: 0 };
-  const server = await listen(address, (request) => api.answer(request), stalledMs);
+  const parts = { feed, clock: systemClock, ...(maxStreams === undefined ? {} : { maxStreams }) };
+  const server = await serveBlocks(parts, { host: "127.0.0.1", port: 0 }, stalledMs);
   try {
     await action(server);
   } finally {

@@ -5,11 +5,11 @@
  */
 import { CodecError, RpcError } from "../errors.ts";
 import type { JsonRpc } from "../ethereum.ts";
-import type { BlockHashing } from "../l1/block_hashing.ts";
-import { rlp } from "../l1/deps.ts";
 import { equalBytes } from "../wire/bytes.ts";
 import { fromHex, toHex } from "../wire/hex.ts";
-import { type AskRaw, lie } from "./node_block.ts";
+import type { BlockHashing } from "./block_hashing.ts";
+import { rlp } from "./deps.ts";
+import { type AskRaw, lie } from "./told_block.ts";
 
 /** In the order in which they are tried; the last gives a whole block. */
 const METHODS = ["eth_getRawTransactionByHash", "debug_getRawTransaction", "debug_getRawBlock"];
