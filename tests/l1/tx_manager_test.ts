@@ -336,29 +336,6 @@ test("TxManager refuses another chain, and says of an account that it has nothin
   });
 });
 
-test("TxManager lets no batch overtake one whose turn did not come in time", async () => {
-  let isFull = true;
-  const ethereum = { isOverlooked: () => isFull };
-  const config = { sendTimeoutMs: 100_000, maxPendingTx: 1 };
-  await inWorld({ ethereum, config }, async (world) => {
-    const manager = await world.open();
-    const outcomes = [0, 1].map((number) => manager.send(request(number)).catch((error) => error));
-    await world.pass(60_000);
-    outcomes.push(manager.send(request(2)).catch((error) => error));
-    for (const outcome of outcomes.slice(0, 2)) {
-      equal((await world.run(outcome)).code, "Timeout");
-    }
-    equal(manager.state.queued, 0);
-    equal((await outcomes[2]).code, "Timeout");
-    isFull = false;
-    const landed = async (number: number): Promise<unknown> =>
-      await world.run(manager.send(request(number))).catch(() => landed(number));
-    for (const number of [0, 1, 2]) await landed(number);
-    deepEqual(world.record.landed(), [0n, 1n, 2n]);
-    await world.run(manager.close());
-  });
-});
-
 test("TxManager joins calls for one batch, and refuses another batch of its number", async () => {
   await inWorld({ config: { sendTimeoutMs: 30_000 } }, async (world) => {
     let manager = await world.open();

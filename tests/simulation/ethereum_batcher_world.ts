@@ -48,7 +48,6 @@ import { Chain, sealedBlocks } from "./source.ts";
 
 /** What is planted in a run. */
 export interface EthereumBatcherDefects {
-  /** A disk with a defect, in place of one that does as it says. */
   readonly disk?: (disk: Storage) => Storage;
   readonly journal?: (journal: TxJournal) => TxJournal;
   /** Takes for posted what others sent. */
@@ -105,7 +104,6 @@ class EthereumBatcherWorld {
    */
   readonly #replacedShare: number;
   #isReplaced = false;
-  /** Up to where all is posted, as the batcher has it. */
   #position: { nextBatchNumber: bigint; blocks: number } | undefined;
 
   constructor(run: Run, defects: EthereumBatcherDefects) {
@@ -239,7 +237,9 @@ class EthereumBatcherWorld {
     const run = this.#run;
     while (!this.#isBatcherDone) {
       await this.#machine.live((life) => this.#batch(life));
-      if (run.mishap(this.#replacedShare)) this.#replace();
+      // A batch that is lost before others that are on L1 is beyond help: whoever goes on says so.
+      const isInOrder = this.#record.landed().every((each, at) => each === BigInt(at));
+      if (isInOrder && run.mishap(this.#replacedShare)) this.#replace();
       await run.clock.sleep(run.around(1, 20_000));
     }
   }
@@ -280,7 +280,6 @@ class EthereumBatcherWorld {
     const archive = new BlobArchive({ storage, directory: "/blobs", kzg });
     const stop = life.stopSignal(() => this.#isAllFinal);
     const final = new FinalBlocks(chain);
-    const { trustsStrangers } = this.#defects;
     const wait = {
       chain,
       address: BATCHER,
@@ -290,7 +289,7 @@ class EthereumBatcherWorld {
       signal: stop,
       onWait: (count: bigint) => run.note("batcher", "waits for strangers", `: ${count}`),
     };
-    if (!trustsStrangers) await untilNoStrangers(wait);
+    if (!this.#defects.trustsStrangers) await untilNoStrangers(wait);
     const manager = await TxManager.open({
       chain: this.#defects.chain?.(chain) ?? chain,
       signer: new FakeSigner(BATCHER),
@@ -319,7 +318,8 @@ class EthereumBatcherWorld {
       start: { inbox: INBOX, batcher: BATCHER, l1Block: number, l1BlockHash: hash },
       finalBlock,
       isSure: ({ blockNumber, txHash }) =>
-        trustsStrangers || blockNumber <= number || isJournaled(transactions, txHash),
+        this.#defects.trustsStrangers || blockNumber <= number ||
+        isJournaled(transactions, txHash),
     });
     const close = async () => {
       await manager.close();
