@@ -24,6 +24,7 @@ import { RpcChain, type RpcChainOptions } from "../l1/chain.ts";
 import { RpcEndpoints } from "../l1/endpoints.ts";
 import { HttpJsonRpc } from "../l1/json_rpc.ts";
 import { openKzg } from "../l1/kzg_pool.ts";
+import { RetriedCalls } from "../l1/retried_calls.ts";
 import { DiskStorage } from "../local/disk_storage.ts";
 import type { L1Head, OriginL1 } from "../local/inbox.ts";
 import type { Log } from "../ports.ts";
@@ -216,7 +217,8 @@ export async function openNodes(
  * @throws {RpcError} where patience ended
  */
 export async function patientNodes(nodes: RpcEndpoints, patience: Patience): Promise<JsonRpc> {
-  const patient = new PatientRpc(nodes, patience);
+  const again = new RetriedCalls(nodes, { clock: systemClock, random: systemRandom });
+  const patient = new PatientRpc(again, patience);
   try {
     await patient.request("eth_chainId", []);
   } catch (error) {
