@@ -53,6 +53,7 @@ export * from "./src/errors.ts";
 export * from "./src/config.ts";
 export * from "./src/retry.ts";
 export * from "./src/version.ts";
+export * from "./src/superblock.ts";
 
 export {
   decodeBatch,
@@ -277,6 +278,7 @@ export {
   countStrangers,
   isJournaled,
   type StrangersParts,
+  type StrangersPlace,
   type StrangersWait,
   untilNoStrangers,
 } from "./src/l1/strangers.ts";
@@ -408,3 +410,20 @@ export {
   type ServedBlock,
 } from "./src/service/block_feed.ts";
 export { BlocksApi, type BlocksApiParts, serveBlocks } from "./src/service/blocks_api.ts";
+
+// Synchronized batch proving.
+export {
+  batchAt,
+  batchOfEpoch,
+  batchWindow,
+  checkedClock,
+  epochAt,
+  epochOfSlot,
+  epochStart,
+  ETHEREUM_CLOCK,
+  firstSlotOf,
+  slotAt,
+  slotsPerBatch,
+  slotStart,
+  triggerAt,
+} from "./src/superblock/clock.ts";

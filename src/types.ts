@@ -148,3 +148,70 @@ export interface ProgressEvent {
   /** How old the newest block is that is done with. */
   readonly lagMs?: number;
 }
+
+/** Why a batch of operations was handed over when it was. */
+export type HandOverReason =
+  | "interval"
+  | "operations"
+  | "bytes"
+  | "full"
+  | "flush"
+  | "drain"
+  | "recovered"
+  | "resumed";
+
+/** Why the number of operations that make a batch was changed, or left. */
+export type SizeReason = "probe" | "faster" | "no faster" | "too slow" | "no quicker" | "failed";
+
+/** What a processor tells. */
+export type ProcessorEvent =
+  | {
+    readonly event: "operations.recovered";
+    readonly operations: number;
+    readonly bytes: number;
+    /** Of the batch that the handler may have seen before. */
+    readonly batch?: Pick<OperationBatch, "first" | "last">;
+  }
+  | {
+    readonly event: "operations.handled";
+    readonly batch: OperationBatch;
+    readonly reason: HandOverReason;
+    readonly attempts: number;
+    readonly latencyMs: number;
+  }
+  | {
+    readonly event: "handler.failed";
+    readonly batch: OperationBatch;
+    readonly attempt: number;
+    readonly error: unknown;
+    /** Until the next try; none where there is none. */
+    readonly retryMs?: number;
+  }
+  | {
+    readonly event: "operations.dead";
+    readonly batch: OperationBatch;
+    readonly attempts: number;
+    readonly error: unknown;
+    /** Where they are kept. */
+    readonly path: string;
+  }
+  | {
+    readonly event: "processor.waits";
+    /** What could not be written. */
+    readonly what: "cut" | "checkpoint" | "dead letter";
+    readonly error: unknown;
+    readonly retryMs: number;
+  }
+  | { readonly event: "processor.stopped"; readonly error: unknown }
+  | {
+    readonly event: "processor.full";
+    readonly policy: "wait" | "reject";
+    readonly operations: number;
+    readonly bytes: number;
+  }
+  | {
+    readonly event: "size.decided";
+    readonly from: number;
+    readonly to: number;
+    readonly reason: SizeReason;
+  };

@@ -10,6 +10,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { posix } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { rowOf, ROWS } from "./tidy_rows.ts";
 
 /** Paths from the top of the repository, and what is in them. */
 type Tree = ReadonlyMap<string, string>;
@@ -27,24 +28,6 @@ const LINES_MAX = 450;
 const TOP_LEVEL = ["deno.json", "deno.lock", "mod.ts", "cli.ts", "src", "tests", "scripts"]
   .concat("README.md", "LICENSE")
   .concat("node_modules", "dist"); // Not in git.
-
-/** Inner to outer. A file may use its own row and those that its row names. */
-const ROWS: Readonly<Record<string, { members: readonly string[]; uses: readonly string[] }>> = {
-  words: { members: ["types", "errors", "ports", "ethereum", "engine", "version"], uses: [] },
-  pure: { members: ["wire", "compress", "retry", "config"], uses: ["words"] },
-  flows: { members: ["pipeline", "wal", "superblock"], uses: ["words", "pure"] },
-  edges: {
-    members: ["l1", "l2", "local", "scale", "service", "runtime"],
-    uses: ["words", "pure"],
-  },
-  rim: { members: ["cli", "cli.ts", "mod.ts"], uses: ["words", "pure", "flows", "edges"] },
-};
-
-/** `src/wal/log.ts` belongs to `wal`, `src/retry.ts` to `retry`, `mod.ts` to itself. */
-function rowOf(path: string): string | undefined {
-  const member = path.startsWith("src/") ? path.split("/")[1]!.replace(/\.ts$/, "") : path;
-  return Object.keys(ROWS).find((row) => ROWS[row]!.members.includes(member));
-}
 
 function isSource(path: string): boolean {
   return /^(src\/.*|cli|mod)\.ts$/.test(path) && !isGenerated(path);

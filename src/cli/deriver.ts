@@ -19,7 +19,7 @@ import { decompressionInWorker } from "./compression.ts";
 import { LISTEN_FLAG, listenOf, serveBlocks } from "./blocks_service.ts";
 import { ENGINE_FLAGS, firstBlockOf, type OutPlace, outPlace } from "./derived_out.ts";
 import { type DeriverState, latestState, openStates } from "./deriver_state.ts";
-import type { RoleL1 } from "./l1.ts";
+import { l1BlocksLeft, type RoleL1 } from "./l1.ts";
 import {
   addressesOf,
   BATCHERS_FLAG,
@@ -183,7 +183,7 @@ async function runWith(
       const { blocks_derived, blocks_retracted } = runner.metrics();
       return {
         blocks: blocks_derived - blocks_retracted,
-        left: source.blocksLeft,
+        left: l1BlocksLeft(source, runner.pipeline),
         leftUnit: "L1 block",
         newestTimestamp: runner.pipeline.position.lastTimestamp,
       };

@@ -77,7 +77,7 @@ export class EthereumL1 implements RoleL1 {
     const head = await this.head("latest");
     if (head < MANY_BLOCKS) return;
     writeStderr(
-      `warning: reading ${head} L1 blocks from block 0 on: --start-block names the first that may ` +
+      `warning: reading ${head} L1 blocks from block 0 on: --l1-start-block names the first that may ` +
         `hold a batch`,
     );
   }

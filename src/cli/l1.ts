@@ -7,6 +7,7 @@ import { ConfigError, PipelineError } from "../errors.ts";
 import type { L1Header, TxReceipt } from "../ethereum.ts";
 import type { BlockMark } from "../l1/block_marks.ts";
 import type { L1Head, OriginL1 } from "../local/inbox.ts";
+import type { DerivationPipeline } from "../pipeline/deriver.ts";
 import type { L1BatchSource, Log } from "../ports.ts";
 import { equalBytes } from "../wire/bytes.ts";
 import { toHex } from "../wire/hex.ts";
@@ -28,12 +29,27 @@ export interface ReadTask {
 
 /** Batches of an L1. */
 export interface L1Reader extends L1BatchSource {
-  /** L1 blocks up to the last known head that were not read yet. */
-  readonly blocksLeft?: number;
+  /** The next L1 block to read, and the head as it was last seen. */
+  readonly standing?: { readonly next: bigint; readonly head: bigint };
   /** What an inbox that goes on above `number` after a restart is to know. */
   knownUpTo?(number: bigint): readonly BlockMark[];
   /** Resolves when nothing more is read ahead. */
   stop?(): Promise<void>;
+}
+
+/**
+ * L1 blocks that nothing was derived from yet: with those that were only read ahead of it; `undefined`
+ * where nobody knows.
+ */
+export function l1BlocksLeft(
+  { standing }: Pick<L1Reader, "standing">,
+  { aheadBytes, l1Position }: Pick<DerivationPipeline, "aheadBytes" | "l1Position">,
+): number | undefined {
+  if (!standing) return undefined;
+  // Where nothing waits, what lies behind the last batch holds none.
+  const isAhead = aheadBytes > 0 && l1Position !== undefined && l1Position < standing.next;
+  const next = isAhead ? l1Position + 1n : standing.next;
+  return Math.max(0, Number(standing.head - next) + 1);
 }
 
 /** A transaction that is in an L1 block. */

@@ -47,7 +47,7 @@ export const ETHEREUM_FLAGS: readonly Flag[] = [
     isRepeated: true,
   },
   { flags: "--archive <dir>", help: "blobs are looked for here first, and kept here" },
-  { flags: "--start-block <n>", help: "the first L1 block that may hold a batch (0)" },
+  { flags: "--l1-start-block <n>", help: "the first L1 block that may hold a batch (0)" },
   { flags: "--chain-id <n>", help: "which chain the L1 must be (default: what the node says)" },
   {
     flags: "--verify-l1",
@@ -103,7 +103,7 @@ export function l1Place(flags: FlagValues): L1Place {
     if (path === "" || places.length > 1) {
       throw usage(`Cannot use ${places.length} --l1: need one directory, or URLs of nodes`);
     }
-    numberOf("startBlock");
+    numberOf("l1StartBlock");
     const other = ["beacon", "archive", "chainId", "verifyL1"].find((name) =>
       flags[name] !== undefined
     );
@@ -120,7 +120,7 @@ export function l1Place(flags: FlagValues): L1Place {
     urls: places,
     beaconUrls: listOf(flags, "beacon").map((text) => outOfEnvironment("--beacon", text)),
     archive: textOf(flags, "archive"),
-    startBlock: numberOf("startBlock"),
+    startBlock: numberOf("l1StartBlock"),
     chainId: numberOf("chainId"),
     verifiesBlocks: flags["verifyL1"] === true,
     blockTimeMs: parseDuration("--block-time", textOf(flags, "blockTime") ?? "12s"),

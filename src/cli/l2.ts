@@ -35,7 +35,7 @@ export const L2_FLAG: Flag = {
 export const L2_NODE_FLAGS: readonly Flag[] = [
   { flags: "--l2-head <head>", help: `blocks up to ${HEADS.join(", ")} of a node (unsafe)` },
   {
-    flags: "--l2-start-block <n>",
+    flags: "--start-block <n>",
     help: "the first L2 block of a node that was or is to be posted (1)",
   },
   { flags: "--l2-chain-id <n>", help: "which chain the L2 must be (default: what the node says)" },
@@ -99,7 +99,7 @@ export function l2Place(flags: FlagValues): L2Place {
   const node = {
     urls: places,
     head: parseChoice("--l2-head", textOf(flags, "l2Head") ?? "unsafe", HEADS),
-    startBlock: numberOf("l2StartBlock", "--l2-start-block"),
+    startBlock: numberOf("startBlock", "--start-block"),
     chainId: numberOf("l2ChainId", "--l2-chain-id"),
     trustsHashes: flags["l2TrustHashes"] === true,
   };
@@ -116,7 +116,7 @@ export function l2Place(flags: FlagValues): L2Place {
   if (path === "" || places.length > 1) {
     throw usage(`Cannot use ${places.length} --l2: need one file, or URLs of nodes`);
   }
-  const other = ["l2Head", "l2StartBlock", "l2ChainId", "l2TrustHashes"]
+  const other = ["l2Head", "startBlock", "l2ChainId", "l2TrustHashes"]
     .find((name) => flags[name] !== undefined);
   if (other === undefined) return { kind: "file", path };
   const flag = other.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);

@@ -4,8 +4,7 @@
  * @module
  */
 import { describeError } from "../errors.ts";
-import type { ProcessorEvent } from "../ports.ts";
-import type { OperationBatch } from "../types.ts";
+import type { OperationBatch, ProcessorEvent } from "../types.ts";
 import { countOf, formatBytes } from "./text.ts";
 
 /** An event in words, and as fields of JSON. */

@@ -47,7 +47,7 @@ export const report: CommandSpec = {
   examples: [
     "report --l1 ./l1",
     "report --l1 ./l1 --json",
-    "report --l1 http://127.0.0.1:8545 --beacon http://127.0.0.1:5052 --inbox 0xff00000000000000000000000000000000008453 --batcher 0x5050f69a9786f081509234f1a7f4684b5e5b76c9 --start-block 21000000",
+    "report --l1 http://127.0.0.1:8545 --beacon http://127.0.0.1:5052 --inbox 0xff00000000000000000000000000000000008453 --batcher 0x5050f69a9786f081509234f1a7f4684b5e5b76c9 --l1-start-block 21000000",
   ],
   run: runReport,
 };

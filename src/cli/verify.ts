@@ -27,7 +27,7 @@ import {
 import type { DerivedBlock } from "../types.ts";
 import { type CommandSpec, type FlagValues, JSON_FLAG, listOf, textOf } from "./command.ts";
 import { decompressionInWorker } from "./compression.ts";
-import type { L1Reader, RoleL1 } from "./l1.ts";
+import { l1BlocksLeft, type RoleL1 } from "./l1.ts";
 import {
   addressesOf,
   BATCHER_FLAG,
@@ -47,7 +47,7 @@ import { READ_TO_FLAGS, readTo } from "./read_to.ts";
 import { tellVerdict } from "./verify_report.ts";
 
 /** Where to begin is told by `--from`. */
-const NODE_FLAGS = L2_NODE_FLAGS.filter(({ flags }) => !flags.startsWith("--l2-start-block "));
+const NODE_FLAGS = L2_NODE_FLAGS.filter(({ flags }) => !flags.startsWith("--start-block "));
 
 /** Compares, and says where the first difference is. */
 export const verify: CommandSpec = {
@@ -192,7 +192,7 @@ async function runWith(
   );
   const progress = startProgress(flags, {
     task: "verify",
-    read: () => stateOf(comparison, reader, settings),
+    read: () => stateOf(comparison, l1BlocksLeft(reader, runner.pipeline), settings),
     log,
   });
   try {
@@ -213,10 +213,14 @@ async function runWith(
 }
 
 /** How far it came: of the blocks to compare where their end is known, of L1 otherwise. */
-function stateOf(comparison: BlockComparison, reader: L1Reader, { from, to }: Settings): WorkState {
+function stateOf(
+  comparison: BlockComparison,
+  l1Left: number | undefined,
+  { from, to }: Settings,
+): WorkState {
   const { newestTimestamp, result: { same, different, last, from: first = from } } = comparison;
   const left = to === undefined || first === undefined
-    ? { left: reader.blocksLeft, leftUnit: "L1 block" as const }
+    ? { left: l1Left, leftUnit: "L1 block" as const }
     : { left: Number(to - (last ?? first - 1n)), leftUnit: "block" as const };
   return { blocks: same + different, ...left, newestTimestamp };
 }

@@ -151,9 +151,9 @@ export class L1Inbox implements L1BatchSource {
     });
   }
 
-  /** L1 blocks up to the head, as it was last seen, that were not read yet. */
-  get blocksLeft(): number {
-    return Math.max(0, Number(this.#knownHead - this.#next) + 1);
+  /** The next L1 block to read, and the head as it was last seen; -1 before. */
+  get standing(): { readonly next: bigint; readonly head: bigint } {
+    return { next: this.#next, head: this.#knownHead };
   }
 
   /** Bytes that are read ahead. */

@@ -215,9 +215,9 @@ export class InboxSource implements L1BatchSource {
     this.#nextBlock = options.startBlock ?? 0n;
   }
 
-  /** L1 blocks up to the head, as it was last seen, that were not read yet. */
-  get blocksLeft(): number {
-    return Math.max(0, Number(this.#knownHead - this.#nextBlock) + 1);
+  /** The next L1 block to read, and the head as it was last seen; -1 before. */
+  get standing(): { readonly next: bigint; readonly head: bigint } {
+    return { next: this.#nextBlock, head: this.#knownHead };
   }
 
   l1Head(): Promise<bigint> {

@@ -17,7 +17,7 @@
  *
  * @module
  */
-import type { SizeReason } from "../ports.ts";
+import type { SizeReason } from "../types.ts";
 
 /** Batches whose throughput is one measurement. */
 export const WINDOW_BATCHES = 8;

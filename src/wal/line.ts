@@ -4,9 +4,9 @@
  *
  * @module
  */
-import type { Clock, HandOverReason, Log, Random } from "../ports.ts";
+import type { Clock, Log, Random } from "../ports.ts";
 import type { RetryPolicy } from "../retry.ts";
-import type { OperationBatch } from "../types.ts";
+import type { HandOverReason, OperationBatch } from "../types.ts";
 import type { BatchSize } from "./batch_size.ts";
 import { type Delivered, type Delivery, persist } from "./delivery.ts";
 import { type BatchIdentity, CUT_RECORD, encodeCut, type OperationLog } from "./operation_log.ts";

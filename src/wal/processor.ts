@@ -13,8 +13,8 @@
  *
  * @module
  */
-import type { BatchHandler, Clock, HandOverReason, Log, Random } from "../ports.ts";
-import type { Operation } from "../types.ts";
+import type { BatchHandler, Clock, Log, Random } from "../ports.ts";
+import type { HandOverReason, Operation } from "../types.ts";
 import { Admission } from "./admission.ts";
 import { BatchSize } from "./batch_size.ts";
 import type { DeadLetters } from "./dead_letters.ts";

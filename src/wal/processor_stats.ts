@@ -3,8 +3,7 @@
  *
  * @module
  */
-import type { HandOverReason } from "../ports.ts";
-import type { OperationBatch } from "../types.ts";
+import type { HandOverReason, OperationBatch } from "../types.ts";
 import type { SizeDecision } from "./batch_size.ts";
 import type { BatchIdentity } from "./operation_log.ts";
 

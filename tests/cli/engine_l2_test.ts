@@ -72,7 +72,7 @@ test("montana batcher follows the safe head of a consensus client, from a start 
   await withSecret(async (cwd) => {
     const chain = await payloadChain(12);
     await using running = start(
-      `${BATCHER} --l2-head safe --l2-start-block 103 --batch-interval 50ms`,
+      `${BATCHER} --l2-head safe --start-block 103 --batch-interval 50ms`,
       { cwd },
     );
     const client = await clientOf(running);

@@ -26,7 +26,7 @@ const isNews = (batch: string) => new RegExp(`sealed batch ${batch} anew, of the
 
 /** All is on L1 once, above the window, and comes back. */
 async function comesBack({ anvil, cwd, derive, batcher }: EthereumPlace): Promise<void> {
-  const flags = `--once --start-block ${WINDOW}`;
+  const flags = `--once --l1-start-block ${WINDOW}`;
   succeeded(await run(derive("out.jsonl", flags), { cwd }));
   await sameBlocks(join(cwd, "out.jsonl"), join(cwd, "l2.jsonl"));
   // Its nonces: two that came too late and were cancelled, or never sent, and two batches.

@@ -4,9 +4,9 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { SeededRandom } from "../../src/local/memory.ts";
 import { withDirectory } from "../helpers.ts";
-import { type Anvil, skipWithoutAnvil, startAnvil } from "../l1/anvil.ts";
+import { skipWithoutAnvil, startAnvil } from "../l1/anvil.ts";
 import { type Fault, startFaultProxy } from "../l1/fault_proxy.ts";
-import { oneOfEachType, send, signedBlob, signedTransfer } from "../l2/anvil_l2.ts";
+import { chainOf, oneOfEachType, send, signedBlob, signedTransfer } from "../l2/anvil_l2.ts";
 import { isWhole } from "./crash.ts";
 import { linesOf } from "./files.ts";
 import { failed, run, start, succeeded } from "./montana.ts";
@@ -26,19 +26,6 @@ async function derivedIn(cwd: string): Promise<string[]> {
     const { timestamp, transactions } = JSON.parse(line);
     return [timestamp, ...transactions].join();
   });
-}
-
-/** The same of the blocks of an L2, from block 1 on: hashes out of the node, bytes out of what was signed. */
-async function chainOf(l2: Anvil, raws: ReadonlyMap<string, string>): Promise<string[]> {
-  const blocks: string[] = [];
-  for (let number = 1n; number <= await l2.head(); number++) {
-    const block = await l2.rpc("eth_getBlockByNumber", [`0x${number.toString(16)}`, false]);
-    const transactions = (block.transactions as string[]).map((hash) =>
-      raws.get(hash) ?? "unknown"
-    );
-    blocks.push([Number(block.timestamp), ...transactions].join());
-  }
-  return blocks;
 }
 
 async function hashOf(raw: string): Promise<string> {
@@ -210,14 +197,14 @@ test("montana batcher refuses another chain, and flags that are for nodes", { sk
     failed(await run(`${batcher} --l2-chain-id 5`, { cwd }), 1, /chain/);
     const wrong: readonly (readonly [string, RegExp])[] = [
       ["--l2 blocks.jsonl --l2-head safe", /Cannot use --l2-head with an L2 in a file/],
-      ["--l2 blocks.jsonl --l2-start-block 4", /Cannot use --l2-start-block with an L2 in a file/],
+      ["--l2 blocks.jsonl --start-block 4", /Cannot use --start-block with an L2 in a file/],
       [`--l2 blocks.jsonl --l2 ${l2.url}`, /Cannot use --l2 blocks.jsonl beside a URL/],
       ["--l2 a.jsonl --l2 b.jsonl", /Cannot use 2 --l2: need one file, or URLs of nodes/],
       [
         `--l2 ${l2.url} --l2-head newest`,
         /--l2-head "newest": need one of unsafe, safe, finalized/,
       ],
-      [`--l2 ${l2.url} --l2-start-block x`, /--l2-start-block "x": need a whole number/],
+      [`--l2 ${l2.url} --start-block x`, /--start-block "x": need a whole number/],
       ["--l2 env:NOT_THERE", /Cannot use --l2 env:NOT_THERE: there is no such environment/],
       ["--l2 ftp://127.0.0.1/secretsecret", /need http:\/\/HOST/],
     ];
@@ -226,7 +213,7 @@ test("montana batcher refuses another chain, and flags that are for nodes", { sk
       ok(outcome.code === 2 || outcome.code === 78, outcome.stderr);
       match(outcome.stderr, why);
     }
-    const bounded = `--l2-start-block 3 --l2-head finalized --l2-chain-id ${CHAIN}`;
+    const bounded = `--start-block 3 --l2-head finalized --l2-chain-id ${CHAIN}`;
     await l2.mine(70);
     // Final is what lies 64 blocks deep.
     match(succeeded(await run(`${batcher} ${bounded}`, { cwd })), /^posted 1 batch, 4 blocks/);

@@ -85,7 +85,7 @@ async function reports(
 
   // Without those in blobs, which take seconds to check.
   const start = `${posted[2]!.block}`;
-  const text = succeeded(await run(["report", ...l1, "--start-block", start]));
+  const text = succeeded(await run(["report", ...l1, "--l1-start-block", start]));
   match(text, / fill +cost +per tx +per byte\n/);
   match(
     text,

@@ -2,7 +2,9 @@ import { deepStrictEqual as deepEqual, match, ok, strictEqual as equal } from "n
 import { join } from "node:path";
 import { test } from "node:test";
 import { describeProgress, Progress, type WorkState } from "../../src/cli/progress.ts";
-import { ManualClock } from "../../src/local/memory.ts";
+import { l1BlocksLeft } from "../../src/cli/l1.ts";
+import { InboxSource } from "../../src/local/inbox.ts";
+import { ManualClock, MemoryL1 } from "../../src/local/memory.ts";
 import { Events, withDirectory } from "../helpers.ts";
 import { withNode } from "../l2/l2_server.ts";
 import { ScriptedL2 } from "../l2/scripted_l2.ts";
@@ -125,6 +127,25 @@ test("describeProgress() tells times as people do", () => {
   match(age(600_000), / 10 min old$/);
   match(age(3 * 3_600_000), / 3\.0 h old$/);
   match(age(5 * 86_400_000), / 5\.0 d old$/);
+});
+
+test("l1BlocksLeft() counts what was only read ahead, and no quiet end of L1", async () => {
+  const standing = { next: 100n, head: 109n };
+  const left = (aheadBytes: number, l1Position?: bigint) =>
+    l1BlocksLeft({ standing }, { aheadBytes, l1Position });
+  deepEqual([left(0), left(0, 40n), left(5000), left(5000, 40n)], [10, 10, 10, 69]);
+  equal(
+    l1BlocksLeft({ standing: { next: 110n, head: 109n } }, { aheadBytes: 0, l1Position: 3n }),
+    0,
+  );
+  equal(l1BlocksLeft({}, { aheadBytes: 0, l1Position: 3n }), undefined);
+
+  const l1 = new MemoryL1();
+  for (let mined = 0; mined < 5; mined++) await l1.mine([], BigInt(mined));
+  const source = new InboxSource(l1, { head: "latest" });
+  deepEqual(source.standing, { next: 0n, head: -1n });
+  await source.nextBatch();
+  deepEqual(source.standing, { next: 6n, head: 5n });
 });
 
 /** A program on a terminal: what it writes there comes as standard output. */

@@ -118,7 +118,7 @@ test("montana refuses a value that cannot be with exit 2, before it makes anythi
       [`${batcher} --da blobs-then-calldata`, /with an L1 in a directory: it has no prices/],
       ["deriver --l1 http://localhost --out o", /an Ethereum L1 without --inbox: name its address/],
       ["deriver --l1 l1 --out o --head safe --confirmations 3", /together: give one/],
-      ["deriver --l1 l1 --out o --start-block x", /--start-block "x": need a whole number/],
+      ["deriver --l1 l1 --out o --l1-start-block x", /--l1-start-block "x": need a whole number/],
       ["encode --stage raw --level 0", /level 0: Brotli has 1 to 11/],
       ["processor --data-dir d --min-batch 20 --max-batch 15", /--min-batch 20: need at most 15/],
       ["processor --data-dir d --max-operation 0", /--max-operation 0: need a whole number from 1/],

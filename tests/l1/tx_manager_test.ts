@@ -7,7 +7,6 @@ import {
 } from "node:assert/strict";
 import { test } from "node:test";
 import type { Chain } from "../../src/ethereum.ts";
-import { isBeforeOsaka, SidecarForms } from "../../src/l1/sidecar_form.ts";
 import { SpendGuard } from "../../src/l1/spend_guard.ts";
 import { TxManager } from "../../src/l1/tx_manager.ts";
 import { toHex } from "../../src/wire/hex.ts";
@@ -337,6 +336,29 @@ test("TxManager refuses another chain, and says of an account that it has nothin
   });
 });
 
+test("TxManager lets no batch overtake one whose turn did not come in time", async () => {
+  let isFull = true;
+  const ethereum = { isOverlooked: () => isFull };
+  const config = { sendTimeoutMs: 100_000, maxPendingTx: 1 };
+  await inWorld({ ethereum, config }, async (world) => {
+    const manager = await world.open();
+    const outcomes = [0, 1].map((number) => manager.send(request(number)).catch((error) => error));
+    await world.pass(60_000);
+    outcomes.push(manager.send(request(2)).catch((error) => error));
+    for (const outcome of outcomes.slice(0, 2)) {
+      equal((await world.run(outcome)).code, "Timeout");
+    }
+    equal(manager.state.queued, 0);
+    equal((await outcomes[2]).code, "Timeout");
+    isFull = false;
+    const landed = async (number: number): Promise<unknown> =>
+      await world.run(manager.send(request(number))).catch(() => landed(number));
+    for (const number of [0, 1, 2]) await landed(number);
+    deepEqual(world.record.landed(), [0n, 1n, 2n]);
+    await world.run(manager.close());
+  });
+});
+
 test("TxManager joins calls for one batch, and refuses another batch of its number", async () => {
   await inWorld({ config: { sendTimeoutMs: 30_000 } }, async (world) => {
     let manager = await world.open();
@@ -409,23 +431,6 @@ test("TxManager says which blob the archive lost, and goes on when it is given t
     world.record.verify(1);
     await world.run(manager.close());
   });
-});
-
-test("SidecarForms leans to cells, believes a node that has no Osaka, and tries the other form only by itself", async () => {
-  const before = { current: { precompiles: { ECREC: "0x1" } } };
-  const after = { current: { precompiles: { P256VERIFY: "0x100" } } };
-  equal(isBeforeOsaka(before), true);
-  for (const answer of [after, undefined, null, {}, { current: null }, "x"]) {
-    equal(isBeforeOsaka(answer), false);
-  }
-  equal(await new SidecarForms("auto").first(), "cells");
-  equal(await new SidecarForms("auto", () => Promise.resolve(before)).first(), "legacy");
-  equal(await new SidecarForms("auto", () => Promise.reject(new Error("no"))).first(), "cells");
-  equal(new SidecarForms("cells").other("cells"), undefined);
-  const forms = new SidecarForms("auto");
-  equal(forms.other("cells"), "legacy");
-  forms.accepted("legacy");
-  equal(await forms.first(), "legacy");
 });
 
 test("TxManager refuses settings that cannot be", async () => {

@@ -1,0 +1,157 @@
+/**
+ * The words of synchronized batch proving (seed `superblock-batch.md`): every sequencer cuts its blocks by
+ * the clock of Ethereum, and what stands in one window is proved together. Slots, epochs, batch numbers and
+ * times of the chain are `bigint`, times in Unix seconds.
+ *
+ * @module
+ */
+
+/** How the time of L1 is counted: equal for all sequencers, or their batches differ. */
+export interface L1ClockConfig {
+  /** Unix seconds at which slot 0 begins. */
+  readonly genesisTime: bigint;
+  readonly slotSeconds: bigint;
+  readonly slotsPerEpoch: bigint;
+  /** A batch begins with each epoch that this divides; epoch 0 too. */
+  readonly batchFactor: bigint;
+}
+
+/** Who told that an epoch has begun: a beacon node, blocks of the execution chain, or the clock alone. */
+export type EpochSourceName = "beacon" | "execution" | "clock";
+
+/** A block of L1. */
+export interface EpochBlock {
+  readonly number: bigint;
+  /** 32 bytes. */
+  readonly hash: Uint8Array;
+  /** Unix seconds. */
+  readonly timestamp: bigint;
+  /** The slot it stands in: later than the first of its epoch where that one was missed. */
+  readonly slot: bigint;
+}
+
+/** An epoch of L1 has begun. */
+export interface EpochEvent {
+  readonly epoch: bigint;
+  /** Its first slot. */
+  readonly slot: bigint;
+  /** When that slot begins. */
+  readonly startsAt: bigint;
+  readonly source: EpochSourceName;
+  /** The first block in it, where the source knows blocks, and the epoch has one. */
+  readonly block?: EpochBlock;
+}
+
+/** A batch begins, and the one before ends. */
+export interface BatchTrigger {
+  readonly batchNumber: bigint;
+  readonly triggerEpoch: bigint;
+  readonly triggerSlot: bigint;
+  readonly triggerTime: bigint;
+}
+
+/** The time of one batch: the same for every sequencer. */
+export interface BatchWindow {
+  /** On the common clock: its first epoch by the batch factor. */
+  readonly batchNumber: bigint;
+  readonly firstEpoch: bigint;
+  readonly lastEpoch: bigint;
+  readonly firstSlot: bigint;
+  readonly lastSlot: bigint;
+  readonly startsAt: bigint;
+  /** No longer in it. */
+  readonly endsAt: bigint;
+}
+
+/** A block that a sequencer produced. */
+export interface ReportedBlock {
+  /** Of L1's clock, by its timestamp. */
+  readonly slot: bigint;
+  readonly number: bigint;
+  /** 32 bytes. */
+  readonly hash: Uint8Array;
+  /** 32 bytes. */
+  readonly parentHash?: Uint8Array;
+  readonly timestamp: bigint;
+  /** How many it holds. */
+  readonly transactions: number;
+  /** Names of the cross-chain transactions among them. */
+  readonly crossTransactions?: readonly string[];
+}
+
+/** What is proved together: the blocks of a window in the order of their numbers; none is legal. */
+export interface ProvableBatch {
+  readonly chainId: bigint;
+  readonly window: BatchWindow;
+  readonly blocks: readonly ReportedBlock[];
+}
+
+/** What becomes of a batch. */
+export type BatchState = "collecting" | "proving" | "completed" | "failed";
+
+/** Why a batch takes no more blocks: the next one began, it waited too long for that, or somebody said so. */
+export type BatchEnd = "trigger" | "timeout" | "forced";
+
+/** A batch, as its manager knows it. */
+export interface BatchInfo extends ProvableBatch {
+  readonly state: BatchState;
+  /** Slots of its window that have a block. */
+  readonly slotCount: number;
+  /** Milliseconds since 1970, when its window was over; late blocks are taken for the grace after that. */
+  readonly endedAtMs?: number;
+  readonly endedBy?: BatchEnd;
+  /** The job that proves it. */
+  readonly proofJobId?: string;
+  /** Why it failed. */
+  readonly errorMessage?: string;
+  readonly createdAtMs: number;
+  readonly updatedAtMs: number;
+}
+
+/** Where batches wait to be proved, and learn how that went. What resolves is durable. */
+export interface ProvableBatches {
+  /** Those in state `proving` that no job proves yet, the oldest first. */
+  batchesReadyForProving(): readonly ProvableBatch[];
+  /** A batch that is known still. */
+  batch(batchNumber: bigint): BatchInfo | undefined;
+  updateBatchProofJob(batchNumber: bigint, proofJobId: string): Promise<void>;
+  /** Its proof was accepted by the publisher. */
+  markBatchCompleted(batchNumber: bigint): Promise<void>;
+  markBatchFailed(batchNumber: bigint, error: unknown): Promise<void>;
+  /** A failed batch is proved again. */
+  requeueBatch(batchNumber: bigint): Promise<void>;
+}
+
+/** What the clock and the batches tell, by the seed's names. */
+export type SuperblockEvent =
+  | { readonly event: "epoch"; readonly epoch: EpochEvent }
+  | { readonly event: "batch_trigger"; readonly trigger: BatchTrigger }
+  | {
+    /** L1 was reorganised: the epoch begins with another block. Its trigger does not come again. */
+    readonly event: "epoch_reorganised";
+    readonly epoch: EpochEvent;
+    readonly before: EpochBlock;
+  }
+  | {
+    /** It is left alone for so long; another source is asked meanwhile, where there is one. */
+    readonly event: "epoch_source_failed";
+    readonly source: EpochSourceName;
+    readonly error: unknown;
+    readonly retryMs: number;
+  }
+  | { readonly event: "epoch_source_recovered"; readonly source: EpochSourceName }
+  | { readonly event: "batch_started"; readonly batch: BatchInfo }
+  | {
+    readonly event: "batch_finalized";
+    readonly batch: BatchInfo;
+    /** Numbers between its blocks that nobody reported. */
+    readonly missingBlocks: bigint;
+  }
+  | { readonly event: "batch_completed"; readonly batch: BatchInfo }
+  | { readonly event: "batch_failed"; readonly batch: BatchInfo; readonly error: unknown }
+  | {
+    /** L2 went another way: blocks from this number on were replaced. */
+    readonly event: "blocks_replaced";
+    readonly number: bigint;
+    readonly blocks: number;
+  };
