@@ -246,24 +246,6 @@ test("TxManager waits above the ceiling, and lands below it again", async () => 
   });
 });
 
-test("TxManager waits while gas is above its ceiling, and says that it is gas", async () => {
-  await inWorld({ config: { maxFeePerGas: 5n * GWEI } }, async (world) => {
-    world.ethereum.setFees({ baseFee: 50n * GWEI });
-    world.ethereum.slot();
-    const manager = await world.open();
-    const send = manager.send(request(0));
-    await world.until(() => world.told("tx.waits").length === 1);
-    world.ethereum.setFees({ baseFee: GWEI });
-    const receipt = await world.run(send);
-    const [wait] = world.told("tx.waits");
-    equal(wait!.reason, "base fee");
-    equal(String((wait!.error as { code?: unknown }).code), "GasTooExpensive");
-    ok(receipt.cost!.gasPrice <= 5n * GWEI);
-    world.record.verify(1);
-    await world.run(manager.close());
-  });
-});
-
 test("TxManager lands a batch whose fees rose fifty times after it was sent, by the rules", async () => {
   await inWorld({}, async (world) => {
     const manager = await world.open();
