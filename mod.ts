@@ -215,6 +215,7 @@ export * from "./src/ethereum.ts";
 // Nodes.
 export { blobBaseFeeOf, RpcChain, type RpcChainOptions } from "./src/l1/chain.ts";
 export { type EndpointStatus, RpcEndpoints, type RpcEndpointsOptions } from "./src/l1/endpoints.ts";
+export { RetriedCalls } from "./src/l1/retried_calls.ts";
 export {
   HttpJsonRpc,
   type HttpJsonRpcOptions,

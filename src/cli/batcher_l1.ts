@@ -16,6 +16,7 @@ import { CalldataSink } from "../l1/calldata_sink.ts";
 import { openKzg } from "../l1/kzg_pool.ts";
 import { RpcChain } from "../l1/chain.ts";
 import { isJournaled, untilNoStrangers } from "../l1/strangers.ts";
+import { RetriedCalls } from "../l1/retried_calls.ts";
 import { TxManager } from "../l1/tx_manager.ts";
 import { Turns } from "../l1/turns.ts";
 import { DiskStorage } from "../local/disk_storage.ts";
@@ -154,7 +155,8 @@ async function openEthereum(
     log(event);
   };
   // Once it is open it asks again by itself, and tells why it waits.
-  const chain = new RpcChain(nodes);
+  const again = new RetriedCalls(nodes, { clock: systemClock, random: systemRandom });
+  const chain = new RpcChain(again, place);
   const mustHaveStayed = () => l1.mustBeSame(chain);
   const parts = {
     chain,

@@ -138,6 +138,7 @@ const FAILURES: Readonly<Record<string, readonly string[]>> = {
     "Unwritable",
     "Connection",
     "Timeout",
+    "GasTooExpensive",
     "BlobGasTooExpensive",
     "InsufficientFunds",
   ],
