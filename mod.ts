@@ -427,3 +427,16 @@ export {
   slotStart,
   triggerAt,
 } from "./src/superblock/clock.ts";
+export {
+  EpochListener,
+  type EpochListenerConfig,
+  type EpochListenerParts,
+  type EpochListenerStatus,
+} from "./src/superblock/epoch_listener.ts";
+export {
+  BeaconEpochs,
+  type BeaconEpochsOptions,
+  ClockEpochs,
+  ExecutionEpochs,
+  type SlotClock,
+} from "./src/l1/epoch_sources.ts";

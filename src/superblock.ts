@@ -50,6 +50,29 @@ export interface BatchTrigger {
   readonly triggerTime: bigint;
 }
 
+/** Tells how far L1 is. What fails is asked again later, and another source meanwhile. */
+export interface EpochSource {
+  readonly name: EpochSourceName;
+  /**
+   * The slot of L1's head.
+   *
+   * @throws {SourceError} | {RpcError} it cannot tell now
+   */
+  headSlot(): Promise<bigint>;
+  /** The first block from one slot up to another: `undefined` where all of these slots were missed. */
+  firstBlock?(firstSlot: bigint, lastSlot: bigint): Promise<EpochBlock | undefined>;
+  /** Whether L1 still has a block that it told. */
+  hasBlock?(block: EpochBlock): Promise<boolean>;
+}
+
+/** Who is given epochs: each once, in order, over restarts too. */
+export interface EpochTaker {
+  /** The last one that was taken; `undefined` where none ever was. */
+  readonly lastEpoch: bigint | undefined;
+  /** Resolves when it is durable that it was taken, with all that follows from it. */
+  takeEpoch(epoch: EpochEvent, trigger: BatchTrigger | undefined): Promise<void>;
+}
+
 /** The time of one batch: the same for every sequencer. */
 export interface BatchWindow {
   /** On the common clock: its first epoch by the batch factor. */
