@@ -173,6 +173,17 @@ export type {
   ApiResponse,
   ServedProcessor,
 } from "./src/service/processor_api.ts";
+export {
+  ProofPipeline,
+  type ProofPipelineParts,
+  type ProofPipelineStats,
+} from "./src/superblock/proof_pipeline.ts";
+export {
+  PROOF_PIPELINE_DEFAULTS,
+  type ProofPipelineConfig,
+  type ProvenRollup,
+} from "./src/superblock/proof_config.ts";
+export type { StageParts } from "./src/superblock/stage_run.ts";
 export { type JobQueueParts, LogJobQueue } from "./src/wal/job_queue.ts";
 export { MemoryJobQueue } from "./src/local/memory_job_queue.ts";
 export {

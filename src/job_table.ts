@@ -11,6 +11,7 @@ import {
   PROOF_STAGES,
   type ProofJob,
   type ProofProgress,
+  type ProofRequest,
   ProvingError,
   type WorkStage,
 } from "./proving.ts";
@@ -116,7 +117,13 @@ export class JobTable implements JobQueue {
   }
 
   complete(claim: JobClaim): Promise<ProofJob> {
-    return this.#change(claim, ({ error: _, ...job }) => ({ ...job, stage: "completed" }), true);
+    return this.#change(claim, ({ error: _, isSubmitting: __, ...job }) => ({
+      ...job,
+      stage: "completed",
+      ranges: job.ranges.map(withoutProof),
+      ...(job.aggregation && { aggregation: withoutProof(job.aggregation) }),
+      ...(job.network && { network: withoutProof(job.network) }),
+    }), true);
   }
 
   fail(
@@ -258,6 +265,11 @@ function progressOf(progress: ProofProgress): ProofProgress {
     ...(network && { network }),
     ...(isSubmitting && { isSubmitting }),
   };
+}
+
+/** The publisher has it now. */
+function withoutProof<T extends ProofRequest>({ proof: _, ...request }: T): Omit<T, "proof"> {
+  return request;
 }
 
 function ended(job: ProofJob, stage: "failed" | "cancelled", error: string): ProofJob {

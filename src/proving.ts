@@ -22,6 +22,8 @@ export interface ProofRequest {
   /** The prover's own; none while it is not asked, or has forgotten. */
   readonly requestId?: string;
   readonly proof?: Uint8Array;
+  /** The prover executed the rules, and proved nothing: its proof is empty. */
+  readonly isExecutionCheck?: boolean;
 }
 
 /** Blocks behind `start`, up to and with `end`, that one range proof is for. */
@@ -152,7 +154,12 @@ export interface JobQueue {
 /** How a proof stands with its prover. */
 export type ProofStatus =
   | { readonly state: "pending" }
-  | { readonly state: "proved"; readonly proof: Uint8Array }
+  | {
+    readonly state: "proved";
+    readonly proof: Uint8Array;
+    /** The prover executed the rules, and proved nothing: the proof is empty. */
+    readonly isExecutionCheck?: boolean;
+  }
   /** It may be proved when asked for again. */
   | { readonly state: "failed"; readonly reason: string }
   /** Whoever executes it fails: no try will prove it. */
@@ -239,7 +246,12 @@ interface JobEventFields {
 /** What a proof pipeline tells, by the seed's names, and what the seed does not do. */
 export type ProvingEvent =
   | JobEventFields & { readonly event: "job_created" | "job_completed" }
-  | JobEventFields & { readonly event: "stage_completed" | "job_requeued" | "job_cancelled" }
+  | JobEventFields & { readonly event: "job_requeued" | "job_cancelled" }
+  | JobEventFields & {
+    readonly event: "stage_completed";
+    /** Nothing was proved: the rules were executed. */
+    readonly isExecutionCheck: boolean;
+  }
   | JobEventFields & {
     readonly event: "job_retry";
     readonly error: unknown;

@@ -52,7 +52,9 @@ function described(event: ProvingEvent): Described {
     case "job_created":
       return { level: "info", text: "waits for its range proof", fields: {} };
     case "stage_completed":
-      return { level: "info", text: `is done with its ${stage}`, fields: {} };
+      return event.isExecutionCheck
+        ? { level: "warn", text: `passed an execution check of its ${stage}, no proof`, fields: {} }
+        : { level: "info", text: `is done with its ${stage}`, fields: {} };
     case "job_completed":
       return { level: "info", text: "is completed: the publisher has accepted it", fields: {} };
     case "job_requeued":
