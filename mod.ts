@@ -54,6 +54,7 @@ export * from "./src/config.ts";
 export * from "./src/retry.ts";
 export * from "./src/version.ts";
 export * from "./src/superblock.ts";
+export * from "./src/proving.ts";
 
 export {
   decodeBatch,
@@ -172,6 +173,25 @@ export type {
   ApiResponse,
   ServedProcessor,
 } from "./src/service/processor_api.ts";
+export {
+  ProofPipeline,
+  type ProofPipelineParts,
+  type ProofPipelineStats,
+} from "./src/superblock/proof_pipeline.ts";
+export {
+  PROOF_PIPELINE_DEFAULTS,
+  type ProofPipelineConfig,
+  type ProvenRollup,
+} from "./src/superblock/proof_config.ts";
+export type { StageParts } from "./src/superblock/stage_run.ts";
+export { type JobQueueParts, LogJobQueue } from "./src/wal/job_queue.ts";
+export { MemoryJobQueue } from "./src/local/memory_job_queue.ts";
+export {
+  JobTable,
+  type JobTableParts,
+  type JobTableState,
+  KEPT_COMPLETED_JOBS,
+} from "./src/job_table.ts";
 export { StateJournal, type StateJournalOptions } from "./src/wal/state_journal.ts";
 
 export { FileBatchSource, FileSink } from "./src/local/files.ts";
