@@ -244,14 +244,7 @@ export {
 } from "./src/l1/json_rpc.ts";
 export { classify, NODE_TEXTS, type NodeAnswer, type NodeText } from "./src/l1/node_errors.ts";
 // Who signs.
-export {
-  type KeySource,
-  LocalSigner,
-  type OpenSigner,
-  openSigner,
-  readPrivateKey,
-  type SignerSource,
-} from "./src/l1/signers.ts";
+export * from "./src/l1/signers.ts";
 export { DEFAULT_KEY_VARIABLE } from "./src/l1/key_file.ts";
 export { type KeystoreOptions, makeKeystore, openKeystore } from "./src/l1/keystore.ts";
 export { RemoteSigner, type RemoteSignerOptions } from "./src/l1/remote_signer.ts";
@@ -275,14 +268,7 @@ export {
   networkForm,
   versionedHash,
 } from "./src/l1/sidecar.ts";
-export {
-  addressOf,
-  type DecodedTransaction,
-  decodeSigned,
-  parseBlockTransaction,
-  signingPayload,
-  signWith,
-} from "./src/l1/transaction.ts";
+export * from "./src/l1/transaction.ts";
 
 // Sending to Ethereum.
 export {
