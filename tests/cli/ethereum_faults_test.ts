@@ -130,7 +130,7 @@ test(HALF, { skip: skipWithoutAnvil(HALF) }, async () => {
     const { cwd, derive } = place;
     succeeded(await run(derive("out.jsonl", "--once"), { cwd }));
     await sameBlocks(join(cwd, "out.jsonl"), work.path);
-    // One that was refused meanwhile is posted behind those after it.
+    // In which order is not looked at here.
     const batches = (await postedTransactions(place)).map(({ batch }) => Number(batch));
     deepEqual(batches.toSorted(), [0, 1, 2], "each batch once");
   }, { blockTimeS: 1 });
