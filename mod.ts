@@ -446,3 +446,11 @@ export {
   ExecutionEpochs,
   type SlotClock,
 } from "./src/l1/epoch_sources.ts";
+export { BATCH_DEFAULTS, type BatchManagerConfig } from "./src/superblock/batch_config.ts";
+export {
+  BatchManager,
+  type BatchManagerParts,
+  type BatchStats,
+  type ReportOutcome,
+} from "./src/superblock/batch_manager.ts";
+export { type BatchJournalOwner, LogBatchJournal } from "./src/wal/batch_journal.ts";

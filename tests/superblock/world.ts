@@ -4,10 +4,20 @@
  *
  * @module
  */
-import type { L1Header } from "../../src/ethereum.ts";
 import { WalError } from "../../src/errors.ts";
-import type { BlockTag } from "../../src/ethereum.ts";
-import type { BatchTrigger, EpochEvent, EpochTaker, L1ClockConfig } from "../../src/superblock.ts";
+import type { BlockTag, L1Header } from "../../src/ethereum.ts";
+import type { Clock, Log, Storage } from "../../src/ports.ts";
+import type {
+  BatchTrigger,
+  EpochEvent,
+  EpochTaker,
+  L1ClockConfig,
+  ReportedBlock,
+} from "../../src/superblock.ts";
+import { BATCH_DEFAULTS, type BatchManagerConfig } from "../../src/superblock/batch_config.ts";
+import { BatchManager } from "../../src/superblock/batch_manager.ts";
+import { epochStart, slotAt } from "../../src/superblock/clock.ts";
+import { LogBatchJournal } from "../../src/wal/batch_journal.ts";
 import { noise } from "../helpers.ts";
 
 /** 4 slots an epoch, 2 epochs a batch: 96 seconds. */
@@ -72,4 +82,44 @@ export class FakeTaker implements EpochTaker {
 /** Whole numbers from one up to, not including, another. */
 export function range(from: number, to: number): number[] {
   return Array.from({ length: to - from }, (_, index) => from + index);
+}
+
+/** A block of L2 at a time after the genesis of {@link SMALL_CLOCK}, linked to the one before. */
+export function blockAt(number: number, seconds: number, branch = 0): ReportedBlock {
+  const timestamp = SMALL_CLOCK.genesisTime + BigInt(seconds);
+  return {
+    slot: slotAt(SMALL_CLOCK, timestamp),
+    number: BigInt(number),
+    hash: noise(32, 5000 + 1000 * branch + number),
+    parentHash: noise(32, 4999 + 1000 * branch + number),
+    timestamp,
+    transactions: number % 3,
+  };
+}
+
+/** An epoch of {@link SMALL_CLOCK}, as the clock alone tells it. */
+export function epochEvent(epoch: number): EpochEvent {
+  const startsAt = epochStart(SMALL_CLOCK, BigInt(epoch));
+  return { epoch: BigInt(epoch), slot: BigInt(4 * epoch), startsAt, source: "clock" };
+}
+
+/** A manager of 96-second batches that take late blocks for 10 seconds. */
+export const SMALL_CONFIG: BatchManagerConfig = {
+  ...BATCH_DEFAULTS,
+  chainId: 1001n,
+  l1Clock: SMALL_CLOCK,
+  maxBatchSize: 8n,
+  batchTimeoutMs: 130_000,
+  lateBlockGraceMs: 10_000,
+};
+
+/** Opens a manager on a disk, as each start of a program does. */
+export async function openManager(
+  storage: Storage,
+  clock: Clock,
+  { log, ...config }: Partial<BatchManagerConfig> & { readonly log?: Log } = {},
+): Promise<{ readonly manager: BatchManager; readonly journal: LogBatchJournal }> {
+  const whole = { ...SMALL_CONFIG, ...config };
+  const journal = await LogBatchJournal.open({ storage, directory: "batches" }, whole);
+  return { journal, manager: new BatchManager({ journal, clock, ...(log && { log }) }, whole) };
 }
