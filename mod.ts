@@ -54,6 +54,7 @@ export * from "./src/config.ts";
 export * from "./src/retry.ts";
 export * from "./src/version.ts";
 export * from "./src/superblock.ts";
+export * from "./src/proving.ts";
 
 export {
   decodeBatch,
@@ -172,6 +173,25 @@ export type {
   ApiResponse,
   ServedProcessor,
 } from "./src/service/processor_api.ts";
+export {
+  ProofPipeline,
+  type ProofPipelineParts,
+  type ProofPipelineStats,
+} from "./src/superblock/proof_pipeline.ts";
+export {
+  PROOF_PIPELINE_DEFAULTS,
+  type ProofPipelineConfig,
+  type ProvenRollup,
+} from "./src/superblock/proof_config.ts";
+export type { StageParts } from "./src/superblock/stage_run.ts";
+export { type JobQueueParts, LogJobQueue } from "./src/wal/job_queue.ts";
+export { MemoryJobQueue } from "./src/local/memory_job_queue.ts";
+export {
+  JobTable,
+  type JobTableParts,
+  type JobTableState,
+  KEPT_COMPLETED_JOBS,
+} from "./src/job_table.ts";
 export { StateJournal, type StateJournalOptions } from "./src/wal/state_journal.ts";
 
 export { FileBatchSource, FileSink } from "./src/local/files.ts";
@@ -215,6 +235,7 @@ export * from "./src/ethereum.ts";
 // Nodes.
 export { blobBaseFeeOf, RpcChain, type RpcChainOptions } from "./src/l1/chain.ts";
 export { type EndpointStatus, RpcEndpoints, type RpcEndpointsOptions } from "./src/l1/endpoints.ts";
+export { RetriedCalls } from "./src/l1/retried_calls.ts";
 export {
   HttpJsonRpc,
   type HttpJsonRpcOptions,
@@ -223,14 +244,7 @@ export {
 } from "./src/l1/json_rpc.ts";
 export { classify, NODE_TEXTS, type NodeAnswer, type NodeText } from "./src/l1/node_errors.ts";
 // Who signs.
-export {
-  type KeySource,
-  LocalSigner,
-  type OpenSigner,
-  openSigner,
-  readPrivateKey,
-  type SignerSource,
-} from "./src/l1/signers.ts";
+export * from "./src/l1/signers.ts";
 export { DEFAULT_KEY_VARIABLE } from "./src/l1/key_file.ts";
 export { type KeystoreOptions, makeKeystore, openKeystore } from "./src/l1/keystore.ts";
 export { RemoteSigner, type RemoteSignerOptions } from "./src/l1/remote_signer.ts";
@@ -254,14 +268,7 @@ export {
   networkForm,
   versionedHash,
 } from "./src/l1/sidecar.ts";
-export {
-  addressOf,
-  type DecodedTransaction,
-  decodeSigned,
-  parseBlockTransaction,
-  signingPayload,
-  signWith,
-} from "./src/l1/transaction.ts";
+export * from "./src/l1/transaction.ts";
 
 // Sending to Ethereum.
 export {
@@ -277,6 +284,7 @@ export {
   countStrangers,
   isJournaled,
   type StrangersParts,
+  type StrangersPlace,
   type StrangersWait,
   untilNoStrangers,
 } from "./src/l1/strangers.ts";
@@ -346,18 +354,7 @@ export {
 } from "./src/l2/engine_server.ts";
 
 export { RpcSequencer } from "./src/l2/sequencer.ts";
-export {
-  type ByteRange,
-  type DaLimits,
-  daLimits,
-  Throttle,
-  THROTTLE_DEFAULTS,
-  THROTTLE_STRATEGIES,
-  type ThrottleConfig,
-  ThrottleController,
-  type ThrottleParts,
-  type ThrottleStrategy,
-} from "./src/pipeline/throttle.ts";
+export * from "./src/pipeline/throttle.ts";
 export type { Sequencer } from "./src/ports.ts";
 
 // What L1 gives back, held against L2.

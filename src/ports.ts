@@ -7,6 +7,7 @@
  */
 import type { ConsensusEvent } from "./engine.ts";
 import type { EngineEvent, EthereumEvent } from "./ethereum.ts";
+import type { ProvingEvent } from "./proving.ts";
 import type { SuperblockEvent } from "./superblock.ts";
 import type {
   Batch,
@@ -258,6 +259,7 @@ export type LogEvent =
   | ConsensusEvent
   | ProgressEvent
   | SuperblockEvent
+  | ProvingEvent
   | { readonly event: "blocks.taken"; readonly blocks: readonly L2Block[] }
   | {
     /** L2 was reorganised above block `number`: so many taken blocks are replaced. */

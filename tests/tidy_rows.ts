@@ -9,13 +9,22 @@ export const ROWS: Readonly<
   Record<string, { members: readonly string[]; uses: readonly string[] }>
 > = {
   words: {
-    members: ["types", "errors", "ports", "ethereum", "engine", "superblock.ts", "version"],
+    members: [
+      "types",
+      "errors",
+      "ports",
+      "ethereum",
+      "engine",
+      "superblock.ts",
+      "proving",
+      "version",
+    ],
     uses: [],
   },
-  pure: { members: ["wire", "compress", "retry", "config"], uses: ["words"] },
+  pure: { members: ["wire", "compress", "retry", "config", "job_table"], uses: ["words"] },
   flows: { members: ["pipeline", "wal", "superblock"], uses: ["words", "pure"] },
   edges: {
-    members: ["l1", "l2", "local", "scale", "service", "runtime"],
+    members: ["l1", "l2", "local", "provers", "scale", "service", "runtime"],
     uses: ["words", "pure"],
   },
   rim: { members: ["cli", "cli.ts", "mod.ts"], uses: ["words", "pure", "flows", "edges"] },

@@ -17,6 +17,7 @@ import { parseChoice } from "./options.ts";
 import { withoutPassingFailures } from "./passing_failures.ts";
 import { type Described, describeProcessorEvent } from "./processor_log.ts";
 import { describeProgress } from "./progress.ts";
+import { describeProvingEvent, isProvingEvent } from "./proving_log.ts";
 import { describeSuperblockEvent, isSuperblockEvent } from "./superblock_log.ts";
 import { countOf, formatBytes, formatRatio, withFlagNames } from "./text.ts";
 
@@ -272,6 +273,7 @@ export function describe(event: LogEvent): Described {
       return { ...failed(event.error, "the source failed", {}), level: "debug" };
     default:
       if (isConsensusEvent(event)) return describeConsensusEvent(event);
+      if (isProvingEvent(event)) return describeProvingEvent(event);
       if (isSuperblockEvent(event)) return describeSuperblockEvent(event);
       if (isEngineEvent(event)) return describeEngineEvent(event);
       return isEthereumEvent(event) ? describeEthereumEvent(event) : describeProcessorEvent(event);

@@ -1,0 +1,328 @@
+/**
+ * The proof pipeline (seed `superblock-batch.md`, "Proof Pipeline"): batches become jobs, workers claim them,
+ * and a job is completed when the Shared Publisher has accepted its proof.
+ *
+ * @module
+ */
+import { isRetryable, WalError } from "../errors.ts";
+import { isUnderWay, jobId } from "../job_table.ts";
+import {
+  type JobClaim,
+  type ProofJob,
+  type ProofRequest,
+  type ProofStage,
+  ProvingError,
+  type ProvingEvent,
+} from "../proving.ts";
+import type { ProvableBatch, ProvableBatches } from "../superblock.ts";
+import { withDeadline } from "./deadline.ts";
+import { PROOF_PIPELINE_DEFAULTS, type ProofPipelineConfig } from "./proof_config.ts";
+import { runStage } from "./proof_stages.ts";
+import { type StageParts, StageRun, WaitsForBatch } from "./stage_run.ts";
+
+/** What a proof pipeline is made of. */
+export interface ProofPipelineParts extends StageParts {
+  /** Where batches come from, beside `enqueue()`, and are told what became of them. */
+  readonly batches?: ProvableBatches;
+}
+
+/** How a pipeline stands, by the seed's names. Times are milliseconds. */
+export interface ProofPipelineStats {
+  readonly active_jobs: number;
+  readonly max_concurrent_jobs: number;
+  readonly job_timeout: number;
+  readonly max_retries: number;
+  readonly jobs_by_stage: Readonly<Partial<Record<ProofStage, number>>>;
+}
+
+/**
+ * Proves batches, several at the same time, and hands their proofs on in order.
+ *
+ * @example
+ * ```ts
+ * import { ManualClock, MemoryJobQueue, ProofPipeline } from "https://example.com/montana/v0.1.0/mod.ts";
+ * import type { NetworkProver, Prover, Publisher } from "https://example.com/montana/v0.1.0/mod.ts";
+ *
+ * const clock = new ManualClock();
+ * const nobody = () => Promise.reject(new Error("nobody is asked here"));
+ * const hash = new Uint8Array(32);
+ * const prover: Prover = { requestRange: nobody, requestAggregation: nobody, status: nobody };
+ * const networkProver: NetworkProver = { seal: nobody, request: nobody, status: nobody };
+ * const publisher: Publisher = { submit: nobody, hasReceived: nobody };
+ * const pipeline = new ProofPipeline({
+ *   queue: new MemoryJobQueue(clock),
+ *   prover,
+ *   networkProver,
+ *   publisher,
+ *   outputs: { l1Head: nobody, outputRoot: nobody },
+ *   rollup: {
+ *     rollupConfigHash: hash,
+ *     multiBlockVKey: hash,
+ *     proverAddress: new Uint8Array(20),
+ *     aggregationVKey: {},
+ *   },
+ *   clock,
+ * });
+ * const stats = await pipeline.stats();
+ * if (stats.max_concurrent_jobs !== 5 || stats.active_jobs !== 0) throw new Error("it has no jobs");
+ * ```
+ */
+export class ProofPipeline {
+  readonly #parts: ProofPipelineParts;
+  readonly #config: ProofPipelineConfig;
+
+  constructor(parts: ProofPipelineParts, config: Partial<ProofPipelineConfig> = {}) {
+    this.#parts = parts;
+    this.#config = { ...PROOF_PIPELINE_DEFAULTS, ...config };
+  }
+
+  /** Takes a batch; the job that is there already where it was taken before. */
+  async enqueue(batch: ProvableBatch): Promise<ProofJob> {
+    const { queue } = this.#parts;
+    const known = await queue.get(jobId(batch));
+    const job = await queue.enqueue(batch);
+    if (!known && isUnderWay(job)) this.#tell({ event: "job_created", ...named(job) });
+    return job;
+  }
+
+  /** @throws {ProvingError} as {@link JobQueue.requeue} does */
+  async requeue(id: string): Promise<ProofJob> {
+    const job = await this.#parts.queue.requeue(id);
+    this.#tell({ event: "job_requeued", ...named(job) });
+    await this.#parts.batches?.requeueBatch(job.batch.window.batchNumber);
+    return job;
+  }
+
+  /** @throws {ProvingError} as {@link JobQueue.cancel} does */
+  async cancel(id: string): Promise<ProofJob> {
+    const job = await this.#parts.queue.cancel(id);
+    this.#tell({ event: "job_cancelled", ...named(job) });
+    return job;
+  }
+
+  async stats(): Promise<ProofPipelineStats> {
+    const jobs = await this.#parts.queue.list();
+    const byStage: Partial<Record<ProofStage, number>> = {};
+    for (const { stage } of jobs) byStage[stage] = (byStage[stage] ?? 0) + 1;
+    return {
+      active_jobs: jobs.filter(isUnderWay).length,
+      max_concurrent_jobs: this.#config.maxConcurrentJobs,
+      job_timeout: this.#config.jobTimeoutMs,
+      max_retries: this.#config.maxRetries,
+      jobs_by_stage: byStage,
+    };
+  }
+
+  /**
+   * Works until aborted. What is under way then goes on with the next run.
+   *
+   * @throws {WalError} where nothing can be kept any more
+   */
+  async run(signal: AbortSignal): Promise<void> {
+    const own = new AbortController();
+    const stop = () => own.abort(signal.reason);
+    if (signal.aborted) stop();
+    signal.addEventListener("abort", stop);
+    const names = Array.from({ length: this.#config.maxConcurrentJobs }, (_, at) => `worker ${at}`);
+    const loops = [
+      this.#intake(own.signal),
+      ...names.map((name) => this.#worker(name, own.signal)),
+    ];
+    try {
+      await Promise.all(loops.map((loop) =>
+        loop.catch((error) => {
+          own.abort(error);
+          throw error;
+        })
+      ));
+    } finally {
+      await Promise.allSettled(loops);
+      signal.removeEventListener("abort", stop);
+    }
+  }
+
+  async #intake(signal: AbortSignal): Promise<void> {
+    const { batches, clock } = this.#parts;
+    while (batches && !signal.aborted) {
+      try {
+        for (const batch of batches.batchesReadyForProving()) {
+          const { id } = await this.enqueue(batch);
+          await batches.updateBatchProofJob(batch.window.batchNumber, id);
+        }
+        await this.#report(batches);
+      } catch (error) {
+        if (!isRetryable(error)) throw error;
+      }
+      await clock.sleep(this.#config.pollIntervalMs, signal);
+    }
+  }
+
+  /** Tells the batches what became of them: also of those that ended right before a crash. */
+  async #report(batches: ProvableBatches): Promise<void> {
+    for (const { batch: { window }, stage, error } of await this.#parts.queue.list()) {
+      const { batchNumber } = window;
+      if (batches.batch(batchNumber)?.state !== "proving") continue;
+      if (stage === "completed") await batches.markBatchCompleted(batchNumber);
+      if (stage === "failed" || stage === "cancelled") {
+        await batches.markBatchFailed(batchNumber, new ProvingError("Failed", error ?? stage));
+      }
+    }
+  }
+
+  async #worker(name: string, signal: AbortSignal): Promise<void> {
+    const { queue, clock } = this.#parts;
+    const { leaseMs, pollIntervalMs } = this.#config;
+    while (!signal.aborted) {
+      const claim = await queue.claim(name, leaseMs);
+      const isWorth = claim && await this.#work(claim, signal);
+      if (!isWorth) await clock.sleep(pollIntervalMs, signal);
+    }
+  }
+
+  /** Works on a job while its lease lasts. False where the worker had better wait. */
+  async #work(claim: JobClaim, signal: AbortSignal): Promise<boolean> {
+    const lease = new AbortController();
+    const stop = () => lease.abort(signal.reason);
+    if (signal.aborted) stop();
+    signal.addEventListener("abort", stop);
+    const beating = this.#heartbeat(claim, lease);
+    try {
+      return await this.#stages(claim, lease.signal);
+    } finally {
+      lease.abort();
+      signal.removeEventListener("abort", stop);
+      await beating;
+    }
+  }
+
+  async #heartbeat(claim: JobClaim, lease: AbortController): Promise<void> {
+    const { leaseMs } = this.#config;
+    while (!lease.signal.aborted) {
+      await this.#parts.clock.sleep(leaseMs / 3, lease.signal);
+      if (lease.signal.aborted) return;
+      await this.#parts.queue.heartbeat(claim, leaseMs).catch((error) => lease.abort(error));
+    }
+  }
+
+  async #stages(claim: JobClaim, lease: AbortSignal): Promise<boolean> {
+    const { clock, queue } = this.#parts;
+    let { job } = claim;
+    try {
+      for (;;) {
+        const { stage } = job;
+        await withDeadline({
+          clock,
+          ms: this.#config.jobTimeoutMs,
+          signal: lease,
+          late: () => late(job, this.#config.jobTimeoutMs),
+        }, async (signal) => {
+          const run = new StageRun(
+            this.#parts,
+            this.#config,
+            { ...claim, job },
+            signal,
+            (saved) => {
+              job = saved;
+            },
+          );
+          return await runStage(run);
+        });
+        const isExecutionCheck = stage === "network_agg" &&
+          (job.network?.isExecutionCheck ?? false);
+        this.#tell({ event: "stage_completed", ...named(job), stage, isExecutionCheck });
+        if (stage === "submission") break;
+      }
+      const completed = await queue.complete(claim);
+      this.#tell({ event: "job_completed", ...named(completed) });
+      const { batchNumber } = completed.batch.window;
+      const { batches } = this.#parts;
+      if (batches?.batch(batchNumber)?.state === "proving") {
+        await batches.markBatchCompleted(batchNumber);
+      }
+      return true;
+    } catch (error) {
+      return await this.#failed({ ...claim, job }, error, lease);
+    }
+  }
+
+  async #failed(claim: JobClaim, error: unknown, lease: AbortSignal): Promise<boolean> {
+    const { clock, queue } = this.#parts;
+    const { pollIntervalMs, retryDelayMs, maxRetries } = this.#config;
+    // Whoever has the job now goes on with it.
+    if (error instanceof ProvingError && error.code === "LeaseLost") return true;
+    if (error instanceof WalError && !isRetryable(error)) throw error;
+    const isWaiting = error instanceof WaitsForBatch || error instanceof WalError;
+    if (isWaiting || lease.aborted) {
+      const untilMs = clock.now() + (isWaiting ? pollIntervalMs : 0);
+      await queue.release(claim, untilMs).catch(ignoreLostLease);
+      return !(error instanceof WalError);
+    }
+    try {
+      await this.#settle(claim, error, { retryAtMs: clock.now() + retryDelayMs, maxRetries });
+      return true;
+    } catch (failure) {
+      if (!isRetryable(failure)) ignoreLostLease(failure);
+      // No room to note it: the next worker finds the same.
+      await queue.release(claim, clock.now() + pollIntervalMs).catch(ignoreLostLease);
+      return false;
+    }
+  }
+
+  /** Notes a failure: another try, or the end. */
+  async #settle(
+    claim: JobClaim,
+    error: unknown,
+    { retryAtMs, maxRetries }: { readonly retryAtMs: number; readonly maxRetries: number },
+  ): Promise<void> {
+    const { queue, batches } = this.#parts;
+    const { job } = claim;
+    const text = error instanceof Error ? error.message : String(error);
+    // A proof that is made is not lost because the publisher is away.
+    const isCounted = job.stage !== "submission";
+    if (isRetryable(error) && (!isCounted || job.retries < maxRetries)) {
+      if (error instanceof ProvingError && error.code === "Timeout") {
+        await queue.save(claim, withoutRequests(job));
+      }
+      const { retries } = await queue.fail(claim, text, retryAtMs, isCounted);
+      this.#tell({ event: "job_retry", ...named(job), error, retries, retryAtMs });
+      return;
+    }
+    const failed = await queue.fail(claim, text);
+    this.#tell({ event: "job_failed", ...named(failed), stage: job.stage, error });
+    const { batchNumber } = job.batch.window;
+    if (batches?.batch(batchNumber)?.state === "proving") {
+      await batches.markBatchFailed(batchNumber, error);
+    }
+  }
+
+  #tell(event: ProvingEvent): void {
+    this.#parts.log?.(event);
+  }
+}
+
+function named({ id, batch, stage }: ProofJob) {
+  return { jobId: id, batchNumber: batch.window.batchNumber, stage };
+}
+
+function late({ id, stage }: ProofJob, ms: number): ProvingError {
+  const message = `Cannot wait longer for job ${id} (${stage}): it took more than ${ms} ms`;
+  return new ProvingError("Timeout", message, { details: { job: id, stage } });
+}
+
+/** What was asked and is not proved is asked for again. */
+function withoutRequests(job: ProofJob): ProofJob {
+  const unasked = <T extends ProofRequest>(request: T): T => {
+    const { requestId: _, ...rest } = request;
+    return request.proof ? request : rest as T;
+  };
+  return {
+    ...job,
+    ranges: job.ranges.map(unasked),
+    ...(job.aggregation && { aggregation: unasked(job.aggregation) }),
+    ...(job.network && { network: unasked(job.network) }),
+  };
+}
+
+function ignoreLostLease(error: unknown): void {
+  if (!(error instanceof ProvingError && error.code === "LeaseLost")) throw error;
+}

@@ -1,0 +1,70 @@
+/**
+ * Range proofs: blocks are proved as one range, and in halves where that cannot be (op-succinct does the
+ * same: a range that was given up three times, or cannot be executed, is split).
+ *
+ * @module
+ */
+import type { RangeWork } from "../proving.ts";
+import { proofFailure, type StageRun } from "./stage_run.ts";
+
+/** Times that a prover may give up on a range before it is split. */
+const FAILURES_BEFORE_SPLIT = 3;
+
+/** Works until each range of the job has its proof. */
+export async function proveRanges(run: StageRun): Promise<void> {
+  if (run.job.ranges.length === 0) {
+    const { blocks } = run.job.batch;
+    const whole = { start: blocks[0]!.number - 1n, end: blocks.at(-1)!.number, failures: 0 };
+    await run.save({ ...run.job, ranges: [whole] });
+  }
+  for (;;) {
+    for (const range of run.job.ranges) await ask(run, range);
+    for (const range of run.job.ranges) await look(run, range);
+    if (run.job.ranges.every(({ proof }) => proof)) return;
+    await run.pause();
+  }
+}
+
+async function ask(run: StageRun, range: RangeWork): Promise<void> {
+  if (range.proof || range.requestId !== undefined) return;
+  const requestId = await run.parts.prover.requestRange(range, run.signal);
+  await replace(run, range, [{ ...range, requestId }]);
+}
+
+async function look(run: StageRun, range: RangeWork): Promise<void> {
+  const { requestId, ...rest } = range;
+  if (range.proof || requestId === undefined) return;
+  const status = await run.parts.prover.status(requestId, run.signal);
+  switch (status.state) {
+    case "pending":
+      return;
+    case "proved":
+      return await replace(run, range, [{ ...range, proof: status.proof }]);
+    case "unknown":
+      run.forgotten(requestId);
+      return await replace(run, range, [rest]);
+  }
+  const failures = range.failures + 1;
+  const isHopeless = status.state === "unprovable" || failures >= FAILURES_BEFORE_SPLIT;
+  if (isHopeless && range.end - range.start > 1n) return await split(run, range, status.reason);
+  await replace(run, range, [{ ...rest, failures }]);
+  throw proofFailure(run.job, status);
+}
+
+async function split(run: StageRun, range: RangeWork, reason: string): Promise<void> {
+  const { start, end } = range;
+  const middle = (start + end) / 2n;
+  await replace(run, range, [
+    { start, end: middle, failures: 0 },
+    { start: middle, end, failures: 0 },
+  ]);
+  const { id: jobId, batch, stage } = run.job;
+  const { batchNumber } = batch.window;
+  run.parts.log?.({ event: "range_split", jobId, batchNumber, stage, start, end, reason });
+}
+
+/** Puts others in the place of a range; ranges are known by where they start. */
+async function replace(run: StageRun, range: RangeWork, by: readonly RangeWork[]): Promise<void> {
+  const ranges = run.job.ranges.flatMap((each) => each.start === range.start ? by : [each]);
+  await run.save({ ...run.job, ranges });
+}
