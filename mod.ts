@@ -414,3 +414,4 @@ export { BATCH_DEFAULTS, type BatchManagerConfig } from "./src/superblock/batch_
 export * from "./src/superblock/batch_manager.ts";
 export { type BatchJournalOwner, LogBatchJournal } from "./src/wal/batch_journal.ts";
 export * from "./src/superblock/sequencer.ts";
+export * from "./src/superblock/config.ts";
