@@ -11,7 +11,6 @@ import { ETHEREUM_CLOCK } from "./clock.ts";
 import { PROOF_PIPELINE_DEFAULTS, type ProofPipelineConfig } from "./proof_config.ts";
 import { SEQUENCER_DEFAULTS, type SequencerConfig } from "./sequencer.ts";
 import {
-  ENABLED,
   type Given,
   readSetting,
   refused,
@@ -139,7 +138,7 @@ export function superblockConfig(
   };
   checkTogether(batchManager, origins);
   return {
-    enabled: flag(ENABLED),
+    enabled: flag("enabled"),
     l1Clock,
     l1Listener: {
       ...(l1Rpc !== undefined && { l1Rpc }),

@@ -18,7 +18,8 @@ export interface Given {
 /** A count is a `bigint`, a duration a number of milliseconds. */
 export type SettingValue = string | number | bigint | boolean;
 
-type Setting =
+/** What a value can be. */
+export type Setting =
   | { readonly kind: "flag" | "url" }
   | { readonly kind: "count"; readonly least: bigint; readonly most: bigint }
   /** In milliseconds. */
@@ -30,9 +31,6 @@ const HOUR_MS = 3_600_000;
 /** `setTimeout` takes no more. */
 const DURATION_MAX_MS = 24 * 24 * HOUR_MS;
 
-/** Whether batches are proved at all. */
-export const ENABLED = "enabled";
-
 function count(least: bigint, most: bigint): Setting {
   return { kind: "count", least, most };
 }
@@ -41,9 +39,33 @@ function duration(least: number, unit?: "s"): Setting {
   return { kind: "duration", least, ...(unit && { unit }) };
 }
 
+/** A key below `batch:`. */
+export type SettingKey =
+  | "enabled"
+  | "l1_listener.l1_rpc"
+  | "l1_listener.beacon_rpc"
+  | "l1_listener.batch_factor"
+  | "l1_listener.poll_interval"
+  | "l1_listener.genesis_time"
+  | "l1_listener.slot_duration"
+  | "l1_listener.slots_per_epoch"
+  | "batch_manager.chain_id"
+  | "batch_manager.max_batch_size"
+  | "batch_manager.batch_timeout"
+  | "batch_manager.late_block_grace"
+  | "batch_manager.max_ahead"
+  | "batch_manager.empty_batches"
+  | "pipeline.max_concurrent_jobs"
+  | "pipeline.job_timeout"
+  | "pipeline.max_retries"
+  | "pipeline.retry_delay"
+  | "integration.chain_id"
+  | "integration.enable_batch_sync"
+  | "integration.block_reporting";
+
 /** Those of the seed, and those for which it has only constants. */
-export const SETTINGS = {
-  [ENABLED]: { kind: "flag" },
+export const SETTINGS: Readonly<Record<SettingKey, Setting>> = {
+  enabled: { kind: "flag" },
   "l1_listener.l1_rpc": { kind: "url" },
   "l1_listener.beacon_rpc": { kind: "url" },
   "l1_listener.batch_factor": count(1n, 1_000_000n),
@@ -64,10 +86,7 @@ export const SETTINGS = {
   "integration.chain_id": count(1n, U64_MAX),
   "integration.enable_batch_sync": { kind: "flag" },
   "integration.block_reporting": { kind: "flag" },
-} as const satisfies Record<string, Setting>;
-
-/** A key below `batch:`. */
-export type SettingKey = keyof typeof SETTINGS;
+};
 
 const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: HOUR_MS };
 
