@@ -131,6 +131,17 @@ pipelineTest("defect 6: a prover that knows no id ever is given up", async (worl
   equal(world.clock.elapsedMs >= 2 * 30 * MINUTE_MS, true);
 }, { maxRetries: 1 });
 
+pipelineTest("a prover that is away while it proves costs no retry", async (world) => {
+  await world.pipeline.enqueue(batchOf(1n));
+  await world.until(() => world.prover.asked.length === 1);
+  world.prover.down = unreachable();
+  const downAtMs = world.clock.elapsedMs;
+  await world.until(() => world.clock.elapsedMs > downAtMs + 10 * MINUTE_MS);
+  world.prover.down = undefined;
+  await world.untilStage("1001-1", "completed");
+  equal(world.prover.asked.length, 2);
+}, { maxRetries: 0 });
+
 pipelineTest("defect 7: an empty batch is proved as a superblock without blocks", async (world) => {
   for (const [number, blocks] of [[1n, 4], [2n, 0], [3n, 4]] as const) {
     await world.pipeline.enqueue(batchOf(number, blocks));
