@@ -435,3 +435,12 @@ export {
   type ServedBlock,
 } from "./src/service/block_feed.ts";
 export { BlocksApi, type BlocksApiParts, serveBlocks } from "./src/service/blocks_api.ts";
+
+// Synchronized batch proving.
+export * from "./src/superblock/clock.ts";
+export * from "./src/superblock/epoch_listener.ts";
+export * from "./src/l1/epoch_sources.ts";
+export { BATCH_DEFAULTS, type BatchManagerConfig } from "./src/superblock/batch_config.ts";
+export * from "./src/superblock/batch_manager.ts";
+export { type BatchJournalOwner, LogBatchJournal } from "./src/wal/batch_journal.ts";
+export * from "./src/superblock/sequencer.ts";

@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { MontanaError, type MontanaErrorOptions } from "./errors.ts";
 
 /** How the time of L1 is counted: equal for all sequencers, or their batches differ. */
 export interface L1ClockConfig {
@@ -48,6 +49,29 @@ export interface BatchTrigger {
   readonly triggerEpoch: bigint;
   readonly triggerSlot: bigint;
   readonly triggerTime: bigint;
+}
+
+/** Tells how far L1 is. What fails is asked again later, and another source meanwhile. */
+export interface EpochSource {
+  readonly name: EpochSourceName;
+  /**
+   * The slot of L1's head.
+   *
+   * @throws {SourceError} | {RpcError} it cannot tell now
+   */
+  headSlot(): Promise<bigint>;
+  /** The first block from one slot up to another: `undefined` where all of these slots were missed. */
+  firstBlock?(firstSlot: bigint, lastSlot: bigint): Promise<EpochBlock | undefined>;
+  /** Whether L1 still has a block that it told. */
+  hasBlock?(block: EpochBlock): Promise<boolean>;
+}
+
+/** Who is given epochs: each once, in order, over restarts too. */
+export interface EpochTaker {
+  /** The last one that was taken; `undefined` where none ever was. */
+  readonly lastEpoch: bigint | undefined;
+  /** Resolves when it is durable that it was taken, with all that follows from it. */
+  takeEpoch(epoch: EpochEvent, trigger: BatchTrigger | undefined): Promise<void>;
 }
 
 /** The time of one batch: the same for every sequencer. */
@@ -120,6 +144,89 @@ export interface ProvableBatches {
   markBatchFailed(batchNumber: bigint, error: unknown): Promise<void>;
   /** A failed batch is proved again. */
   requeueBatch(batchNumber: bigint): Promise<void>;
+}
+
+/** What a manager keeps of everything that happens to its batches, in this order. */
+export type BatchChange =
+  /** With it batches begin, and those before them end. */
+  | { readonly change: "epoch"; readonly epoch: bigint; readonly atMs: number }
+  /** It belongs to the batch of its timestamp, and replaces blocks from its number on. */
+  | { readonly change: "block"; readonly block: ReportedBlock; readonly atMs: number }
+  | {
+    readonly change: "ended";
+    readonly batchNumber: bigint;
+    readonly by: BatchEnd;
+    readonly atMs: number;
+  }
+  | {
+    /** To `collecting` never; to `proving` from `failed` is a requeue. */
+    readonly change: "state";
+    readonly batchNumber: bigint;
+    readonly state: Exclude<BatchState, "collecting">;
+    readonly errorMessage?: string;
+    readonly atMs: number;
+  }
+  | {
+    readonly change: "job";
+    readonly batchNumber: bigint;
+    readonly proofJobId: string;
+    readonly atMs: number;
+  };
+
+/** All that a manager knows, in place of the changes that led to it. */
+export interface BatchSnapshot {
+  readonly lastEpoch: bigint | undefined;
+  /** How many were ever finalized. */
+  readonly finalized: number;
+  readonly batches: readonly BatchInfo[];
+}
+
+/** Keeps what happens to batches, durably. */
+export interface BatchJournal {
+  /** What an earlier run knew: a snapshot, and what changed since. */
+  readonly found: {
+    readonly snapshot: BatchSnapshot | undefined;
+    readonly changes: readonly BatchChange[];
+  };
+  /** Resolves when it survives a crash. */
+  note(change: BatchChange): Promise<void>;
+  /** True when a snapshot would make room. */
+  readonly isSnapshotDue: boolean;
+  save(snapshot: BatchSnapshot): Promise<void>;
+}
+
+/**
+ * | code         | kind      |                                                                   |
+ * | ------------ | --------- | ----------------------------------------------------------------- |
+ * | `WrongSlot`  | critical  | the slot of a block is not the one of its timestamp               |
+ * | `TooEarly`   | temporary | its time has not come by the clock here                           |
+ * | `TooLate`    | critical  | the window of the block is closed, and its grace is over          |
+ * | `Conflict`   | critical  | it contradicts a block of a batch that is closed, or its neighbours |
+ * | `WindowOpen` | temporary | a batch whose window is not over cannot be ended                  |
+ * | `Unknown`    | critical  | there is no such batch                                            |
+ * | `WrongState` | critical  | the batch is in a state in which that cannot be                   |
+ */
+export type BatchErrorCode =
+  | "WrongSlot"
+  | "TooEarly"
+  | "TooLate"
+  | "Conflict"
+  | "WindowOpen"
+  | "Unknown"
+  | "WrongState";
+
+/** A batch does not take a block, or cannot do what it was asked for. */
+export class BatchError extends MontanaError {
+  readonly code: BatchErrorCode;
+
+  constructor(code: BatchErrorCode, message: string, options?: MontanaErrorOptions) {
+    super(
+      message,
+      code === "TooEarly" || code === "WindowOpen" ? "temporary" : "critical",
+      options,
+    );
+    this.code = code;
+  }
 }
 
 /** What the clock and the batches tell, by the seed's names. */
