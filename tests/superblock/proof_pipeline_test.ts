@@ -2,7 +2,7 @@ import { deepStrictEqual as deepEqual, rejects, strictEqual as equal } from "nod
 import { test } from "node:test";
 import { ProvingError } from "../../src/proving.ts";
 import type { ProofPipelineConfig } from "../../src/superblock/proof_config.ts";
-import type { BatchInfo, ProvableBatches } from "../../src/superblock.ts";
+import type { BatchInfo, BatchState, ProvableBatches } from "../../src/superblock.ts";
 import { batchOf } from "./batches.ts";
 import { HOUR_MS, MINUTE_MS, ProofWorld, unreachable } from "./proof_world.ts";
 
@@ -331,6 +331,33 @@ test("batches come from whoever keeps them, and are told how it went, also after
   equal(states.get(2n), "proving");
   await pipeline.cancel("1001-2");
   await world.until(() => states.get(2n) === "failed");
+  end.abort();
+  await running;
+});
+
+test("a batch that could not be told that it is proved again is told so later", async () => {
+  const world = new ProofWorld();
+  let state: BatchState = "failed";
+  const told: string[] = [];
+  const tell = (next: BatchState) => () => {
+    told.push(next);
+    state = next;
+    return Promise.resolve();
+  };
+  const batches: ProvableBatches = {
+    batchesReadyForProving: () => [],
+    batch: () => ({ state }) as BatchInfo,
+    updateBatchProofJob: () => Promise.resolve(),
+    markBatchCompleted: tell("completed"),
+    markBatchFailed: tell("failed"),
+    requeueBatch: tell("proving"),
+  };
+  await world.queue.enqueue(batchOf(1n));
+  const pipeline = world.pipelineOn(world.queue, {}, batches);
+  const end = new AbortController();
+  const running = pipeline.run(end.signal);
+  await world.untilStage("1001-1", "completed");
+  deepEqual(told, ["proving", "completed"]);
   end.abort();
   await running;
 });
