@@ -242,6 +242,7 @@ export * from "./src/ethereum.ts";
 // Nodes.
 export { blobBaseFeeOf, RpcChain, type RpcChainOptions } from "./src/l1/chain.ts";
 export { type EndpointStatus, RpcEndpoints, type RpcEndpointsOptions } from "./src/l1/endpoints.ts";
+export { RetriedCalls } from "./src/l1/retried_calls.ts";
 export {
   HttpJsonRpc,
   type HttpJsonRpcOptions,
@@ -250,14 +251,7 @@ export {
 } from "./src/l1/json_rpc.ts";
 export { classify, NODE_TEXTS, type NodeAnswer, type NodeText } from "./src/l1/node_errors.ts";
 // Who signs.
-export {
-  type KeySource,
-  LocalSigner,
-  type OpenSigner,
-  openSigner,
-  readPrivateKey,
-  type SignerSource,
-} from "./src/l1/signers.ts";
+export * from "./src/l1/signers.ts";
 export { DEFAULT_KEY_VARIABLE } from "./src/l1/key_file.ts";
 export { type KeystoreOptions, makeKeystore, openKeystore } from "./src/l1/keystore.ts";
 export { RemoteSigner, type RemoteSignerOptions } from "./src/l1/remote_signer.ts";
@@ -281,14 +275,7 @@ export {
   networkForm,
   versionedHash,
 } from "./src/l1/sidecar.ts";
-export {
-  addressOf,
-  type DecodedTransaction,
-  decodeSigned,
-  parseBlockTransaction,
-  signingPayload,
-  signWith,
-} from "./src/l1/transaction.ts";
+export * from "./src/l1/transaction.ts";
 
 // Sending to Ethereum.
 export {
@@ -304,6 +291,7 @@ export {
   countStrangers,
   isJournaled,
   type StrangersParts,
+  type StrangersPlace,
   type StrangersWait,
   untilNoStrangers,
 } from "./src/l1/strangers.ts";
@@ -373,18 +361,7 @@ export {
 } from "./src/l2/engine_server.ts";
 
 export { RpcSequencer } from "./src/l2/sequencer.ts";
-export {
-  type ByteRange,
-  type DaLimits,
-  daLimits,
-  Throttle,
-  THROTTLE_DEFAULTS,
-  THROTTLE_STRATEGIES,
-  type ThrottleConfig,
-  ThrottleController,
-  type ThrottleParts,
-  type ThrottleStrategy,
-} from "./src/pipeline/throttle.ts";
+export * from "./src/pipeline/throttle.ts";
 export type { Sequencer } from "./src/ports.ts";
 
 // What L1 gives back, held against L2.
@@ -444,3 +421,4 @@ export { BATCH_DEFAULTS, type BatchManagerConfig } from "./src/superblock/batch_
 export * from "./src/superblock/batch_manager.ts";
 export { type BatchJournalOwner, LogBatchJournal } from "./src/wal/batch_journal.ts";
 export * from "./src/superblock/sequencer.ts";
+export * from "./src/superblock/config.ts";

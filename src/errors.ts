@@ -55,8 +55,7 @@ export abstract class MontanaError extends Error {
  * | `Gap`          | critical  | block numbers do not follow each other                 |
  * | `WrongParent`  | critical  | a block does not link to the one before                |
  * | `Changed`      | critical  | what was read already is no longer what it was         |
- * | `Damaged`      | critical  | an L1 directory lacks a part, or one is not as         |
- * |                |           | written, or a source of blobs gives others             |
+ * | `Damaged`      | critical  | an L1 directory or blobs are not as they were written  |
  * | `BlobMissing`  | temporary | no source has a blob now                               |
  * | `Reorganised`  | reset     | L1 went another way; `details.block` is still there    |
  */
@@ -97,7 +96,8 @@ export class SourceError extends MontanaError {
  * | --------------------- | --------- | --------------------------------------------------- |
  * | `Connection`          | temporary | the sink could not be asked                         |
  * | `Timeout`             | temporary | sent, not confirmed in time: it may still land      |
- * | `BlobGasTooExpensive` | temporary | above the ceiling: wait                             |
+ * | `GasTooExpensive`     | temporary | gas is above the ceiling: wait                      |
+ * | `BlobGasTooExpensive` | temporary | gas of blobs is above the ceiling: wait             |
  * | `SpendLimit`          | temporary | the spend guard is reached: wait                    |
  * | `NoSpace`             | temporary | the disk is full: goes on when there is room        |
  * | `Syncing`             | temporary | the execution client has not caught up              |
@@ -106,16 +106,15 @@ export class SourceError extends MontanaError {
  * | `TooLarge`            | critical  | more than the sink can take at all                  |
  * | `Unwritable`          | critical  | no right to write there, or no such place           |
  * | `Changed`             | critical  | what was written already is no longer what it was   |
- * | `WindowExpired`       | critical  | the batch could land only after its sequencing      |
- * |                       |           | window: readers would drop it                       |
+ * | `WindowExpired`       | critical  | it would land after its window: readers drop it     |
  * | `NonceTaken`          | critical  | somebody else uses the account                      |
- * | `InvalidBlock`        | critical  | the execution client takes a block for invalid, or  |
- * |                       |           | built another one than it was asked for             |
+ * | `InvalidBlock`        | critical  | the execution client refuses it, or built another   |
  * | `Unsupported`         | critical  | the execution client cannot do what is needed       |
  */
 export type SinkErrorCode =
   | "Connection"
   | "Timeout"
+  | "GasTooExpensive"
   | "BlobGasTooExpensive"
   | "SpendLimit"
   | "WindowExpired"
@@ -133,6 +132,7 @@ export type SinkErrorCode =
 const TEMPORARY_SINK_ERRORS: readonly SinkErrorCode[] = [
   "Connection",
   "Timeout",
+  "GasTooExpensive",
   "BlobGasTooExpensive",
   "SpendLimit",
   "NoSpace",

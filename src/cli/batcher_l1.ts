@@ -16,6 +16,7 @@ import { CalldataSink } from "../l1/calldata_sink.ts";
 import { openKzg } from "../l1/kzg_pool.ts";
 import { RpcChain } from "../l1/chain.ts";
 import { isJournaled, untilNoStrangers } from "../l1/strangers.ts";
+import { RetriedCalls } from "../l1/retried_calls.ts";
 import { TxManager } from "../l1/tx_manager.ts";
 import { Turns } from "../l1/turns.ts";
 import { DiskStorage } from "../local/disk_storage.ts";
@@ -154,7 +155,8 @@ async function openEthereum(
     log(event);
   };
   // Once it is open it asks again by itself, and tells why it waits.
-  const chain = new RpcChain(nodes);
+  const again = new RetriedCalls(nodes, { clock: systemClock, random: systemRandom });
+  const chain = new RpcChain(again, place);
   const mustHaveStayed = () => l1.mustBeSame(chain);
   const parts = {
     chain,
@@ -235,10 +237,7 @@ async function openJournal(
   return await LogTxJournal.open(parts, { address, chainId: await l1.chain.chainId() });
 }
 
-/**
- * Waits until each transaction of the account is final, or one that the journal watches over. Without
- * `--data-dir` there is none of earlier runs, so it also waits for what is in the pool.
- */
+/** Waits until each transaction of the account is final, or one that the journal watches over. */
 async function untilWatched(
   l1: EthereumL1,
   { address, journal, dataDir, signal }: {
@@ -248,29 +247,26 @@ async function untilWatched(
     readonly signal: AbortSignal;
   },
 ): Promise<void> {
-  const { chain } = l1;
-  const told = (count: bigint) => `${countOf(count, "transaction")} of ${toHex(address)}`;
-  if (dataDir === undefined) {
-    for (let looks = 1; !signal.aborted; looks++) {
-      const waiting = await chain.nonce(address, "pending") - await chain.nonce(address, "latest");
-      if (waiting <= 0n) break;
-      if (looks === 1) writeStderr(`waiting for ${told(waiting)} in no block yet`);
-      await systemClock.sleep(1000, signal);
-    }
-  }
+  const why = {
+    blocks:
+      `are not final: ${dataDir ?? "memory"} does not hold them, so what a reorganisation of L1 ` +
+      `takes of them would not be posted again`,
+    pool:
+      `are in no block yet: ${
+        dataDir ?? "memory"
+      } does not hold them, and they may be batches. If ` +
+      `they never land, replace them by empty ones`,
+  };
   await untilNoStrangers({
-    chain,
+    chain: l1.chain,
     address,
     journal,
     finalBlock: () => l1.finalMark(),
     clock: systemClock,
     signal,
-    onWait: (count) =>
+    onWait: (count, where) =>
       writeStderr(
-        `waiting for ${told(count)} that are not final: ${
-          dataDir ?? "memory"
-        } does not hold them, so what ` +
-          `a reorganisation of L1 takes of them would not be posted again`,
+        `waiting for ${countOf(count, "transaction")} of ${toHex(address)} that ${why[where]}`,
       ),
   });
 }

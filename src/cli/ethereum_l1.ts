@@ -22,8 +22,9 @@ import { L1Inbox } from "../l1/inbox.ts";
 import type { Batcher } from "../l1/inbox_block.ts";
 import { RpcChain, type RpcChainOptions } from "../l1/chain.ts";
 import { RpcEndpoints } from "../l1/endpoints.ts";
-import { HttpJsonRpc } from "../l1/json_rpc.ts";
+import { HttpJsonRpc, RPC_TIMEOUT_MS } from "../l1/json_rpc.ts";
 import { openKzg } from "../l1/kzg_pool.ts";
+import { RetriedCalls } from "../l1/retried_calls.ts";
 import { DiskStorage } from "../local/disk_storage.ts";
 import type { L1Head, OriginL1 } from "../local/inbox.ts";
 import type { Log } from "../ports.ts";
@@ -196,12 +197,14 @@ function batchersOf({ batcher, successors = [] }: Addresses): Batcher[] {
 
 /** The nodes of a place, asked in turn. Their URLs may hold keys. */
 export async function openNodes(
-  { urls, chainId }: EthereumPlace,
+  { urls, chainId, rpcTimeoutMs = RPC_TIMEOUT_MS }: EthereumPlace,
   log: Log,
 ): Promise<RpcEndpoints> {
   await leaveMemoryOutOfCores();
   return new RpcEndpoints({
-    endpoints: urls.map((url) => new HttpJsonRpc({ url, clock: systemClock })),
+    endpoints: urls.map((url) =>
+      new HttpJsonRpc({ url, clock: systemClock, timeoutMs: rpcTimeoutMs })
+    ),
     ...(chainId === undefined ? {} : { chainId }),
     clock: systemClock,
     random: systemRandom,
@@ -216,7 +219,8 @@ export async function openNodes(
  * @throws {RpcError} where patience ended
  */
 export async function patientNodes(nodes: RpcEndpoints, patience: Patience): Promise<JsonRpc> {
-  const patient = new PatientRpc(nodes, patience);
+  const again = new RetriedCalls(nodes, { clock: systemClock, random: systemRandom });
+  const patient = new PatientRpc(again, patience);
   try {
     await patient.request("eth_chainId", []);
   } catch (error) {
@@ -238,13 +242,28 @@ export function openBlobs(
   },
 ): BlobSource {
   const beacons = beaconNodes(beaconUrls, { kzg, clock: systemClock });
-  return new BlobSources({
+  const sources = new BlobSources({
     sources: [...(archive ? [archive] : []), ...beacons],
     clock: systemClock,
     chain: new RpcChain(nodes, { verifiesBlocks }),
     ...(archive ? { store: archive } : {}),
     log,
   });
+  return beaconUrls.length > 0 ? sources : namingBeacon(sources);
+}
+
+/** Where only an archive is looked into, an error says what would help. */
+function namingBeacon(sources: BlobSource): BlobSource {
+  return {
+    name: sources.name,
+    blobs: (block, hashes) =>
+      sources.blobs(block, hashes).catch((error) => {
+        if (!(error instanceof SourceError) || error.code !== "BlobMissing") throw error;
+        const { code, details, cause } = error;
+        const message = `${error.message}. No --beacon is named: a beacon node may have them`;
+        throw new SourceError(code, message, { details, cause });
+      }),
+  };
 }
 
 /** Opens Ethereum to read. */

@@ -53,6 +53,7 @@ export const ETHEREUM_FLAGS: readonly Flag[] = [
     flags: "--verify-l1",
     help: "recompute the hash and transactions of each L1 block: for nodes that are not trusted",
   },
+  { flags: "--rpc-timeout <time>", help: "for an answer of a node of L1 (10s)" },
   { flags: "--block-time <time>", help: "between two L1 blocks", value: "12s" },
 ];
 
@@ -88,6 +89,8 @@ export interface EthereumPlace {
   readonly blockTimeMs: number;
   /** Its nodes are not trusted: see `RpcChainOptions`. */
   readonly verifiesBlocks: boolean;
+  /** How long a node may take to answer, where it was told. */
+  readonly rpcTimeoutMs?: number;
 }
 
 /** The L1 of `--l1` and the flags around it. */
@@ -104,7 +107,7 @@ export function l1Place(flags: FlagValues): L1Place {
       throw usage(`Cannot use ${places.length} --l1: need one directory, or URLs of nodes`);
     }
     numberOf("l1StartBlock");
-    const other = ["beacon", "archive", "chainId", "verifyL1"].find((name) =>
+    const other = ["beacon", "archive", "chainId", "verifyL1", "rpcTimeout"].find((name) =>
       flags[name] !== undefined
     );
     if (other !== undefined) {
@@ -115,6 +118,10 @@ export function l1Place(flags: FlagValues): L1Place {
   if (isUrl.includes(false)) {
     throw usage(`Cannot use --l1 ${places[isUrl.indexOf(false)]} beside a URL: need URLs only`);
   }
+  const timeout = textOf(flags, "rpcTimeout");
+  if (timeout !== undefined && parseDuration("--rpc-timeout", timeout) === 0) {
+    throw usage(`Cannot use --rpc-timeout ${timeout}: no node answers in no time`);
+  }
   return {
     kind: "ethereum",
     urls: places,
@@ -123,6 +130,7 @@ export function l1Place(flags: FlagValues): L1Place {
     startBlock: numberOf("l1StartBlock"),
     chainId: numberOf("chainId"),
     verifiesBlocks: flags["verifyL1"] === true,
+    ...(timeout === undefined ? {} : { rpcTimeoutMs: parseDuration("--rpc-timeout", timeout) }),
     blockTimeMs: parseDuration("--block-time", textOf(flags, "blockTime") ?? "12s"),
   };
 }

@@ -8,7 +8,7 @@ import { describeError } from "../errors.ts";
 import type { L1Header } from "../ethereum.ts";
 import { RpcChain } from "../l1/chain.ts";
 import { expectedCostWei, gasFor, type Market } from "../l1/gas.ts";
-import { HttpJsonRpc } from "../l1/json_rpc.ts";
+import { HttpJsonRpc, RPC_TIMEOUT_MS } from "../l1/json_rpc.ts";
 import { L1Directory } from "../local/l1_directory.ts";
 import { systemClock } from "../runtime.ts";
 import { MAX_BLOBS_PER_TX } from "../wire/blob.ts";
@@ -33,17 +33,20 @@ export function ethereumPlace(flags: FlagValues): EthereumPlace | undefined {
 }
 
 /** One of the nodes, asked directly. */
-export function nodeAt(url: string): { readonly rpc: HttpJsonRpc; readonly chain: RpcChain } {
-  const rpc = new HttpJsonRpc({ url, clock: systemClock });
+export function nodeAt(
+  url: string,
+  { rpcTimeoutMs: timeoutMs = RPC_TIMEOUT_MS }: Pick<EthereumPlace, "rpcTimeoutMs">,
+): { readonly rpc: HttpJsonRpc; readonly chain: RpcChain } {
+  const rpc = new HttpJsonRpc({ url, clock: systemClock, timeoutMs });
   return { rpc, chain: new RpcChain(rpc) };
 }
 
 /** The first node that answers, and its latest block. */
 export async function workingNode(
-  { urls }: EthereumPlace,
+  place: EthereumPlace,
 ): Promise<(ReturnType<typeof nodeAt> & { readonly head: L1Header }) | undefined> {
-  for (const url of urls) {
-    const node = nodeAt(url);
+  for (const url of place.urls) {
+    const node = nodeAt(url, place);
     const head = await node.chain.header("latest").catch(() => undefined);
     if (head) return { ...node, head };
   }
@@ -77,7 +80,7 @@ interface Seen {
 }
 
 async function nodeFindings(place: EthereumPlace): Promise<Finding[]> {
-  const seen = await Promise.all(place.urls.map(look));
+  const seen = await Promise.all(place.urls.map((url) => look(url, place)));
   const answered = seen.filter((each) => each.head !== undefined);
   const chainId = place.chainId ?? answered[0]?.chainId;
   const findings = seen.map((each) => nodeFinding(each, place, chainId, answered.length > 0));
@@ -94,8 +97,8 @@ async function nodeFindings(place: EthereumPlace): Promise<Finding[]> {
   ];
 }
 
-async function look(url: string): Promise<Seen> {
-  const { rpc, chain } = nodeAt(url);
+async function look(url: string, place: EthereumPlace): Promise<Seen> {
+  const { rpc, chain } = nodeAt(url, place);
   const { name } = rpc;
   try {
     const chainId = await chain.chainId();

@@ -150,13 +150,27 @@ function remoteSource(flags: FlagValues): SignerSource {
     caPath: text("signerCa"),
   };
   const tls = Object.fromEntries(Object.entries(files).filter(([, path]) => path !== undefined));
+  const url = outOfEnvironment("--signer-url", text("signerUrl")!);
+  if (isOpenToOthers(url)) {
+    writeStderr(
+      "warning: --signer-url is http to another machine: whoever is on the way reads and changes what is " +
+        "asked for, and may ask for signatures of their own; https with --signer-cert is not open to them",
+    );
+  }
   return {
     kind: "remote",
-    url: outOfEnvironment("--signer-url", text("signerUrl")!),
+    url,
     tls,
     ...(address === undefined ? {} : { address: parseAddress("--signer-address", address) }),
     ...(timeout === undefined ? {} : { timeoutMs: parseDuration("--signer-timeout", timeout) }),
   };
+}
+
+/** Plain HTTP that leaves the machine. What is no URL is refused elsewhere. */
+function isOpenToOthers(text: string): boolean {
+  const url = URL.parse(text);
+  return url?.protocol === "http:" &&
+    !/^(?:localhost|.+\.localhost|127(?:\.\d+){3}|\[::1\])$/.test(url.hostname);
 }
 
 function usage(message: string): ConfigError {

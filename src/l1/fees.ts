@@ -9,7 +9,9 @@
  *
  * Pools take a replacement only where every cap has grown so much (geth: 10 %, and 100 % with blobs). A
  * cap does not go above a multiple of what a first transaction would offer where the one before could land
- * as it is, and never above its ceiling: what the market asks beyond that is waited out.
+ * as it is, and never above its ceiling: what the market asks beyond that is waited out. A tip is no such
+ * price: nodes suggest what others paid lately, however absurd. Of it what is left below the ceiling is
+ * offered, and waited only where that is next to nothing.
  *
  * @module
  */
@@ -21,6 +23,12 @@ const GWEI = 1_000_000_000n;
 const LEAST_BLOB_FEE = GWEI;
 /** What a last offer reckons with: below it, a base fee rises manyfold within minutes. */
 const LEAST_LAST_FEE = GWEI;
+
+/**
+ * What gets into a block in the end. Blocks are half full where the base fee stands still (EIP-1559), so
+ * whoever makes them takes any tip above the least there is; geth's is a hundredth of this.
+ */
+const MODEST_TIP = GWEI / 10n;
 
 /** How high caps may go. */
 export interface FeeLimits {
@@ -69,9 +77,16 @@ export function marketCaps(market: Market, hasBlobs: boolean): FeeCaps {
   };
 }
 
+/** A market as far as it can be met: its tip is no more than what is left below the ceiling. */
+export function withinCeiling(market: Market, { maxFeePerGas }: FeeLimits): Market {
+  const left = larger(maxFeePerGas - market.baseFee, 0n);
+  return { ...market, tip: smaller(market.tip, left) };
+}
+
 /** What a first transaction offers. */
-export function firstOffer(market: Market, hasBlobs: boolean, limits: FeeLimits): Offer {
-  return tooExpensive(market, hasBlobs, limits) ??
+export function firstOffer(asked: Market, hasBlobs: boolean, limits: FeeLimits): Offer {
+  const market = withinCeiling(asked, limits);
+  return tooExpensive(asked, hasBlobs, limits) ??
     {
       caps: withLastChance(clipped(marketCaps(market, hasBlobs), limits), market, hasBlobs, limits),
     };
@@ -85,11 +100,12 @@ export function firstOffer(market: Market, hasBlobs: boolean, limits: FeeLimits)
  */
 export function replacementOffer(
   before: FeeCaps,
-  market: Market,
+  now: Market,
   hasBlobs: boolean,
   limits: FeeLimits,
 ): Offer | undefined {
-  const dear = tooExpensive(market, hasBlobs, limits);
+  const dear = tooExpensive(now, hasBlobs, limits);
+  const market = withinCeiling(now, limits);
   if (dear) return meetsMarket(before, market, hasBlobs) ? undefined : dear;
 
   const least = bumped(before, hasBlobs);
@@ -137,7 +153,7 @@ export function bumped(before: FeeCaps, hasBlobs: boolean): FeeCaps {
 
 function tooExpensive(market: Market, hasBlobs: boolean, limits: FeeLimits): Offer | undefined {
   const { maxFeePerGas, maxFeePerBlobGas } = limits;
-  const current = market.baseFee + market.tip;
+  const current = market.baseFee + smaller(market.tip, MODEST_TIP);
   if (current > maxFeePerGas) return { wait: "base fee", current, max: maxFeePerGas };
   if (!hasBlobs || market.blobBaseFee <= maxFeePerBlobGas) return undefined;
   return { wait: "blob fee", current: market.blobBaseFee, max: maxFeePerBlobGas };

@@ -5,7 +5,7 @@
  * @module
  */
 import { allCompressors } from "../compress/formats.ts";
-import { SinkError } from "../errors.ts";
+import { isRetryable, RpcError, SinkError } from "../errors.ts";
 import type { Chain } from "../ethereum.ts";
 import type { Compressor } from "../ports.ts";
 import type { BatchHeader, CompressedBatch, SubmissionReceipt } from "../types.ts";
@@ -21,7 +21,7 @@ export interface PostingOptions {
   readonly inbox: Uint8Array;
   /** Asked whether the L1 block that a batch names is there; without it nobody looks. */
   readonly chain?: Pick<Chain, "name" | "header">;
-  /** Called before: it throws where L1 is another one than before, or that cannot be told. */
+  /** Called where that is not so: it throws where L1 is another one than before, or that cannot be told. */
   readonly mustBeSameL1?: () => Promise<void>;
   /** What opens batches before they are posted; all there are otherwise. */
   readonly compressors?: readonly Compressor[];
@@ -29,8 +29,8 @@ export interface PostingOptions {
   readonly turns?: Turns;
 }
 
-/** How often in a row the L1 origin of a batch must be wrong. */
-const LOOKS_UNTIL_DROPPED = 3;
+/** A node that lags may say otherwise for a moment: so often in a row the L1 origin of a batch must be wrong. */
+const LOOKS_UNTIL_DROPPED = 5;
 
 /** Posts what a sink made of a batch. */
 export class InboxPosting {
@@ -40,8 +40,6 @@ export class InboxPosting {
   readonly #turns: Turns;
   readonly #chain: PostingOptions["chain"];
   readonly #mustBeSameL1: () => Promise<void>;
-  /** Of batches whose origin is wrong: how often that was seen. */
-  readonly #faults = new Map<bigint, number>();
 
   constructor(
     {
@@ -82,7 +80,7 @@ export class InboxPosting {
     try {
       const data = encode();
       const header = await preflight(batch, data, this.#compressors);
-      await this.#mustHaveOrigin(header);
+      if (this.#chain) await this.#mustHaveOrigin(header, this.#chain);
       const deadlineL1Block = deadlineOf(header);
       // Batches are looked at side by side, and get their nonces in the order of the calls.
       await turn.before;
@@ -94,18 +92,21 @@ export class InboxPosting {
     }
   }
 
-  /** A node that lags may say otherwise for a while. */
-  async #mustHaveOrigin(header: BatchHeader): Promise<void> {
-    if (!this.#chain) return;
+  /**
+   * Refuses what readers would drop for its origin. Where that cannot be told now it goes on: batches behind
+   * this one must not overtake it, and the manager sends nothing to an L1 that is another.
+   */
+  async #mustHaveOrigin(header: BatchHeader, chain: Pick<Chain, "name" | "header">): Promise<void> {
+    let fault: string | undefined;
+    for (let look = 0; look < LOOKS_UNTIL_DROPPED; look++) {
+      fault = await originFault(header, chain).catch((error) => {
+        if (!isRetryable(error) && !(error instanceof RpcError)) throw error;
+        return undefined;
+      });
+      if (!fault) return;
+    }
     await this.#mustBeSameL1();
-    const { batchNumber } = header;
-    const fault = await originFault(header, this.#chain);
-    if (!fault) return void this.#faults.delete(batchNumber);
-    const looks = (this.#faults.get(batchNumber) ?? 0) + 1;
-    this.#faults.set(batchNumber, looks);
-    if (looks >= LOOKS_UNTIL_DROPPED) throw dropped(batchNumber, fault);
-    const message = `Cannot post batch ${batchNumber} now: ${fault}`;
-    throw new SinkError("Connection", message, { details: { batch: batchNumber } });
+    throw dropped(header.batchNumber, fault!);
   }
 
   /** Batches that may be on their way at the same time. */

@@ -100,9 +100,11 @@ export class SendJobs {
 
   /** Whoever waited long enough is told; what has a nonce goes on. */
   endLate(nowMs: number): void {
-    for (const job of [...this.#queue, ...this.#sent]) {
-      if (nowMs - job.startedMs >= this.#parts.sendTimeoutMs) job.reject(job.late());
-    }
+    const isLate = (job: SendJob) => nowMs - job.startedMs >= this.#parts.sendTimeoutMs;
+    for (const job of this.#sent.filter(isLate)) job.reject(job.late());
+    // Those behind it would overtake it.
+    const first = this.#queue.findIndex(isLate);
+    if (first >= 0) { for (const job of this.#queue.slice(first)) job.reject(job.late()); }
     this.#drop();
   }
 

@@ -2,7 +2,8 @@
  * Transactions of an account that its journal does not know: of a program on another machine, or of one whose
  * journal was lost. Where a reorganisation takes them out of the chain, nobody here would post again what
  * they held, and what was sent behind their nonces could not land. So they are waited for at the start, until
- * they are final or gone.
+ * they are final or gone. Where the journal knows of nothing at all, those in the pool are waited for as well:
+ * they may hold batches that would land between those that are posted here.
  *
  * @module
  */
@@ -26,9 +27,12 @@ export interface StrangersParts {
 export interface StrangersWait extends StrangersParts {
   readonly clock: Clock;
   readonly signal?: AbortSignal;
-  /** Told once. */
-  readonly onWait?: (count: bigint) => void;
+  /** Told once for each place where there are some. */
+  readonly onWait?: (count: bigint, where: StrangersPlace) => void;
 }
+
+/** In blocks that are not final, or in no block yet. */
+export type StrangersPlace = "blocks" | "pool";
 
 /** Between two looks. */
 const LOOK_MS = 1000;
@@ -39,12 +43,22 @@ const LOOK_MS = 1000;
  * @throws {RpcError} where the node cannot be asked
  */
 export async function untilNoStrangers(wait: StrangersWait): Promise<void> {
-  for (let looks = 1; !wait.signal?.aborted; looks++) {
-    const count = await countStrangers(wait);
+  const told = new Set<StrangersPlace>();
+  while (!wait.signal?.aborted) {
+    const inPool = await countPooled(wait);
+    const count = inPool > 0n ? inPool : await countStrangers(wait);
     if (count <= 0n) return;
-    if (looks === 1) wait.onWait?.(count);
+    const where = inPool > 0n ? "pool" : "blocks";
+    if (!told.has(where)) wait.onWait?.(count, where);
+    told.add(where);
     await wait.clock.sleep(LOOK_MS, wait.signal);
   }
+}
+
+/** How many wait in the pool, where nothing of the journal can be among them. */
+async function countPooled({ chain, address, journal }: StrangersParts): Promise<bigint> {
+  if (journal.attempts.length + journal.landed.length > 0) return 0n;
+  return await chain.nonce(address, "pending") - await chain.nonce(address, "latest");
 }
 
 /**

@@ -255,9 +255,10 @@ function expired({ batchNumber, nonce, deadlineL1Block }: NonceSlot, head: bigin
 
 /** The error for a market above a ceiling. */
 export function tooExpensive({ wait, current, max }: Extract<Offer, { wait: string }>): SinkError {
-  const what = wait === "blob fee" ? "gas of blobs" : "gas";
+  const isOfBlobs = wait === "blob fee";
+  const what = isOfBlobs ? "gas of blobs" : "gas";
   return new SinkError(
-    "BlobGasTooExpensive",
+    isOfBlobs ? "BlobGasTooExpensive" : "GasTooExpensive",
     `Cannot send now: ${what} costs ${current} wei, at most ${max} may be offered. It goes on below that`,
     { details: { current, max } },
   );

@@ -29,6 +29,8 @@ interface Entry {
   /** Of the submission under way, where one is. */
   outcome: Promise<Outcome> | undefined;
   isOver: boolean;
+  /** It came to an error that nobody was told yet. */
+  hasFailed: boolean;
 }
 
 /** Batches on their way to L1, in the order of their numbers. */
@@ -114,6 +116,7 @@ export class Posting {
     if ("error" in outcome) {
       oldest.outcome = undefined;
       oldest.isOver = false;
+      oldest.hasFailed = false;
       throw outcome.error;
     }
     const { batch, data, startedMs } = oldest;
@@ -155,17 +158,19 @@ export class Posting {
 
   /**
    * Submits what is not on its way, as much as the sink takes, the oldest first: what an earlier run wrote
-   * down, and what failed.
+   * down, and what failed. Nothing overtakes what has failed: readers could use it no sooner.
    */
   submit(): void {
     const { sink, log } = this.#parts;
     for (const entry of this.#line.slice(0, this.#atOnce)) {
+      if (entry.hasFailed) return;
       if (entry.outcome) continue;
       const { batch: { batchNumber }, data } = entry;
       entry.outcome = sink.submit({ batchNumber, data }).then(
         (receipt) => ({ receipt }),
         (cause) => {
           const error = asSinkError(cause);
+          entry.hasFailed = true;
           log({ event: "batch.failed", batchNumber, error });
           return { error };
         },
@@ -176,5 +181,5 @@ export class Posting {
 }
 
 function entryOf(batch: BatchInLine, data: Uint8Array, startedMs: number): Entry {
-  return { batch, data, startedMs, outcome: undefined, isOver: false };
+  return { batch, data, startedMs, outcome: undefined, isOver: false, hasFailed: false };
 }

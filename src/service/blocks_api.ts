@@ -66,7 +66,7 @@ const PULSE_MS = 15_000;
  * const api = new BlocksApi({ feed: new BlockFeed(new MemoryBlockSink()), clock });
  * const { status } = await api.answer({
  *   method: "GET",
- *   url: new URL("http://localhost/v1/blocks/7"),
+ *   url: URL.parse("http://localhost/v1/blocks/7")!,
  *   contentType: undefined,
  *   body: () => Promise.resolve(new Uint8Array()),
  * });

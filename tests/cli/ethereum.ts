@@ -8,7 +8,7 @@ import { chmod, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { toHex } from "../../src/wire/hex.ts";
 import { withDirectory } from "../helpers.ts";
-import { type Anvil, type AnvilOptions, startAnvil } from "../l1/anvil.ts";
+import { type Anvil, ANVIL_ACCOUNTS, type AnvilOptions, startAnvil } from "../l1/anvil.ts";
 import { type FaultProxy, startFaultProxy } from "../l1/fault_proxy.ts";
 import { sameBlocks } from "./files.ts";
 import { run, type Running, type RunOptions, start, succeeded } from "./montana.ts";
@@ -16,18 +16,31 @@ import { run, type Running, type RunOptions, start, succeeded } from "./montana.
 /** Where batches go in these tests. */
 export const INBOX = "0xff00000000000000000000000000000000008453";
 
-/** A directory with a key in it, and an L1. */
-export interface EthereumPlace {
-  readonly cwd: string;
-  readonly anvil: Anvil;
-  /** URL of the L1, or of what stands before it. */
-  readonly url: string;
+/** How the programs are called. */
+export interface Programs {
   /** Address of the key. */
   readonly batcher: string;
   /** Arguments of a batcher of `l2`. */
   post(l2: string, flags?: string): string[];
   /** Arguments of a deriver into `out`. */
   derive(out: string, flags?: string): string[];
+  /** Arguments of a verification against `l2`. */
+  verify(l2: string, flags?: string): string[];
+}
+
+/** A directory with a key in it, and an L1. */
+export interface EthereumPlace extends Programs {
+  readonly cwd: string;
+  readonly anvil: Anvil;
+  /** URL of the L1, or of what stands before it. */
+  readonly url: string;
+}
+
+/** Where batches are looked for. */
+export interface PostedPlace {
+  readonly anvil: Pick<Anvil, "rpc" | "head">;
+  /** Who posted them. */
+  readonly batcher: string;
 }
 
 /** Runs `action` with an anvil that makes a block each second unless told otherwise. */
@@ -39,28 +52,34 @@ export async function withEthereum(
   await withDirectory(async (cwd) => {
     await using anvil = await startAnvil(options);
     await using proxy = await before?.(anvil);
-    const { address, key } = anvil.accounts[0]!;
-    await writeFile(join(cwd, "batcher.key"), toHex(key) + "\n");
-    await chmod(join(cwd, "batcher.key"), 0o600);
-    const batcher = toHex(address);
     const url = proxy?.url ?? anvil.url;
-    const l1 = ["--l1", url, "--beacon", url, "--inbox", INBOX];
-    const words = (flags: string) => flags.split(" ").filter((word) => word !== "");
-    await action({
-      cwd,
-      anvil,
-      url,
-      batcher,
-      post: (l2, flags = "") => [
-        ...["batcher", "--l2", l2, ...l1, "--key-file", "batcher.key"],
-        ...["--block-time", "1s", "--confirmations", "2", ...words(flags)],
-      ],
-      derive: (out, flags = "") => [
-        ...["deriver", "--out", out, ...l1, "--batcher", batcher, "--block-time", "1s"],
-        ...words(/--(head|confirmations)/.test(flags) ? flags : `${flags} --confirmations 0`),
-      ],
-    });
+    await action({ cwd, anvil, url, ...await programsOn(url, cwd) });
   });
+}
+
+/** The programs on the L1 at `url`, with a key in `cwd`. */
+export async function programsOn(url: string, cwd: string): Promise<Programs> {
+  const { address, key } = ANVIL_ACCOUNTS[0]!;
+  await writeFile(join(cwd, "batcher.key"), toHex(key) + "\n");
+  await chmod(join(cwd, "batcher.key"), 0o600);
+  const batcher = toHex(address);
+  const l1 = ["--l1", url, "--beacon", url, "--inbox", INBOX];
+  const words = (flags: string) => flags.split(" ").filter((word) => word !== "");
+  return {
+    batcher,
+    post: (l2, flags = "") => [
+      ...["batcher", "--l2", l2, ...l1, "--key-file", "batcher.key"],
+      ...["--block-time", "1s", "--confirmations", "2", ...words(flags)],
+    ],
+    derive: (out, flags = "") => [
+      ...["deriver", "--out", out, ...l1, "--batcher", batcher, "--block-time", "1s"],
+      ...words(/--(head|confirmations)/.test(flags) ? flags : `${flags} --confirmations 0`),
+    ],
+    verify: (l2, flags = "") => [
+      ...["verify", "--l2", l2, ...l1, "--batcher", batcher, "--confirmations", "0"],
+      ...words(flags),
+    ],
+  };
 }
 
 /** The same with a proxy before the anvil, whose blocks are a quarter of a second apart unless told. */
@@ -102,7 +121,7 @@ export interface PostedTransaction {
 }
 
 /** All that is in blocks from the batcher to the inbox, in order. */
-export async function postedTransactions({ anvil, batcher }: EthereumPlace) {
+export async function postedTransactions({ anvil, batcher }: PostedPlace) {
   const found: PostedTransaction[] = [];
   const head = await anvil.head();
   for (let number = 0n; number <= head; number++) {
@@ -124,7 +143,7 @@ export async function postedTransactions({ anvil, batcher }: EthereumPlace) {
 }
 
 /** Makes sure that batches 0, 1, 2 … stand on L1, each once, under nonces 0, 1, 2 … */
-export async function landedOnce(place: EthereumPlace, batches: number): Promise<void> {
+export async function landedOnce(place: PostedPlace, batches: number): Promise<void> {
   const posted = await postedTransactions(place);
   const inOrder = posted.map((_, index) => BigInt(index));
   deepEqual(posted.map(({ batch }) => batch), inOrder, "each batch once, in order");

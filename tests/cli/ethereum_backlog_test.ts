@@ -77,7 +77,7 @@ test(FORGOTTEN, { skip: skipWithoutAnvil(FORGOTTEN) }, async () => {
     first.send("SIGKILL");
     await first.ended;
     await using second = start(args, { cwd });
-    await second.untilSaid(/waiting for 3 transactions of 0x.* in no block yet/);
+    await second.untilSaid(/waiting for 3 transactions of 0x.* are in no block yet/);
     await anvil.rpc("evm_setIntervalMining", [1]);
     succeeded(await second.ended);
     succeeded(await run(derive("out.jsonl", "--once"), { cwd }));

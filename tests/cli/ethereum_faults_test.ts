@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { match, ok, strictEqual as equal } from "node:assert/strict";
+import { deepStrictEqual as deepEqual, match, ok, strictEqual as equal } from "node:assert/strict";
 import { appendFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -14,6 +14,7 @@ import { isWhole } from "./crash.ts";
 import {
   type EthereumPlace,
   landedOnce,
+  postedTransactions,
   run,
   sentWithCare,
   start,
@@ -113,6 +114,26 @@ for (const [what, fault, why] of DOWN) {
     });
   });
 }
+
+const HALF = "montana batcher posts behind a node that fails every other call";
+test(HALF, { skip: skipWithoutAnvil(HALF) }, async () => {
+  await withProxy(async (place, proxy) => {
+    const work = new Work(place);
+    await work.give(3);
+    let calls = 0;
+    proxy.byPlan(() => calls++ % 2 === 0 ? { fault: "status", status: 503 } : undefined);
+    await using batcher = start(work.args(), { cwd: place.cwd });
+    await batcher.untilSaid(/batch 2:/);
+    batcher.send("SIGTERM");
+    succeeded(await batcher.ended);
+    proxy.heal();
+    const { cwd, derive } = place;
+    succeeded(await run(derive("out.jsonl", "--once"), { cwd }));
+    await sameBlocks(join(cwd, "out.jsonl"), work.path);
+    const batches = (await postedTransactions(place)).map(({ batch }) => Number(batch));
+    deepEqual(batches, [0, 1, 2], "each batch once, in order");
+  }, { blockTimeS: 1 });
+});
 
 async function endsWhileItWaits(
   args: readonly string[],

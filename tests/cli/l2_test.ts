@@ -4,9 +4,9 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { SeededRandom } from "../../src/local/memory.ts";
 import { withDirectory } from "../helpers.ts";
-import { type Anvil, skipWithoutAnvil, startAnvil } from "../l1/anvil.ts";
+import { skipWithoutAnvil, startAnvil } from "../l1/anvil.ts";
 import { type Fault, startFaultProxy } from "../l1/fault_proxy.ts";
-import { oneOfEachType, send, signedBlob, signedTransfer } from "../l2/anvil_l2.ts";
+import { chainOf, oneOfEachType, send, signedBlob, signedTransfer } from "../l2/anvil_l2.ts";
 import { isWhole } from "./crash.ts";
 import { linesOf } from "./files.ts";
 import { failed, run, start, succeeded } from "./montana.ts";
@@ -26,19 +26,6 @@ async function derivedIn(cwd: string): Promise<string[]> {
     const { timestamp, transactions } = JSON.parse(line);
     return [timestamp, ...transactions].join();
   });
-}
-
-/** The same of the blocks of an L2, from block 1 on: hashes out of the node, bytes out of what was signed. */
-async function chainOf(l2: Anvil, raws: ReadonlyMap<string, string>): Promise<string[]> {
-  const blocks: string[] = [];
-  for (let number = 1n; number <= await l2.head(); number++) {
-    const block = await l2.rpc("eth_getBlockByNumber", [`0x${number.toString(16)}`, false]);
-    const transactions = (block.transactions as string[]).map((hash) =>
-      raws.get(hash) ?? "unknown"
-    );
-    blocks.push([Number(block.timestamp), ...transactions].join());
-  }
-  return blocks;
 }
 
 async function hashOf(raw: string): Promise<string> {

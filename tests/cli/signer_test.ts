@@ -1,4 +1,10 @@
-import { deepStrictEqual as deepEqual, match, ok, strictEqual as equal } from "node:assert/strict";
+import {
+  deepStrictEqual as deepEqual,
+  doesNotMatch,
+  match,
+  ok,
+  strictEqual as equal,
+} from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { chmod, open, readFile, stat, symlink, writeFile } from "node:fs/promises";
@@ -110,6 +116,26 @@ test("montana signer import takes a key over from everywhere", async () => {
     const check = "signer check --keystore d --password-file password --json";
     equal(JSON.parse(succeeded(await run(check, { cwd }))).address, address);
   });
+});
+
+test("montana signer warns of a signer that is asked over http on another machine", async () => {
+  const asked = async (url: string) =>
+    (await run(`signer address --signer-url ${url} --signer-timeout 300ms`)).stderr;
+  for (
+    const url of ["http://signer.invalid:1", "http://192.0.2.1:1", "http://127.evil.invalid:1"]
+  ) {
+    match(await asked(url), /^warning: --signer-url is http to another machine/);
+  }
+  for (
+    const url of [
+      "http://127.0.0.1:1",
+      "http://localhost:1",
+      "http://[::1]:1",
+      "https://signer.invalid",
+    ]
+  ) {
+    doesNotMatch(await asked(url), /warning/);
+  }
 });
 
 test("montana signer check has both kinds of transaction signed", async () => {

@@ -36,6 +36,8 @@
  * |                    | was paid only under `cancun`, from an `excessBlobGas`                       |
  * | tips               | `eth_maxPriorityFeePerGas` follows what the last blocks paid                |
  * | paths              | JSON-RPC at `/` only                                                        |
+ * | `--state`          | written at SIGTERM: the chain comes back as it was, with blobs, without the |
+ * |                    | pool; older blocks can be reorganised by `--preserve-historical-states` only |
  * | `transactionsRoot` | of transactions with their sidecars, where they have blobs, as it keeps its    |
  * |                    | blocks in the form of the pool (EIP-4844 has no sidecar in a block); so do    |
  * |                    | `debug_getRawTransaction` and `eth_getRawTransactionByHash` give them: with   |
@@ -99,6 +101,10 @@ export interface AnvilOptions {
   readonly slotsInAnEpoch?: number;
   /** In block 0: blob gas is dear from the first block on, and its price moves. */
   readonly excessBlobGas?: bigint;
+  /** A free one unless told. */
+  readonly port?: number;
+  /** A file: its chain is read from there, and written when it ends by {@link Anvil.stop}. */
+  readonly state?: string;
   /** More flags. */
   readonly args?: readonly string[];
 }
@@ -157,6 +163,13 @@ export class Anvil implements AsyncDisposable {
     return BigInt(await this.rpc("eth_blockNumber"));
   }
 
+  /** Ends it as an operator does. It has written its state by then, if it has one. */
+  async stop(): Promise<void> {
+    kill(this.#child, "SIGTERM");
+    await this.#ended;
+    await this[Symbol.asyncDispose]();
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     kill(this.#child);
     await this.#ended;
@@ -172,7 +185,7 @@ export async function startAnvil(options: AnvilOptions = {}): Promise<Anvil> {
   const genesis = join(home, "genesis.json");
   if (options.excessBlobGas !== undefined) await writeFile(genesis, genesisOf(options));
   const init = options.excessBlobGas === undefined ? [] : ["--init", genesis];
-  const child = spawn(path, ["--host", "127.0.0.1", "--port", "0", ...init, ...flags(options)], {
+  const child = spawn(path, ["--host", "127.0.0.1", ...init, ...flags(options)], {
     // It keeps states and caches under its home, and temporary files: both go with it.
     env: { PATH: process.env["PATH"] ?? "", HOME: home, TMPDIR: home, NO_COLOR: "1" },
     cwd: home,
@@ -235,8 +248,11 @@ function runs(path: string): boolean {
 }
 
 function flags(options: AnvilOptions): string[] {
-  const { blockTimeS, noMining, hardfork, chainId, slotsInAnEpoch, args = [] } = options;
+  const { blockTimeS, noMining, hardfork, chainId, slotsInAnEpoch, port = 0, state, args = [] } =
+    options;
   return [
+    ...["--port", `${port}`],
+    ...(state === undefined ? [] : ["--state", state]),
     ...(blockTimeS === undefined ? [] : ["--block-time", `${blockTimeS}`]),
     ...(noMining ? ["--no-mining"] : []),
     ...(hardfork === undefined ? [] : ["--hardfork", hardfork]),
@@ -291,10 +307,10 @@ function listening(child: ChildProcess): Promise<string> {
   });
 }
 
-function kill(child: ChildProcess): void {
+function kill(child: ChildProcess, signal: "SIGKILL" | "SIGTERM" = "SIGKILL"): void {
   try {
     // Not by `kill()` of the child: under Deno its exit code would then be lost.
-    if (child.exitCode === null && child.pid !== undefined) process.kill(child.pid, "SIGKILL");
+    if (child.exitCode === null && child.pid !== undefined) process.kill(child.pid, signal);
   } catch {
     // It has ended by itself.
   }

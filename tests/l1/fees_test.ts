@@ -11,6 +11,7 @@ import {
   marketCaps,
   meetsMarket,
   replacementOffer,
+  withinCeiling,
 } from "../../src/l1/fees.ts";
 import { expectedCostWei, gasFor, type Market, worstCostWei } from "../../src/l1/gas.ts";
 
@@ -62,14 +63,47 @@ test("firstOffer() waits where the market is above a ceiling, and offers the cei
     current: 5n * GWEI,
     max: 4n * GWEI,
   });
-  deepEqual(firstOffer(at(14n, 2n, 5n), true, ceilings), {
+  deepEqual(firstOffer(at(15n, 2n, 5n), true, ceilings), {
     wait: "base fee",
-    current: 16n * GWEI,
+    current: 15n * GWEI + GWEI / 10n,
     max: 15n * GWEI,
   });
   deepEqual(firstOffer(at(10n, 2n, 500n), false, ceilings), {
     caps: caps(15n * GWEI, 2n * GWEI, 0n),
   });
+});
+
+test("an absurd tip of others is not waited out: what is left below the ceiling is offered", () => {
+  const ceilings = { ...FEE_DEFAULTS, maxFeePerGas: 15n * GWEI };
+  deepEqual(firstOffer(at(10n, 500n, 3n), true, ceilings), {
+    caps: caps(15n * GWEI, 5n * GWEI, 30n * GWEI),
+  });
+  const before = caps(4n * GWEI, 2n * GWEI, 6n * GWEI);
+  deepEqual(replacementOffer(before, at(10n, 500n, 3n), true, ceilings), {
+    caps: caps(15n * GWEI, 5n * GWEI, 30n * GWEI),
+  });
+  // What stands at the ceiling can land while the base fee is below it: there is nothing to tell.
+  const highest = caps(15n * GWEI, 5n * GWEI, 30n * GWEI);
+  equal(replacementOffer(highest, at(12n, 500n, 3n), true, ceilings), undefined);
+  deepEqual(replacementOffer(highest, at(16n, 500n, 3n), true, ceilings), {
+    wait: "base fee",
+    current: 16n * GWEI + GWEI / 10n,
+    max: 15n * GWEI,
+  });
+});
+
+test("whatever tip others pay, an offer stands where the base fee leaves room for a modest one", () => {
+  fc.assert(fc.property(market, limits, fc.boolean(), (now, limit, hasBlobs) => {
+    const modest = smaller(now.tip, GWEI / 10n);
+    const isBelow = now.baseFee + modest <= limit.maxFeePerGas &&
+      (!hasBlobs || now.blobBaseFee <= limit.maxFeePerBlobGas);
+    const offer = firstOffer(now, hasBlobs, limit);
+    equal("caps" in offer, isBelow);
+    if (!("caps" in offer)) return;
+    ok(offer.caps.maxFeePerGas >= now.baseFee + modest);
+    ok(offer.caps.maxPriorityFeePerGas >= modest);
+    ok(now.baseFee + offer.caps.maxPriorityFeePerGas <= limit.maxFeePerGas);
+  }));
 });
 
 test("replacementOffer() doubles all three caps with blobs, adds a tenth without, and meets the market", () => {
@@ -119,17 +153,18 @@ test("offers never go above a ceiling, tips never above caps, and replacements a
       ok(caps.maxPriorityFeePerGas <= caps.maxFeePerGas);
       equal(caps.maxFeePerBlobGas > 0n, hasBlobs);
       const next = replacementOffer(caps, second, hasBlobs, limit);
+      const reachable = withinCeiling(second, limit);
       if (next === undefined) {
-        ok(meetsMarket(caps, second, hasBlobs));
+        ok(meetsMarket(caps, reachable, hasBlobs));
         return;
       }
       if ("caps" in next) {
         const least = bumped(caps, hasBlobs);
         for (const name of NAMES) ok(next.caps[name] >= least[name], name);
-        ok(meetsMarket(next.caps, second, hasBlobs));
-        const asked = marketCaps(second, hasBlobs);
+        ok(meetsMarket(next.caps, reachable, hasBlobs));
+        const asked = marketCaps(reachable, hasBlobs);
         const highest = BigInt(limit.feeLimitMultiplier);
-        if (meetsMarket(caps, second, hasBlobs)) {
+        if (meetsMarket(caps, reachable, hasBlobs)) {
           for (const name of NAMES) ok(next.caps[name] <= highest * asked[name], name);
         }
       } else {

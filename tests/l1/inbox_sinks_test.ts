@@ -5,8 +5,8 @@ import {
   strictEqual as equal,
 } from "node:assert/strict";
 import { test } from "node:test";
-import { SourceError } from "../../src/errors.ts";
-import type { BlobSource } from "../../src/ethereum.ts";
+import { PipelineError, SourceError } from "../../src/errors.ts";
+import type { BlobSource, L1Header } from "../../src/ethereum.ts";
 import { audited } from "../../src/l1/audit.ts";
 import { AutoSink, BATCHES_BEFORE_CHANGE, dataCosts } from "../../src/l1/auto_sink.ts";
 import { BlobSink } from "../../src/l1/blob_sink.ts";
@@ -199,25 +199,43 @@ test("AutoSink puts what calldata cannot hold into blobs, and a batch under way 
   equal(manager.kinds, "bcbb");
 });
 
-test("BlobSink and CalldataSink post nothing that names another L1, or a block that is not there yet", async () => {
+test("BlobSink and CalldataSink post nothing that names another L1, as soon as that is sure", async () => {
   const world = new TxWorld();
   const manager = new FakeManager();
-  const posting = { manager, inbox: INBOX, chain: world.node };
+  let looks = 0;
+  let wrong = 0;
+  const [genesis] = world.ethereum.blocks;
+  const chain = {
+    name: "node",
+    header(): Promise<L1Header | undefined> {
+      looks += 1;
+      const { header } = genesis!;
+      return Promise.resolve(wrong-- > 0 ? { ...header, hash: new Uint8Array(32) } : header);
+    },
+  };
+  const posting = { manager, inbox: INBOX, chain };
+  const batch = await batchOf(0, 100, originOf(world));
   for (const sink of [new BlobSink(posting), new CalldataSink(posting)]) {
-    await rejects(sink.submit(await batchOf(0)), {
-      code: "Connection",
-      message: /the L1 origin of batch 0: .* has no block 3 now/,
-    });
-    const wrong = await batchOf(0, 100, { l1Origin: 0n });
-    for (const _ of [1, 2]) await rejects(sink.submit(wrong), { code: "Connection" });
-    await rejects(sink.submit(wrong), {
+    wrong = Infinity;
+    await rejects(sink.submit(batch), {
       code: "TxFailed",
       message: /readers would drop it: it names L1 block 0 with a hash that begins with 0x/,
     });
     equal(manager.sent.length, 0);
   }
-  await new CalldataSink(posting).submit(await batchOf(0, 100, originOf(world)));
-  equal(manager.sent.length, 1);
+  wrong = 2;
+  looks = 0;
+  await new CalldataSink(posting).submit(batch);
+  deepEqual([looks, manager.sent.length], [3, 1]);
+
+  // Nor does one that cannot be looked at now let those behind it overtake.
+  const blind = { name: "node", header: () => Promise.resolve(undefined) };
+  await new CalldataSink({ ...posting, chain: blind }).submit(batch);
+  equal(manager.sent.length, 2);
+  const other = new PipelineError("WrongL1", "so it was planned");
+  const mustBeSameL1 = () => Promise.reject(other);
+  wrong = Infinity;
+  await rejects(new CalldataSink({ ...posting, mustBeSameL1 }).submit(batch), other);
   world.close();
 });
 

@@ -1,6 +1,6 @@
 import { deepStrictEqual as deepEqual, strictEqual as equal } from "node:assert/strict";
 import { test } from "node:test";
-import type { Chain } from "../../src/ethereum.ts";
+import type { Chain, TxJournal } from "../../src/ethereum.ts";
 import { FinalBlocks } from "../../src/l1/final_blocks.ts";
 import { countStrangers, untilNoStrangers } from "../../src/l1/strangers.ts";
 import { MemoryTxJournal } from "../../src/local/memory_tx_journal.ts";
@@ -16,7 +16,7 @@ async function posted(): Promise<TxWorld> {
   return world;
 }
 
-function partsOf(world: TxWorld, journal = world.journal, chain: Chain = world.node) {
+function partsOf(world: TxWorld, journal: TxJournal = world.journal, chain: Chain = world.node) {
   const final = new FinalBlocks(chain);
   return { chain, address: ADDRESS, journal, finalBlock: () => final.newest() };
 }
@@ -57,6 +57,31 @@ test("untilNoStrangers() waits until they are final, and says so once", async ()
   const end = new AbortController();
   end.abort();
   await world.run(untilNoStrangers({ ...wait, signal: end.signal }));
+  world.close();
+});
+
+test("untilNoStrangers() waits for what is in the pool where the journal knows of nothing", async () => {
+  const world = new TxWorld({ ethereum: { finalDepth: 3, isOverlooked: () => isOverlooked } });
+  let isOverlooked = true;
+  const manager = await world.open();
+  const sending = manager.send(request(0));
+  sending.catch(() => {});
+  await world.until(() => world.told("tx.sent").length > 0);
+  await world.run(manager.close());
+  const told: string[] = [];
+  const waitFor = (journal: TxJournal) => ({
+    ...partsOf(world, journal),
+    clock: world.clock,
+    onWait: (count: bigint, where: string) => void told.push(`${count} in ${where}`),
+  });
+  await world.run(untilNoStrangers(waitFor(world.journal)));
+  deepEqual(told, []);
+  const waiting = untilNoStrangers(waitFor(new MemoryTxJournal()));
+  await world.pass(100_000);
+  deepEqual(told, ["1 in pool"]);
+  isOverlooked = false;
+  await world.run(waiting);
+  deepEqual(told, ["1 in pool", "1 in blocks"]);
   world.close();
 });
 

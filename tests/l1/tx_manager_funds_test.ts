@@ -95,3 +95,21 @@ for (const [what, balance, config, isLow] of RUNWAYS) {
     });
   });
 }
+
+test("TxManager waits while gas is above its ceiling, and says that it is gas", async () => {
+  await inWorld({ config: { maxFeePerGas: 5n * GWEI } }, async (world) => {
+    world.ethereum.setFees({ baseFee: 50n * GWEI });
+    world.ethereum.slot();
+    const manager = await world.open();
+    const send = manager.send(request(0));
+    await world.until(() => world.told("tx.waits").length === 1);
+    world.ethereum.setFees({ baseFee: GWEI });
+    const receipt = await world.run(send);
+    const [wait] = world.told("tx.waits");
+    equal(wait!.reason, "base fee");
+    equal(String((wait!.error as { code?: unknown }).code), "GasTooExpensive");
+    ok(receipt.cost!.gasPrice <= 5n * GWEI);
+    world.record.verify(1);
+    await world.run(manager.close());
+  });
+});

@@ -5,7 +5,6 @@
  */
 import { keccak256, parseTransaction, serializeTransaction } from "viem";
 import { type PrivateKeyAccount, privateKeyToAccount } from "viem/accounts";
-import { portableKzg, trustedSetup } from "../../src/l1/deps.ts";
 import { toHex } from "../../src/wire/hex.ts";
 import { type Anvil, ANVIL_ACCOUNTS } from "../l1/anvil.ts";
 
@@ -71,13 +70,16 @@ export async function oneOfEachType(chainId: number, firstNonce: number): Promis
  * Type 3, sent with its sidecar in the form that anvil takes under each fork. The transactions root that
  * anvil 1.7.1 makes of a block that it is in is of what was sent, sidecar and all, as in no other client.
  */
-export async function signedBlob(chainId: number, nonce: number): Promise<Signed> {
-  const { KZG } = await portableKzg();
-  const kzg = new KZG((await trustedSetup()).trustedSetup);
+export async function signedBlob(
+  chainId: number,
+  nonce: number,
+  from: PrivateKeyAccount = account,
+): Promise<Signed> {
   const blob = `0x${"00".repeat(131_072)}` as Hex;
-  const commitment = kzg.blobToKzgCommitment(blob) as Hex;
-  const proof = kzg.computeBlobProof(blob, commitment) as Hex;
-  const sent = await account.signTransaction({
+  // Of a polynomial that is zero everywhere both are the point at infinity.
+  const commitment = `0xc0${"00".repeat(47)}` as Hex;
+  const proof = commitment;
+  const sent = await from.signTransaction({
     type: "eip4844",
     chainId,
     nonce,
@@ -97,6 +99,23 @@ async function versionedHash(commitment: Hex): Promise<Hex> {
   const bytes = Uint8Array.fromHex(commitment.slice(2));
   const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
   return toHex(hash.with(0, 1)) as Hex;
+}
+
+/** What travels of each block from block 1 on: hashes out of the node, bytes out of what was signed. */
+export async function chainOf(
+  l2: Pick<Anvil, "rpc" | "head">,
+  raws: ReadonlyMap<string, string>,
+): Promise<string[]> {
+  const blocks: string[] = [];
+  const head = await l2.head();
+  for (let number = 1n; number <= head; number++) {
+    const block = await l2.rpc("eth_getBlockByNumber", [`0x${number.toString(16)}`, false]);
+    const transactions = (block.transactions as string[]).map((hash) =>
+      raws.get(hash) ?? "unknown"
+    );
+    blocks.push([Number(block.timestamp), ...transactions].join());
+  }
+  return blocks;
 }
 
 /** Sends them, so that they stand in the next block, in this order where their account is the same. */

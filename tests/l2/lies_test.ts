@@ -5,7 +5,7 @@ import {
   strictEqual as equal,
 } from "node:assert/strict";
 import { test } from "node:test";
-import { describeError, RpcError, type SourceError } from "../../src/errors.ts";
+import { describeError, type SourceError } from "../../src/errors.ts";
 import type { JsonRpc } from "../../src/ethereum.ts";
 import { blockHashing } from "../../src/l1/block_hashing.ts";
 import { rawTransaction } from "../../src/l1/raw_transaction.ts";
@@ -14,10 +14,10 @@ import { ManualClock, SeededRandom } from "../../src/local/memory.ts";
 import type { L2Block } from "../../src/types.ts";
 import { toHex } from "../../src/wire/hex.ts";
 import { Events } from "../helpers.ts";
-import { type Json, ScriptedL2, sealed, transfers } from "./scripted_l2.ts";
+import { LIES, lying, node, resealed, signed, transactionsOf } from "./lies.ts";
+import { type Json, ScriptedL2 } from "./scripted_l2.ts";
 
 const hashing = await blockHashing();
-const signed = await transfers(4);
 const l1 = { head: () => Promise.resolve(0n), block: () => Promise.reject(new Error("none")) };
 
 function sourceOf(
@@ -37,10 +37,6 @@ function sourceOf(
   return { source, events };
 }
 
-function node(name: string): ScriptedL2 {
-  return new ScriptedL2(12, { name, transactions: () => signed });
-}
-
 async function drain(source: RpcBlockSource): Promise<L2Block[]> {
   const all: L2Block[] = [];
   while (!source.isExhausted) all.push(...await source.pendingBlocks());
@@ -52,80 +48,6 @@ async function failure(source: RpcBlockSource): Promise<SourceError> {
     throw new Error("it gave blocks");
   }, (error) => error);
 }
-
-/** Tells something else of block 5 than there is; `undefined` lets it pass. */
-function lying(name: string, tell: (block: Json) => unknown): ScriptedL2 {
-  const l2 = node(name);
-  l2.answer = (method, [tag, isWhole], answer) =>
-    method === "eth_getBlockByNumber" && isWhole && tag === "0x5" ? tell(answer as Json) : answer;
-  return l2;
-}
-
-const transactionsOf = (block: Json) => block["transactions"] as readonly Json[];
-/** Under a hash that is right for what is told. */
-const resealed = (block: Json, change: Json) => sealed({ ...block, ...change });
-const html = () => new RpcError("Invalid", "Cannot ask liar for x: it answered no JSON-RPC");
-
-const LIES: Readonly<Record<string, readonly [(block: Json) => unknown, RegExp]>> = {
-  "another hash": [
-    (block) => ({ ...block, hash: toHex(new Uint8Array(32).fill(7)) }),
-    /its hash is 0x0707.*, its header makes 0x/,
-  ],
-  "another time": [
-    (block) => ({ ...block, timestamp: "0x7" }),
-    /its hash is 0x.*, its header makes 0x/,
-  ],
-  "a transaction left out": [
-    (block) => ({ ...block, transactions: transactionsOf(block).slice(1) }),
-    /its transactions root is 0x.*, the 3 transactions that it lists make 0x.*missing/,
-  ],
-  "a transaction too many": [
-    (block) => ({ ...block, transactions: [...transactionsOf(block), signed[0]] }),
-    /the 5 transactions that it lists/,
-  ],
-  "transactions in another order": [
-    (block) => ({ ...block, transactions: transactionsOf(block).toReversed() }),
-    /the 4 transactions that it lists/,
-  ],
-  "another value": [
-    (block) => ({
-      ...block,
-      transactions: transactionsOf(block).with(2, { ...signed[2], value: "0x77" }),
-    }),
-    /transaction 2: its hash is 0x.*, its fields make 0x/,
-  ],
-  "another hash of a transaction": [
-    (block) => ({
-      ...block,
-      transactions: transactionsOf(block).with(1, { ...signed[1], hash: signed[0]!["hash"] }),
-    }),
-    /transaction 1: its hash is/,
-  ],
-  "no signature": [
-    (block) => ({
-      ...block,
-      transactions: transactionsOf(block).with(1, { ...signed[1], r: undefined }),
-    }),
-    /transaction 1: r: need a number/,
-  ],
-  "hashes for transactions": [
-    (block) => ({ ...block, transactions: transactionsOf(block).map(({ hash }) => hash) }),
-    /transaction 0: it: need an object, have "0x/,
-  ],
-  "a block without parent": [
-    (block) => resealed(block, { parentHash: toHex(new Uint8Array(32).fill(1)) }),
-    /L2 block 5 .*(?:does not follow block 4 .*, which is there too|its parent is 0x0101)/,
-  ],
-  "another block": [(block) => resealed(block, { number: "0x6" }), /it is block 6/],
-  "null": [() => null, /it has none, though its head is not below it/],
-  "a text": [() => "block", /it: need an object, have "block"/],
-  "an error": [
-    () => new RpcError("Answered", "state is not available"),
-    /it answers "state is not available"/,
-  ],
-  "HTML": [html, /Cannot ask liar for x: it answered no JSON-RPC/],
-  "no header": [(block) => ({ ...block, miner: null }), /miner: need 0x/],
-};
 
 for (const [name, [tell, message]] of Object.entries(LIES)) {
   test(`a node that tells ${name} is refused by name, and the next is asked`, async () => {

@@ -229,3 +229,20 @@ test("BatcherJournal has batches on their way posted again as they were, whateve
     { numRuns: 60 },
   );
 });
+
+test("BatcherPipeline: no batch is submitted behind one that failed, until that is submitted again", async () => {
+  const { batcher, sink, source } = await startIn(newWorld(), plainBlocks(4));
+  await batcher.tick();
+  deepEqual(numbers(sink.begun), [0n, 1n]);
+  sink.fail(1n, new SinkError("Timeout", "so it was planned"));
+  await settle();
+  source.push(...plainBlocks(2, { first: 4 }));
+  const next = batcher.tick();
+  await settle();
+  deepEqual(numbers(sink.begun), [0n, 1n]);
+  await sink.land(0n);
+  equal((await next)?.batchNumber, 0n);
+  await rejects(batcher.tick(), { code: "Timeout" });
+  await batcher.tick();
+  deepEqual(numbers(sink.begun), [0n, 1n, 1n, 2n]);
+});

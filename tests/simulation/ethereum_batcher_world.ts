@@ -29,9 +29,18 @@ import { content, noise, withMembers } from "../helpers.ts";
 import { RunLengthCompressor } from "./compressor.ts";
 import { type SimulatedBlock, SimulatedEthereum, type Traffic } from "./ethereum.ts";
 import { EthereumDeriverMachine } from "./ethereum_deriver_machine.ts";
-import { planByChance, SimulatedNode } from "./ethereum_node.ts";
+import { planByChance, type PlanFault, SimulatedNode } from "./ethereum_node.ts";
 import { SentRecord } from "./ethereum_record.ts";
 import { decodeFake, FakeKzg, FakeSigner } from "./ethereum_transactions.ts";
+import {
+  ETHER,
+  GWEI,
+  keepChangingFees,
+  keepFunding,
+  keepReorganising,
+  keepRepeating,
+  SLOT_MS,
+} from "./ethereum_weather.ts";
 import { Posted } from "./inbox.ts";
 import { type Life, Machine, mortal } from "./life.ts";
 import type { Outcome, Run } from "./run.ts";
@@ -39,9 +48,10 @@ import { Chain, sealedBlocks } from "./source.ts";
 
 /** What is planted in a run. */
 export interface EthereumBatcherDefects {
-  /** A disk with a defect, in place of one that does as it says. */
   readonly disk?: (disk: Storage) => Storage;
   readonly journal?: (journal: TxJournal) => TxJournal;
+  /** Takes for posted what others sent. */
+  readonly trustsStrangers?: boolean;
   /** What the account's manager asks, in place of a node. */
   readonly chain?: (chain: NodeChain) => NodeChain;
 }
@@ -49,9 +59,6 @@ export interface EthereumBatcherDefects {
 const INBOX = noise(20, 40);
 const BATCHER = noise(20, 41);
 const CHAIN_ID = 31_337n;
-const GWEI = 1_000_000_000n;
-const ETHER = 10n ** 18n;
-const SLOT_MS = 12_000;
 /** From when all is calm until all is final and derived. */
 const LIMIT_MS = 3 * 3_600_000;
 
@@ -91,6 +98,13 @@ class EthereumBatcherWorld {
   /** The account runs dry, and gets more now and then. */
   readonly #isPoor: boolean;
   #isBatcherDone = false;
+  /**
+   * How often a machine is replaced by one with an empty disk, and whether one was. Nobody remembers what it
+   * sent and is in no block: between the batches of the next one, cut otherwise, that would do harm.
+   */
+  readonly #replacedShare: number;
+  #isReplaced = false;
+  #position: { nextBatchNumber: bigint; blocks: number } | undefined;
 
   constructor(run: Run, defects: EthereumBatcherDefects) {
     this.#run = run;
@@ -131,6 +145,7 @@ class EthereumBatcherWorld {
       onBlock: (block, change) => void (change === "added" && this.#land(block)),
     });
     this.#isPoor = run.chance(0.15);
+    this.#replacedShare = run.pick([0, 0, 0.3]);
     this.#ethereum.fund(BATCHER, this.#isPoor ? ETHER / 100n : 1000n * ETHER);
     this.#chain = new Chain(run, run.around(3, 40), Math.ceil(this.#calmMs * run.pick([0.1, 1])));
     this.#compressor = run.chance(0.5) ? new NoopCompressor() : new RunLengthCompressor(run);
@@ -140,17 +155,21 @@ class EthereumBatcherWorld {
       address: BATCHER,
       inbox: INBOX,
       leastBumpMs: 4 * SLOT_MS,
-      check: (isKept, message) => run.check(isKept, message),
+      check: (isKept, message) => run.check(isKept || this.#isReplaced, message),
     });
     const faultShare = run.pick([0, 0.02, 0.15]);
     const { clock } = run;
     this.#node = new SimulatedNode(this.#ethereum, {
       clock,
-      plan: planByChance(run, faultShare, { headsBehind: run.around(1, 4) }),
+      plan: this.#timely(planByChance(run, faultShare, { headsBehind: run.around(1, 4) })),
       onSend: async (raw) => this.#record.see(await decodeFake(raw), clock.elapsedMs),
     });
     const { disk: wrap } = defects;
-    this.#machine = new Machine(run, { name: "batcher", ...(wrap ? { wrap } : {}) });
+    this.#machine = new Machine(run, {
+      name: "batcher",
+      mayFail: (error) => this.#isReplaced && (error as { code?: string }).code === "NonceTaken",
+      ...(wrap ? { wrap } : {}),
+    });
     this.#deriver = new EthereumDeriverMachine(run, {
       ethereum: this.#ethereum,
       node: this.#node,
@@ -159,7 +178,7 @@ class EthereumBatcherWorld {
       batchers: [BATCHER],
       compressors: [this.#compressor],
       head: run.pick(["latest", "safe", { confirmations: 2 }]),
-      isAll: (next) => this.#isAllFinal && next === BigInt(this.#posted.length),
+      isAll: (next) => this.#isAllFinal && next === this.#batches,
       ...(wrap ? { wrap } : {}),
     });
   }
@@ -171,10 +190,17 @@ class EthereumBatcherWorld {
     start(this.#keepBatching());
     start(this.#deriver.keepDeriving());
     start(this.#ethereum.keepGoing(run.clock, undefined, this.#missedShare));
-    start(this.#keepReorganising());
-    start(this.#keepChangingFees());
-    start(this.#keepRepeating());
-    if (this.#isPoor) start(this.#keepFunding());
+    const weather = {
+      ethereum: this.#ethereum,
+      address: BATCHER,
+      mostDepth: this.#finalDepth,
+      sent: () => this.#record.transactions,
+      isForgotten: () => this.#isReplaced,
+    };
+    start(keepReorganising(run, weather));
+    start(keepChangingFees(run, weather));
+    start(keepRepeating(run, weather));
+    if (this.#isPoor) start(keepFunding(run, weather));
     start(this.#settleDown());
     const isDone = () => this.#isBatcherDone && this.#deriver.isDone;
     await run.clock.run(
@@ -182,7 +208,7 @@ class EthereumBatcherWorld {
       this.#calmMs + LIMIT_MS,
     );
     if (run.violation ?? ends[0]) throw run.violation ?? ends[0];
-    this.#record.verify(this.#posted.length);
+    if (!this.#isReplaced) this.#record.verify(this.#posted.length);
     const derived = await this.#deriver.verify();
     run.check(
       content(derived).join() === content(this.#chain.blocks).join(),
@@ -207,70 +233,34 @@ class EthereumBatcherWorld {
     this.#ethereum.fund(BATCHER, 1000n * ETHER);
   }
 
-  async #keepFunding(): Promise<void> {
-    const run = this.#run;
-    for (;;) {
-      await run.clock.sleep(run.around(10, 60) * SLOT_MS);
-      if (run.isCalm) return;
-      this.#ethereum.fund(BATCHER, ETHER / 100n);
-      run.note("somebody", "funds the account");
-    }
-  }
-
-  async #keepReorganising(): Promise<void> {
-    const run = this.#run;
-    const everyMs = run.around(3, 100) * SLOT_MS;
-    const returned = run.pick([0, 0.5, 1]);
-    for (;;) {
-      await run.clock.sleep(run.around(SLOT_MS / 4, everyMs));
-      if (run.isCalm) return;
-      const depth = run.around(1, this.#finalDepth);
-      const head = this.#ethereum.head.header.number;
-      const removed = this.#ethereum.reorganise(depth, { returned, longer: run.below(2) });
-      run.note("L1", "is reorganised", ` from ${head} by ${removed.length}`);
-    }
-  }
-
-  /** Up to fifty times as much, and back. */
-  async #keepChangingFees(): Promise<void> {
-    const run = this.#run;
-    const most = run.pick([1, 3, 50]);
-    for (;;) {
-      await run.clock.sleep(run.around(SLOT_MS, 60 * SLOT_MS));
-      if (run.isCalm) return;
-      const fee = () => GWEI * BigInt(run.around(1, 10 * most)) / 10n;
-      const [baseFee, blobBaseFee] = [fee(), fee()];
-      this.#ethereum.setFees({ baseFee, blobBaseFee });
-      run.note("L1", "changes its fees", ` to ${baseFee} and ${blobBaseFee} wei`);
-    }
-  }
-
-  /** Somebody on the network remembers what was sent once, and sends it again. */
-  async #keepRepeating(): Promise<void> {
-    const run = this.#run;
-    for (;;) {
-      await run.clock.sleep(run.around(1000, 10 * SLOT_MS));
-      if (run.isCalm) return;
-      const all = this.#record.transactions.filter((tx) =>
-        tx.sidecar || tx.blobHashes.length === 0
-      );
-      if (all.length === 0) continue;
-      const tx = run.pick(all);
-      try {
-        this.#ethereum.pool.add(tx, this.#ethereum.account(BATCHER));
-        run.note("somebody", "repeats a transaction", ` of nonce ${tx.nonce}`);
-      } catch {
-        // The pool has no room for it now.
-      }
-    }
-  }
-
   async #keepBatching(): Promise<void> {
     const run = this.#run;
     while (!this.#isBatcherDone) {
       await this.#machine.live((life) => this.#batch(life));
+      // A batch that is lost before others that are on L1 is beyond help: whoever goes on says so.
+      const isInOrder = this.#record.landed().every((each, at) => each === BigInt(at));
+      if (isInOrder && run.mishap(this.#replacedShare)) this.#replace();
       await run.clock.sleep(run.around(1, 20_000));
     }
+  }
+
+  /** Where machines are replaced, nothing that one sent arrives after its end. */
+  #timely(plan: PlanFault): PlanFault {
+    return (method) => {
+      const fault = plan(method);
+      const isLate = typeof fault === "object" &&
+        ("happensAfterMs" in fault || "againAfterMs" in fault);
+      return isLate && this.#replacedShare > 0 ? "lost" : fault;
+    };
+  }
+
+  #replace(): void {
+    this.#isReplaced = true;
+    this.#ethereum.pool.clear();
+    this.#position = undefined;
+    this.#machine.replace();
+    this.#chain.giveAgain();
+    this.#posted.divide();
   }
 
   /** As `montana batcher --l1 http://… --data-dir DIR` does. */
@@ -290,15 +280,16 @@ class EthereumBatcherWorld {
     const archive = new BlobArchive({ storage, directory: "/blobs", kzg });
     const stop = life.stopSignal(() => this.#isAllFinal);
     const final = new FinalBlocks(chain);
-    await untilNoStrangers({
+    const wait = {
       chain,
       address: BATCHER,
       journal: transactions,
       finalBlock: () => final.newest(),
       clock,
       signal: stop,
-      onWait: (count) => run.note("batcher", "waits for strangers", `: ${count} transactions`),
-    });
+      onWait: (count: bigint) => run.note("batcher", "waits for strangers", `: ${count}`),
+    };
+    if (!this.#defects.trustsStrangers) await untilNoStrangers(wait);
     const manager = await TxManager.open({
       chain: this.#defects.chain?.(chain) ?? chain,
       signer: new FakeSigner(BATCHER),
@@ -327,7 +318,8 @@ class EthereumBatcherWorld {
       start: { inbox: INBOX, batcher: BATCHER, l1Block: number, l1BlockHash: hash },
       finalBlock,
       isSure: ({ blockNumber, txHash }) =>
-        blockNumber <= number || isJournaled(transactions, txHash),
+        this.#defects.trustsStrangers || blockNumber <= number ||
+        isJournaled(transactions, txHash),
     });
     const close = async () => {
       await manager.close();
@@ -335,7 +327,7 @@ class EthereumBatcherWorld {
       await journal.close();
     };
     if (stop.aborted) return await close();
-    this.#posted.checkPosition(position);
+    this.#note(position);
     run.say(`batcher: goes on with batch ${position.nextBatchNumber}, ${position.blocks} blocks`);
     const runner = new BatchSubmissionRunner(
       {
@@ -415,9 +407,19 @@ class EthereumBatcherWorld {
       },
       confirmed: async (receipt, blocks) => {
         await journal.confirmed(receipt, blocks);
-        this.#posted.checkPosition(journal.position);
+        this.#note(journal.position);
       },
     });
+  }
+
+  #note({ nextBatchNumber, blocks }: { nextBatchNumber: bigint; blocks: number }): void {
+    this.#posted.checkPosition({ nextBatchNumber, blocks });
+    this.#position = { nextBatchNumber, blocks };
+  }
+
+  /** Batches there are in the end. */
+  get #batches(): bigint {
+    return this.#isReplaced ? this.#position!.nextBatchNumber : BigInt(this.#posted.length);
   }
 
   /** What of ours a block has. */
@@ -434,9 +436,15 @@ class EthereumBatcherWorld {
 
   /** Every block of the source is in a batch that no reorganisation takes. */
   get #isAllFinal(): boolean {
+    const upTo = this.#ethereum.finalNumber();
+    const final = new Set(this.#record.landed(upTo));
+    if (this.#isReplaced) {
+      const { blocks, nextBatchNumber = 0n } = this.#position ?? {};
+      const numbers = Array.from({ length: Number(nextBatchNumber) }, (_, at) => BigInt(at));
+      return blocks === this.#chain.blocks.length && numbers.every((each) => final.has(each));
+    }
     const { blocks, length } = this.#posted;
     if (blocks !== this.#chain.blocks.length) return false;
-    const upTo = this.#ethereum.finalNumber();
-    return new Set(this.#record.landed(upTo)).size === length;
+    return final.size === length;
   }
 }

@@ -14,6 +14,8 @@ const OFTEN: Readonly<Record<string, number>> = {
   "is reorganised": 1000,
   "changes its fees": 50,
   "repeats a transaction": 5,
+  "is replaced": 3,
+  "waits for strangers": 3,
   "derivation.reset": 300,
   "tx.signed": 200,
   "tx.reorganised": 100,
@@ -74,6 +76,12 @@ finds(
   "a transaction that is forgotten once it is confirmed",
   { chain: defects.withLatestAsFinal },
   missing,
+);
+finds(
+  "ethereum-batcher",
+  "batches of another machine that are taken for posted before they are final",
+  { trustsStrangers: true },
+  /is not done after|SequenceGap/,
 );
 finds(
   "ethereum-deriver",

@@ -31,6 +31,9 @@ export class Posted {
   readonly #compressor: Compressor;
   readonly #isOneAtATime: boolean;
   readonly #batches: SeenBatch[] = [];
+  /** More than one cut the batches, each its own way: nothing can be said of a single one. */
+  #isDivided = false;
+  #seen: Promise<void> = Promise.resolve();
 
   /** @param isOneAtATime whether a batch may go out only when the one before it is there */
   constructor(run: Run, chain: Chain, compressor: Compressor, isOneAtATime = true) {
@@ -51,8 +54,14 @@ export class Posted {
     return landed ? landed.first + landed.count : 0;
   }
 
+  /** What is sealed was lost: from here on others are sealed. */
+  divide(): void {
+    this.#isDivided = true;
+  }
+
   /** Somebody goes on behind these batches, which hold so many blocks. */
   checkPosition(position: { readonly nextBatchNumber: bigint; readonly blocks: number }): void {
+    if (this.#isDivided) return;
     const number = Number(position.nextBatchNumber) - 1;
     const last = this.#batches[number];
     const blocks = last ? last.first + last.count : 0;
@@ -71,8 +80,15 @@ export class Posted {
     return this.#batches.findIndex(({ first, count }) => block < first + count);
   }
 
-  /** Somebody wants to post a batch. */
-  async see({ batchNumber, data }: CompressedBatch): Promise<void> {
+  /** Somebody wants to post a batch; several at once are looked at in the order of the calls. */
+  async see(batch: CompressedBatch): Promise<void> {
+    const seen = this.#seen.then(() => this.#see(batch));
+    this.#seen = seen.catch(() => {});
+    await seen;
+  }
+
+  async #see({ batchNumber, data }: CompressedBatch): Promise<void> {
+    if (this.#isDivided) return;
     const run = this.#run;
     const number = Number(batchNumber);
     const known = this.#batches[number];
@@ -103,7 +119,8 @@ export class Posted {
 
   /** A batch is on L1. */
   land({ batchNumber }: CompressedBatch): void {
-    this.#batches[Number(batchNumber)]!.isLanded = true;
+    const batch = this.#batches[Number(batchNumber)];
+    if (batch) batch.isLanded = true;
   }
 
   /** What stands on L1 is what was taken, each block once. By another reader than the deriver. */

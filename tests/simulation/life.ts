@@ -23,6 +23,8 @@ export interface MachineOptions {
   readonly name: string;
   /** Around the disk that a program sees, for planted defects. */
   readonly wrap?: (disk: Storage) => Storage;
+  /** What it may fail with besides, also in the calm. */
+  readonly mayFail?: (error: unknown) => boolean;
 }
 
 /** What happens to the disk in one life, by the number of the call. */
@@ -47,17 +49,22 @@ const CALM: Weather = {
 export class Machine {
   readonly run: Run;
   readonly name: string;
-  readonly disk = new MemoryStorage();
+  disk = new MemoryStorage();
   /** The last life ended by itself, without an error, on a disk that did as it was told. */
   endedWell = false;
   readonly #wrap: (disk: Storage) => Storage;
+  readonly #mayFail: (error: unknown) => boolean;
   /** How rough it is here at all, and how slow the disk. */
   readonly #crashShare: number;
   readonly #roughShare: number;
   readonly #callsOfLife: number;
   readonly #slowShare: number;
 
-  constructor(run: Run, { name, wrap = (disk) => disk }: MachineOptions) {
+  constructor(
+    run: Run,
+    { name, wrap = (disk) => disk, mayFail = () => false }: MachineOptions,
+  ) {
+    this.#mayFail = mayFail;
     this.run = run;
     this.name = name;
     this.#wrap = wrap;
@@ -82,6 +89,7 @@ export class Machine {
     });
     run.note(name, "starts");
     const ended = main(life).then(() => "ends", (error) => {
+      if (this.#mayFail(error)) return `stops with ${nameOf(error)}`;
       run.check(!isCalm, `${name} failed though nothing went wrong: ${nameOf(error)}: ${error}`);
       run.check(isHonest(error), `${name} failed with ${nameOf(error)}: ${error.message}`);
       return `fails with ${nameOf(error)}`;
@@ -92,6 +100,12 @@ export class Machine {
     this.endedWell = how === "ends" && !life.hadFaults;
     if (how === "power loss") this.disk.crash(run.random);
     else this.disk.kill();
+  }
+
+  /** Another takes its place, with nothing on its disk. */
+  replace(): void {
+    this.run.note(this.name, "is replaced");
+    this.disk = new MemoryStorage();
   }
 
   #weather(): Weather {
@@ -124,6 +138,7 @@ const FAILURES: Readonly<Record<string, readonly string[]>> = {
     "Unwritable",
     "Connection",
     "Timeout",
+    "GasTooExpensive",
     "BlobGasTooExpensive",
     "InsufficientFunds",
   ],

@@ -33,6 +33,8 @@ export class Chain {
   /** Blocks in batches that are sealed, or were to be: they stay. */
   #sealed = 0;
   readonly #canReorganise: boolean;
+  /** What is on L1 already is not acknowledged a second time. */
+  #isGivenAgain = false;
 
   constructor(run: Run, count: number, lastsMs: number) {
     this.#run = run;
@@ -67,6 +69,9 @@ export class Chain {
 
   /** Somebody promised to keep the next blocks. */
   forget(blocks: readonly L2Block[]): void {
+    if (blocks.length === 0) return;
+    if (this.#isGivenAgain) this.#forgotten = this.blocks.indexOf(blocks[0]!);
+    this.#isGivenAgain = false;
     for (const block of blocks) {
       this.#run.check(
         block === this.blocks[this.#forgotten],
@@ -74,6 +79,12 @@ export class Chain {
       );
       this.#forgotten += 1;
     }
+  }
+
+  /** Whoever kept them is gone: all are given again. */
+  giveAgain(): void {
+    this.#isGivenAgain = true;
+    this.#forgotten = 0;
   }
 
   /** Somebody is about to write down that so many of the first blocks are in batches. */
