@@ -184,6 +184,13 @@ export {
   type ProvenRollup,
 } from "./src/superblock/proof_config.ts";
 export type { StageParts } from "./src/superblock/stage_run.ts";
+export { OpSuccinctProver } from "./src/provers/op_succinct.ts";
+export { SuperblockProver, type SuperblockProverOptions } from "./src/provers/superblock_prover.ts";
+export { SharedPublisher } from "./src/provers/shared_publisher.ts";
+export type { ProverHttpOptions } from "./src/provers/http.ts";
+export { brokenRule, SETTLEMENT_RULES } from "./src/provers/settlement.ts";
+export type { RollupTransition, Transition } from "./src/provers/superblock_json.ts";
+export { type ExecuteProverParts, serveExecuteProver } from "./src/service/prover_api.ts";
 export { type JobQueueParts, LogJobQueue } from "./src/wal/job_queue.ts";
 export { MemoryJobQueue } from "./src/local/memory_job_queue.ts";
 export {

@@ -157,13 +157,16 @@ export class ProofPipeline {
     }
   }
 
-  /** Tells the batches what became of them: also of those that ended right before a crash. */
+  /** Tells the batches how their jobs stand: also what could not be told, or not before a crash. */
   async #report(batches: ProvableBatches): Promise<void> {
     for (const { batch: { window }, stage, error } of await this.#parts.queue.list()) {
       const { batchNumber } = window;
-      if (batches.batch(batchNumber)?.state !== "proving") continue;
+      const state = batches.batch(batchNumber)?.state;
+      const hasFailed = stage === "failed" || stage === "cancelled";
+      if (state === "failed" && !hasFailed) await batches.requeueBatch(batchNumber);
+      if (state !== "failed" && state !== "proving") continue;
       if (stage === "completed") await batches.markBatchCompleted(batchNumber);
-      if (stage === "failed" || stage === "cancelled") {
+      if (state === "proving" && hasFailed) {
         await batches.markBatchFailed(batchNumber, new ProvingError("Failed", error ?? stage));
       }
     }

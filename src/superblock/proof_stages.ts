@@ -132,7 +132,7 @@ async function prove(
   while (!run.job[field]?.proof) {
     const requestId = run.job[field]?.requestId ?? await request();
     await run.save({ ...run.job, [field]: { requestId } });
-    const answer = await status(requestId);
+    const answer = await run.status(status(requestId));
     if (answer.state === "proved") {
       const { proof, isExecutionCheck } = answer;
       const proved = { requestId, proof, ...(isExecutionCheck && { isExecutionCheck }) };

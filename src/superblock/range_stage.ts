@@ -34,7 +34,7 @@ async function ask(run: StageRun, range: RangeWork): Promise<void> {
 async function look(run: StageRun, range: RangeWork): Promise<void> {
   const { requestId, ...rest } = range;
   if (range.proof || requestId === undefined) return;
-  const status = await run.parts.prover.status(requestId, run.signal);
+  const status = await run.status(run.parts.prover.status(requestId, run.signal));
   switch (status.state) {
     case "pending":
       return;

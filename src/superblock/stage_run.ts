@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { isRetryable } from "../errors.ts";
 import type { Clock, Log } from "../ports.ts";
 import {
   type JobClaim,
@@ -74,6 +75,17 @@ export class StageRun {
   async pause(): Promise<void> {
     await this.parts.clock.sleep(this.config.pollIntervalMs, this.signal);
     this.signal.throwIfAborted();
+  }
+
+  /** What a prover says; while it cannot be asked, the proof is under way for all that is known. */
+  async status(ask: Promise<ProofStatus>): Promise<ProofStatus> {
+    try {
+      return await ask;
+    } catch (error) {
+      this.signal.throwIfAborted();
+      if (isRetryable(error)) return { state: "pending" };
+      throw error;
+    }
   }
 
   forgotten(requestId: string): void {

@@ -2,7 +2,7 @@ import { deepStrictEqual as deepEqual, rejects, strictEqual as equal } from "nod
 import { test } from "node:test";
 import { ProvingError } from "../../src/proving.ts";
 import type { ProofPipelineConfig } from "../../src/superblock/proof_config.ts";
-import type { BatchInfo, ProvableBatches } from "../../src/superblock.ts";
+import type { BatchInfo, BatchState, ProvableBatches } from "../../src/superblock.ts";
 import { batchOf } from "./batches.ts";
 import { HOUR_MS, MINUTE_MS, ProofWorld, unreachable } from "./proof_world.ts";
 
@@ -130,6 +130,17 @@ pipelineTest("defect 6: a prover that knows no id ever is given up", async (worl
   await world.untilStage("1001-1", "failed");
   equal(world.clock.elapsedMs >= 2 * 30 * MINUTE_MS, true);
 }, { maxRetries: 1 });
+
+pipelineTest("a prover that is away while it proves costs no retry", async (world) => {
+  await world.pipeline.enqueue(batchOf(1n));
+  await world.until(() => world.prover.asked.length === 1);
+  world.prover.down = unreachable();
+  const downAtMs = world.clock.elapsedMs;
+  await world.until(() => world.clock.elapsedMs > downAtMs + 10 * MINUTE_MS);
+  world.prover.down = undefined;
+  await world.untilStage("1001-1", "completed");
+  equal(world.prover.asked.length, 2);
+}, { maxRetries: 0 });
 
 pipelineTest("defect 7: an empty batch is proved as a superblock without blocks", async (world) => {
   for (const [number, blocks] of [[1n, 4], [2n, 0], [3n, 4]] as const) {
@@ -320,6 +331,33 @@ test("batches come from whoever keeps them, and are told how it went, also after
   equal(states.get(2n), "proving");
   await pipeline.cancel("1001-2");
   await world.until(() => states.get(2n) === "failed");
+  end.abort();
+  await running;
+});
+
+test("a batch that could not be told that it is proved again is told so later", async () => {
+  const world = new ProofWorld();
+  let state: BatchState = "failed";
+  const told: string[] = [];
+  const tell = (next: BatchState) => () => {
+    told.push(next);
+    state = next;
+    return Promise.resolve();
+  };
+  const batches: ProvableBatches = {
+    batchesReadyForProving: () => [],
+    batch: () => ({ state }) as BatchInfo,
+    updateBatchProofJob: () => Promise.resolve(),
+    markBatchCompleted: tell("completed"),
+    markBatchFailed: tell("failed"),
+    requeueBatch: tell("proving"),
+  };
+  await world.queue.enqueue(batchOf(1n));
+  const pipeline = world.pipelineOn(world.queue, {}, batches);
+  const end = new AbortController();
+  const running = pipeline.run(end.signal);
+  await world.untilStage("1001-1", "completed");
+  deepEqual(told, ["proving", "completed"]);
   end.abort();
   await running;
 });
