@@ -354,18 +354,7 @@ export {
 } from "./src/l2/engine_server.ts";
 
 export { RpcSequencer } from "./src/l2/sequencer.ts";
-export {
-  type ByteRange,
-  type DaLimits,
-  daLimits,
-  Throttle,
-  THROTTLE_DEFAULTS,
-  THROTTLE_STRATEGIES,
-  type ThrottleConfig,
-  ThrottleController,
-  type ThrottleParts,
-  type ThrottleStrategy,
-} from "./src/pipeline/throttle.ts";
+export * from "./src/pipeline/throttle.ts";
 export type { Sequencer } from "./src/ports.ts";
 
 // What L1 gives back, held against L2.
