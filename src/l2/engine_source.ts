@@ -31,7 +31,7 @@ const BLOCKS_PER_CALL = 1000;
 const PRUNE_EVERY_BLOCKS = 64n;
 /** A reorganisation that is followed though half of the room is taken by blocks that are not final. */
 const DEEPEST_WITHOUT_FINALITY = 64n;
-/** Of transactions that are held: days of a busy chain. */
+/** Of payloads that are held: days of a busy chain. */
 export const MAX_HELD_BYTES: number = 2 ** 30;
 
 /** What a source is made of. */

@@ -45,7 +45,7 @@ export interface PayloadChainParts {
   readonly log: Log;
   /** The first block that is wanted: its chain may not begin above it. */
   readonly startBlock: bigint | undefined;
-  /** Bytes of transactions that are held at the most. */
+  /** Bytes of payloads that are held at the most. */
   readonly maxHeldBytes: number;
 }
 
@@ -384,7 +384,7 @@ export class PayloadChain {
     if (this.tree.bytes < maxHeldBytes) return;
     throw new EngineError(
       "Unavailable",
-      `Cannot take block ${number}: ${this.tree.bytes} bytes of transactions are held, that are not both ` +
+      `Cannot take block ${number}: ${this.tree.bytes} bytes of payloads are held, that are not both ` +
         `final and taken, and ${maxHeldBytes} are the most`,
     );
   }

@@ -7,6 +7,7 @@ import {
 import { test } from "node:test";
 import { MemoryL1 } from "../../src/local/memory.ts";
 import { MemoryPayloadJournal } from "../../src/local/memory_payload_journal.ts";
+import { BYTES_PER_BLOCK } from "../../src/l2/payload_tree.ts";
 import type { L2Block } from "../../src/types.ts";
 import {
   choose,
@@ -354,18 +355,22 @@ test("deposits are left out and counted, and name the L1 block", async () => {
 });
 
 test("where nothing becomes final, what was taken long ago is let go before the house is full", async () => {
-  const { source } = await open({ maxHeldBytes: 4000 });
-  const chain = await payloadChain(500, BEFORE, 0, { transactions: [new Uint8Array(20).fill(2)] });
-  for (const envelope of chain) {
-    equal(await give(source, envelope), "VALID");
-    await choose(source, envelope);
-    equal((await source.pendingBlocks()).length, 1);
+  // Blocks without a transaction take room too.
+  for (const transactions of [[], [new Uint8Array(20).fill(2)]]) {
+    const { source, journal } = await open({ maxHeldBytes: 200 * BYTES_PER_BLOCK });
+    const chain = await payloadChain(500, BEFORE, 0, { transactions });
+    for (const envelope of chain) {
+      equal(await give(source, envelope), "VALID");
+      await choose(source, envelope);
+      equal((await source.pendingBlocks()).length, 1);
+    }
+    ok(source.heldPayloads < 200, `${source.heldPayloads}`);
+    ok(journal.size < 400, `${journal.size} records`);
   }
-  ok(source.heldPayloads < 200, `${source.heldPayloads}`);
 });
 
 test("a full house refuses payloads until there is room, and forgets none", async () => {
-  const { source } = await open({ maxHeldBytes: 30 });
+  const { source } = await open({ maxHeldBytes: 3 * BYTES_PER_BLOCK });
   const chain = await payloadChain(200, BEFORE, 0, { transactions: [new Uint8Array(10).fill(2)] });
   deepEqual(await giveAll(source, chain.slice(0, 3)), Array(3).fill("VALID"));
   await rejects(give(source, chain[3]!), { code: "Unavailable", kind: "temporary" });
