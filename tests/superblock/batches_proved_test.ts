@@ -41,6 +41,9 @@ test("batches of a batch manager are proved, and completed once the publisher ha
   equal(state(0n), "completed");
   equal(manager.batch(1n)?.proofJobId, "1001-1");
   deepEqual(proofs.publisher.numbers, [0n, 1n]);
+  // The first block of a chain follows none: it is what the first range starts from.
+  deepEqual(proofs.publisher.accepted.map(({ startBlock }) => startBlock), [0n, 7n]);
+  equal(proofs.prover.asked[0]!.what, "range 0-7");
   await stop();
 });
 
