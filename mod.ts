@@ -241,7 +241,7 @@ export * from "./src/ethereum.ts";
 
 // Nodes.
 export { blobBaseFeeOf, RpcChain, type RpcChainOptions } from "./src/l1/chain.ts";
-export { type EndpointStatus, RpcEndpoints, type RpcEndpointsOptions } from "./src/l1/endpoints.ts";
+export * from "./src/l1/endpoints.ts";
 export { RetriedCalls } from "./src/l1/retried_calls.ts";
 export {
   HttpJsonRpc,
@@ -391,12 +391,8 @@ export {
 } from "./src/l2/engine_sink.ts";
 
 // Blocks from execution clients.
-export {
-  PREFETCH_BYTES,
-  RpcBlockSource,
-  type RpcBlockSourceOptions,
-} from "./src/l2/rpc_block_source.ts";
-export type { L2Head } from "./src/l2/l2_nodes.ts";
+export * from "./src/l2/rpc_block_source.ts";
+export type { L2Chain, L2Head } from "./src/l2/l2_nodes.ts";
 
 // Derived blocks for whoever asks.
 export { type BlockCallbacks, CallbackBlockSink } from "./src/local/callback_block_sink.ts";
