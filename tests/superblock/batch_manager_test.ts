@@ -133,6 +133,16 @@ test("A block from a sequencer whose clock is ahead opens the next batch; from t
   await rejects(manager.addBlock(blockAt(9, 110)), { code: "TooEarly", isRetryable: true });
 });
 
+test("Defect 2: an epoch that was taken before changes nothing", async () => {
+  const { manager, journal } = await begun();
+  await manager.takeEpoch(epochEvent(3));
+  const { batches } = manager;
+  const before = [...batches];
+  journal.note = () => Promise.reject(new Error("nothing is to be noted"));
+  for (const epoch of [3, 2, 0]) await manager.takeEpoch(epochEvent(epoch));
+  deepEqual([manager.lastEpoch, manager.batches], [3n, before]);
+});
+
 test("Defect 7: an empty batch is proved as such, or skipped by policy", async () => {
   for (const emptyBatches of ["prove", "skip"] as const) {
     const { clock, events, manager } = await begun({ emptyBatches });
