@@ -6,6 +6,7 @@
  */
 import type { RangeWork } from "../proving.ts";
 import { proofFailure, type StageRun } from "./stage_run.ts";
+import { provenRange } from "./superblocks.ts";
 
 /** Times that a prover may give up on a range before it is split. */
 const FAILURES_BEFORE_SPLIT = 3;
@@ -13,9 +14,8 @@ const FAILURES_BEFORE_SPLIT = 3;
 /** Works until each range of the job has its proof. */
 export async function proveRanges(run: StageRun): Promise<void> {
   if (run.job.ranges.length === 0) {
-    const { blocks } = run.job.batch;
-    const whole = { start: blocks[0]!.number - 1n, end: blocks.at(-1)!.number, failures: 0 };
-    await run.save({ ...run.job, ranges: [whole] });
+    const whole = provenRange(run.job.batch)!;
+    await run.save({ ...run.job, ranges: [{ ...whole, failures: 0 }] });
   }
   for (;;) {
     for (const range of run.job.ranges) await ask(run, range);

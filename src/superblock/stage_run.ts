@@ -18,6 +18,7 @@ import {
   type Publisher,
 } from "../proving.ts";
 import type { ProofPipelineConfig, ProvenRollup } from "./proof_config.ts";
+import { provenRange } from "./superblocks.ts";
 
 /** What the stages are made of. */
 export interface StageParts {
@@ -60,8 +61,9 @@ export class StageRun {
     return this.#claim.job;
   }
 
+  /** Nothing is to be proved of this chain. */
   get isEmpty(): boolean {
-    return this.job.batch.blocks.length === 0;
+    return provenRange(this.job.batch) === undefined;
   }
 
   async save(progress: ProofProgress): Promise<void> {
