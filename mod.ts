@@ -186,6 +186,7 @@ export {
 export type { StageParts } from "./src/superblock/stage_run.ts";
 export { OpSuccinctProver } from "./src/provers/op_succinct.ts";
 export { SuperblockProver, type SuperblockProverOptions } from "./src/provers/superblock_prover.ts";
+export { RpcOutputSource, type RpcOutputSourceParts } from "./src/provers/rpc_outputs.ts";
 export { SharedPublisher } from "./src/provers/shared_publisher.ts";
 export type { ProverHttpOptions } from "./src/provers/http.ts";
 export { brokenRule, SETTLEMENT_RULES } from "./src/provers/settlement.ts";
