@@ -348,6 +348,8 @@ export type EthereumEvent =
     readonly event: "l2.reorganised";
     readonly ancestor: bigint;
     readonly depth: bigint;
+    /** The node that said so, where there are several. */
+    readonly endpoint?: string;
   }
   | {
     /** Transactions of these blocks that L1 made, and that are in no batch. */

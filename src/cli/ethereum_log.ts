@@ -137,12 +137,19 @@ export function describeEthereumEvent(event: EthereumEvent): Described {
     case "l2.reorganised": {
       const { ancestor, depth } = event;
       const layer = event.event === "l1.reorganised" ? "L1" : "L2";
-      const text = `${layer} was reorganised: ${countOf(depth, "block")} above ${ancestor} ` +
+      const endpoint = "endpoint" in event ? event.endpoint : undefined;
+      const says = endpoint === undefined ? "" : `, says ${endpoint}`;
+      const text =
+        `${layer} was reorganised${says}: ${countOf(depth, "block")} above ${ancestor} ` +
         (depth === 1n ? "is another one now" : "are others now");
       return {
         level: "warn",
         text,
-        fields: { ancestor: `${ancestor}`, depth: `${depth}` },
+        fields: {
+          ancestor: `${ancestor}`,
+          depth: `${depth}`,
+          ...(endpoint === undefined ? {} : { endpoint }),
+        },
       };
     }
   }

@@ -3,9 +3,10 @@
  *
  * @module
  */
-import { describeError } from "../errors.ts";
+import { describeError, RpcError } from "../errors.ts";
 import { HttpJsonRpc } from "../l1/json_rpc.ts";
 import { type L2Head, L2Nodes } from "../l2/l2_nodes.ts";
+import type { NodeHeader } from "../l2/node_block.ts";
 import { systemClock, systemRandom } from "../runtime.ts";
 import { type Check, type Finding, finding } from "./checks.ts";
 import { listOf } from "./command.ts";
@@ -68,7 +69,7 @@ async function blocksFinding(
 ): Promise<Finding> {
   const parts = { endpoints: [rpc], chainId, trustsHashes };
   const nodes = new L2Nodes({ ...parts, clock: systemClock, random: systemRandom });
-  const heads = await Promise.all(HEADS.map((head) => nodes.head(head)));
+  const heads = await Promise.all(HEADS.map((head) => headOrNone(nodes, head)));
   const [newest] = heads;
   const told = HEADS.map((head, at) => `${head} ${heads[at]?.number ?? "unknown"}`).join(", ");
   const said = `chain ${chainId}, ${told}`;
@@ -99,4 +100,12 @@ async function blocksFinding(
       details,
     };
   }
+}
+
+/** A node that answers, and has no such head. */
+async function headOrNone(nodes: L2Nodes, head: L2Head): Promise<NodeHeader | undefined> {
+  return await nodes.head(head).catch((error) => {
+    if (error instanceof RpcError && error.details["reason"] === "NoHead") return undefined;
+    throw error;
+  });
 }

@@ -50,6 +50,11 @@ export class BlockMarks {
     return found?.number === number ? found.hash : undefined;
   }
 
+  /** The lowest mark above a number; of all, where none is told. */
+  above(number: bigint | undefined): BlockMark | undefined {
+    return number === undefined ? this.bottom : this.#marks[this.#indexOf(number + 1n)];
+  }
+
   /** Of the lowest mark that is not below `number`. */
   #indexOf(number: bigint): number {
     const { top } = this;

@@ -14,7 +14,7 @@
  *
  * @module
  */
-import { describeError, RpcError } from "../errors.ts";
+import { describeError, type ErrorKind, RpcError } from "../errors.ts";
 import type { JsonRpc, RpcCall, RpcOutcome } from "../ethereum.ts";
 import type { Clock, Log, Random } from "../ports.ts";
 import { backoffMs, type RetryPolicy } from "../retry.ts";
@@ -40,6 +40,16 @@ export interface RpcEndpointsOptions {
   readonly endpoints: readonly JsonRpc[];
   /** Which chain it must be; that of the first node which answers, unless told. */
   readonly chainId?: bigint;
+  /**
+   * Whether a node may be used, besides its chain id: asked when that is. Throws {@link WrongChain} where
+   * it is of another chain.
+   */
+  readonly admit?: (rpc: JsonRpc) => Promise<void>;
+  /**
+   * After how long a node of another chain is looked at again, in milliseconds; never unless told. Where
+   * one was of the chain before, its chain id is then waited for.
+   */
+  readonly looksAgainMs?: number;
   readonly clock: Clock;
   readonly random: Random;
   readonly log?: Log;
@@ -81,14 +91,19 @@ export class RpcEndpoints implements JsonRpc {
   readonly #clock: Clock;
   readonly #random: Random;
   readonly #log: Log;
+  readonly #admit: (rpc: JsonRpc) => Promise<void>;
+  readonly #looksAgainMs: number;
   #chainId: bigint | undefined;
+  /** Any of them was of the chain. */
+  #wasRight = false;
   /** The node that is sent to. */
   #poolNode: Endpoint | undefined;
   #lastOrdered: Promise<unknown> = Promise.resolve();
   /** Number of the highest block that any node told. */
   #highest = -1n;
 
-  constructor({ endpoints, chainId, clock, random, log = () => {} }: RpcEndpointsOptions) {
+  constructor(options: RpcEndpointsOptions) {
+    const { endpoints, chainId, clock, random, log = () => {} } = options;
     if (endpoints.length === 0) throw new RangeError("Cannot ask a node: none is named");
     this.#endpoints = endpoints.map((rpc) => ({
       rpc,
@@ -97,11 +112,15 @@ export class RpcEndpoints implements JsonRpc {
       failures: 0,
       pausedUntilMs: 0,
       state: "unused",
+      refusal: undefined,
+      refusedUntilMs: 0,
       isChecked: false,
       checking: undefined,
     }));
     this.name = endpoints.map(({ name }) => name).join(", ");
     this.#chainId = chainId;
+    this.#admit = options.admit ?? (() => Promise.resolve());
+    this.#looksAgainMs = options.looksAgainMs ?? Infinity;
     this.#clock = clock;
     this.#random = random;
     this.#log = log;
@@ -147,6 +166,28 @@ export class RpcEndpoints implements JsonRpc {
     return this.#askInTurn(action, false);
   }
 
+  /**
+   * What each of the others makes of a question, whether it is left alone for now or not; nothing of those
+   * that cannot answer it.
+   */
+  async askOthers<T>(
+    but: JsonRpc,
+    action: (rpc: JsonRpc) => Promise<T>,
+  ): Promise<{ readonly rpc: JsonRpc; readonly answer: T }[]> {
+    const others = this.#usable().filter(({ rpc }) => rpc !== but);
+    const answers = await Promise.all(others.map(async (endpoint) => {
+      try {
+        await this.#checkChain(endpoint);
+        return [{ rpc: endpoint.rpc, answer: await action(endpoint.rpc) }];
+      } catch (error) {
+        if (!(error instanceof RpcError)) throw error;
+        this.#blame(endpoint, error, but.name);
+        return [];
+      }
+    }));
+    return answers.flat();
+  }
+
   status(): EndpointStatus[] {
     return this.#endpoints.map((endpoint) => ({
       name: endpoint.rpc.name,
@@ -163,11 +204,11 @@ export class RpcEndpoints implements JsonRpc {
     if (found > this.#highest) this.#highest = found;
     const number = numberOf(params[0]);
     if (answer !== null || number < 0n || number > this.#highest) return answer;
-    return await this.#askOthers(first!, params);
+    return await this.#askForBlockElsewhere(first!, params);
   }
 
   /** What the first of the others has, that is up and has anything. */
-  async #askOthers(but: JsonRpc, params: readonly unknown[]): Promise<unknown> {
+  async #askForBlockElsewhere(but: JsonRpc, params: readonly unknown[]): Promise<unknown> {
     for (const endpoint of this.#turns(false)) {
       if (endpoint.rpc === but) continue;
       try {
@@ -176,8 +217,7 @@ export class RpcEndpoints implements JsonRpc {
         this.#succeeded(endpoint);
         if (answer !== null) return answer;
       } catch (error) {
-        const isNews = isFailure(error) && !(error instanceof WrongChain);
-        if (isNews) this.#failed(endpoint, error, but.name);
+        this.#blame(endpoint, error, but.name);
       }
     }
     return null;
@@ -203,19 +243,20 @@ export class RpcEndpoints implements JsonRpc {
           if (isOfThePool) this.#poolNode = endpoint;
           throw error;
         }
-        if (!(error instanceof WrongChain)) {
-          this.#failed(endpoint, error, turns[index + 1]?.rpc.name);
-        }
+        this.#blame(endpoint, error, turns[index + 1]?.rpc.name);
         if (!isTemporary(failure)) failure = error;
       }
     }
+    // One that is left alone for now was not asked: it may be of the chain.
+    const isLast = this.#endpoints.every(({ state }) => state === "wrong chain");
+    if (failure instanceof WrongChain && !isLast) throw failure.asPassing();
     throw failure;
   }
 
   /** Those to ask, the best first. Where all are paused, the one whose pause ends first is asked anyway. */
   #turns(isOfThePool: boolean): Endpoint[] {
-    const usable = this.#endpoints.filter(({ state }) => state !== "wrong chain");
-    if (usable.length === 0) throw new WrongChain(this.name, "each is of another chain");
+    const usable = this.#usable();
+    if (usable.length === 0) throw this.#refusal();
     const nowMs = this.#clock.now();
     const ready = usable.filter(({ pausedUntilMs }) => pausedUntilMs <= nowMs);
     if (ready.length === 0) {
@@ -225,6 +266,21 @@ export class RpcEndpoints implements JsonRpc {
     const rank = (endpoint: Endpoint) =>
       isOfThePool && endpoint === this.#poolNode ? 11 : Math.round(10 * this.#healthOf(endpoint));
     return ready.toSorted((a, b) => rank(b) - rank(a));
+  }
+
+  #usable(): Endpoint[] {
+    const nowMs = this.#clock.now();
+    return this.#endpoints.filter(({ state, refusedUntilMs }) =>
+      state !== "wrong chain" || refusedUntilMs <= nowMs
+    );
+  }
+
+  /** Why none of them is used: of several, it may pass where it may of one. */
+  #refusal(): WrongChain {
+    const refusals = this.#endpoints.flatMap(({ refusal }) => refusal ?? []);
+    if (refusals.length === 1) return refusals[0]!;
+    const error = new WrongChain(this.name, "each is of another chain");
+    return refusals.some(isTemporary) ? error.asPassing() : error;
   }
 
   /** Asks a node that is new, or was down, which chain it is of: once, whoever waits for it. */
@@ -239,13 +295,29 @@ export class RpcEndpoints implements JsonRpc {
     const chainId = await chainIdOf(rpc);
     this.#chainId ??= chainId;
     if (chainId !== this.#chainId) {
-      endpoint.state = "wrong chain";
       const why = `its chain id is ${chainId}, need ${this.#chainId}`;
       const error = new WrongChain(rpc.name, why);
-      this.#tellFailed(endpoint, error, this.#turnsLeft(endpoint));
-      throw error;
+      const mayPass = this.#wasRight && this.#looksAgainMs < Infinity;
+      throw mayPass ? error.asPassing() : error;
     }
+    await this.#admit(rpc);
     endpoint.isChecked = true;
+    this.#wasRight = true;
+  }
+
+  /** Whatever is not its fault is passed over. */
+  #blame(endpoint: Endpoint, error: unknown, next: string | undefined): void {
+    if (error instanceof WrongChain) this.#refuse(endpoint, error);
+    else if (isFailure(error)) this.#failed(endpoint, error, next);
+  }
+
+  #refuse(endpoint: Endpoint, error: WrongChain): void {
+    const isNews = endpoint.state !== "wrong chain";
+    endpoint.state = "wrong chain";
+    endpoint.isChecked = false;
+    endpoint.refusal = error;
+    endpoint.refusedUntilMs = this.#clock.now() + this.#looksAgainMs;
+    if (isNews) this.#tellFailed(endpoint, error, this.#turnsLeft(endpoint));
   }
 
   #turnsLeft(but: Endpoint): string | undefined {
@@ -253,7 +325,7 @@ export class RpcEndpoints implements JsonRpc {
   }
 
   #succeeded(endpoint: Endpoint): void {
-    const wasDown = endpoint.state === "down";
+    const wasDown = endpoint.state === "down" || endpoint.state === "wrong chain";
     endpoint.state = "up";
     endpoint.failures = 0;
     endpoint.pausedUntilMs = 0;
@@ -294,6 +366,9 @@ interface Endpoint {
   failures: number;
   pausedUntilMs: number;
   state: EndpointStatus["state"];
+  /** Why it is not used, where its chain is another. */
+  refusal: WrongChain | undefined;
+  refusedUntilMs: number;
   /** It is of the chain, and has not failed since that was asked. */
   isChecked: boolean;
   checking: Promise<void> | undefined;
@@ -313,10 +388,21 @@ async function chainIdOf(rpc: JsonRpc): Promise<bigint> {
 }
 
 /** A node of another chain. */
-class WrongChain extends RpcError {
-  constructor(name: string, why: string) {
-    super("Refused", `Cannot use ${name}: ${why}`, { details: { endpoint: name } });
+export class WrongChain extends RpcError {
+  readonly #endpoint: string;
+  readonly #why: string;
+
+  constructor(endpoint: string, why: string, kind: ErrorKind = "critical") {
+    const details = { endpoint, reason: "WrongChain" };
+    super("Refused", `Cannot use ${endpoint}: ${why}`, { details, kind });
     this.name = "RpcError";
+    this.#endpoint = endpoint;
+    this.#why = why;
+  }
+
+  /** The same, where the node may be of the chain again, or another is. */
+  asPassing(): WrongChain {
+    return new WrongChain(this.#endpoint, this.#why, "temporary");
   }
 }
 

@@ -7,14 +7,15 @@ import { CodecError, RpcError } from "../errors.ts";
 import type { JsonRpc, RpcOutcome } from "../ethereum.ts";
 import { type BlockHashing, blockHashing } from "../l1/block_hashing.ts";
 import type { BlockMarks } from "../l1/block_marks.ts";
-import { RpcEndpoints, type RpcEndpointsOptions } from "../l1/endpoints.ts";
-import { objectOf } from "../l1/json_fields.ts";
+import { RpcEndpoints, type RpcEndpointsOptions, WrongChain } from "../l1/endpoints.ts";
+import { data, objectOf } from "../l1/json_fields.ts";
 import { isFailure, requestAll } from "../l1/rpc_batch.ts";
 import { RawAnswers } from "../l1/raw_answers.ts";
 import { lie } from "../l1/told_block.ts";
 import { equalBytes } from "../wire/bytes.ts";
 import { toHex } from "../wire/hex.ts";
 import { type NodeBlock, type NodeHeader, readBlock, readHeader } from "./node_block.ts";
+import { type Parting, Reorganisations } from "./reorganisations.ts";
 
 /** Which blocks are taken: any, or those that L1 has, or those that L1 cannot lose. */
 export type L2Head = "unsafe" | "safe" | "finalized";
@@ -25,12 +26,30 @@ const TAGS: Readonly<Record<L2Head, string>> = {
   finalized: "finalized",
 };
 
-/** EIP-1474, the execution APIs, and what older nodes make of a tag that they do not know. */
-const NO_SUCH_BLOCK_CODES: readonly unknown[] = [-32001, -39001, -32602];
-const NO_SUCH_BLOCK = /not found|unknown|not (?:yet )?available|not supported|unsupported/i;
+/** EIP-1474, and the execution APIs. */
+const NO_SUCH_BLOCK_CODES: readonly unknown[] = [-32001, -39001];
+const NO_SUCH_BLOCK = /not found|unknown block/i;
+/** After so long a node of another chain is looked at again. */
+const LOOKS_AGAIN_MS = 60_000;
 /** What a machine behind a name knows of, another behind it may lack for a moment. */
 const NEWEST_BLOCKS = 4n;
-const NO_HASH = new Uint8Array();
+
+/** What tells a chain from another. */
+export interface L2Chain {
+  readonly chainId: bigint;
+  /** Hash of block 0; `undefined` where the nodes do not have it. */
+  readonly genesisHash: Uint8Array | undefined;
+}
+
+/** Which nodes, of which chain. */
+export interface L2NodesOptions extends Omit<RpcEndpointsOptions, "admit" | "looksAgainMs"> {
+  /** Hash of block 0; that of the first node which answers, unless told. */
+  readonly genesisHash?: Uint8Array;
+  /** Takes the nodes' word for hashes of headers. */
+  readonly trustsHashes?: boolean;
+  /** Is told of the chain, before anything of it is believed. */
+  readonly onChain?: (chain: L2Chain) => Promise<void>;
+}
 
 /** What is known around blocks that are asked for. */
 export interface KnownAround {
@@ -43,21 +62,42 @@ export class L2Nodes {
   readonly name: string;
   readonly #endpoints: RpcEndpoints;
   readonly #trustsHashes: boolean;
+  readonly #reorganisations: Reorganisations;
+  readonly #onChain: ((chain: L2Chain) => Promise<void>) | undefined;
+  #genesisHash: Uint8Array | undefined;
   #loading: Promise<{ hashing: BlockHashing; raw: RawAnswers }> | undefined;
 
-  constructor(options: RpcEndpointsOptions & { readonly trustsHashes?: boolean }) {
-    this.#endpoints = new RpcEndpoints(options);
+  constructor(options: L2NodesOptions) {
+    this.#endpoints = new RpcEndpoints({
+      ...options,
+      admit: (rpc) => this.#admit(rpc),
+      looksAgainMs: LOOKS_AGAIN_MS,
+    });
     this.#trustsHashes = options.trustsHashes ?? false;
+    this.#genesisHash = options.genesisHash;
+    this.#onChain = options.onChain;
     this.name = this.#endpoints.name;
+    this.#reorganisations = new Reorganisations({
+      endpoints: this.#endpoints,
+      preferred: options.endpoints[0]!,
+      clock: options.clock,
+      hashAt: async (rpc, number) => (await this.#header(rpc, number))?.hash,
+      newest: async (rpc) => (await this.#headOf(rpc, "unsafe")).number,
+      isOfTheChain: async (rpc) => {
+        await this.#admit(rpc);
+        return this.#genesisHash !== undefined;
+      },
+      refuse: (rpc, block, why) => this.#checked(rpc, `${block}`, () => Promise.reject(why)),
+    });
   }
 
   /**
-   * One of the heads; `undefined` where the nodes know of none (yet).
+   * One of the heads.
    *
-   * @throws {RpcError} where none can be asked, or each says what cannot be
+   * @throws {RpcError} where none can be asked, has it (yet), or each says what cannot be
    */
-  head(head: L2Head): Promise<NodeHeader | undefined> {
-    return this.#endpoints.ask((rpc) => this.#header(rpc, TAGS[head]));
+  head(head: L2Head): Promise<NodeHeader> {
+    return this.#endpoints.ask((rpc) => this.#headOf(rpc, head));
   }
 
   /**
@@ -84,14 +124,48 @@ export class L2Nodes {
     return read;
   }
 
-  /** The highest of `marks` up to `number` that one node has too; `undefined` where it has none of them. */
-  highestShared(marks: BlockMarks, number: bigint): ReturnType<BlockMarks["highestOn"]> {
-    return this.#endpoints.ask((rpc) =>
-      marks.highestOn(
-        number,
-        async (each) => (await this.#header(rpc, hexOf(each)))?.hash ?? NO_HASH,
-      )
-    );
+  /**
+   * Where L2 and the given blocks part, as a node says that is believed.
+   *
+   * @param giver the node that gave the highest of `marks`, where that is known
+   * @throws {RpcError} where no node can be asked, or none is believed
+   */
+  parting(marks: BlockMarks, giver: JsonRpc | undefined): Promise<Parting> {
+    return this.#reorganisations.parting(marks, giver);
+  }
+
+  /** What was given is still L2. */
+  settle(): void {
+    this.#reorganisations.settle();
+  }
+
+  /** Refuses a node of another genesis. What a node does not have, it is not held against. */
+  async #admit(rpc: JsonRpc): Promise<void> {
+    const genesisHash = await this.#genesisOf(rpc);
+    if (!genesisHash) return;
+    if (!this.#genesisHash) {
+      this.#genesisHash = genesisHash;
+      await this.#tellChain(rpc);
+    }
+    if (equalBytes(genesisHash, this.#genesisHash)) return;
+    const [have, need] = [toHex(genesisHash), toHex(this.#genesisHash)];
+    throw new WrongChain(rpc.name, `it is another chain: its block 0 is ${have}, need ${need}`);
+  }
+
+  async #tellChain(rpc: JsonRpc): Promise<void> {
+    const chainId = BigInt(`${await rpc.request("eth_chainId", [])}`);
+    await this.#onChain?.({ chainId, genesisHash: this.#genesisHash });
+  }
+
+  /** On its word: genesis headers are made in ways of their own. */
+  async #genesisOf(rpc: JsonRpc): Promise<Uint8Array | undefined> {
+    const answer = await rpc.request("eth_getBlockByNumber", ["0x0", false]).catch((error) => {
+      if (isFailure(error)) throw error;
+      return null;
+    });
+    if (answer === null) return undefined;
+    const read = () => Promise.resolve(data(objectOf(answer, "it"), "hash", 32));
+    return await this.#checked(rpc, "0", read);
   }
 
   /** Adds to `read` what is missing of the blocks from `first` on. */
@@ -123,26 +197,49 @@ export class L2Nodes {
         }
         await this.#mustBeAnotherWay(rpc, block, before, index > 0);
       }
-      read.push(block);
+      read.push({ ...block, from: rpc });
     }
   }
 
-  async #header(rpc: JsonRpc, tag: string): Promise<NodeHeader | undefined> {
-    const { hashing } = await this.#load();
-    const answer = await rpc.request("eth_getBlockByNumber", [tag, false]).catch((error) => {
-      if (isNoSuchBlock(error)) return null;
-      throw error;
+  /** A node that has none, or says anything else, cannot be followed. */
+  async #headOf(rpc: JsonRpc, head: L2Head): Promise<NodeHeader> {
+    const tag = TAGS[head];
+    const answer = await this.#askForHeader(rpc, tag);
+    if (answer !== null && !(answer instanceof RpcError)) return await this.#read(rpc, tag, answer);
+    const says = answer === null ? "null" : JSON.stringify(answer.message);
+    const yet = head === "unsafe" ? "" : " yet";
+    throw new RpcError(
+      "Invalid",
+      `Cannot follow ${rpc.name}: it has no ${tag} block${yet}, and answers ${says}`,
+      { details: { endpoint: rpc.name, block: tag, reason: "NoHead" } },
+    );
+  }
+
+  async #header(rpc: JsonRpc, number: bigint): Promise<NodeHeader | undefined> {
+    const answer = await this.#askForHeader(rpc, hexOf(number));
+    if (answer === null || isNoSuchBlock(answer)) return undefined;
+    return await this.#read(rpc, hexOf(number), answer);
+  }
+
+  /** What the node says, an error as well. */
+  #askForHeader(rpc: JsonRpc, tag: string): Promise<unknown> {
+    return rpc.request("eth_getBlockByNumber", [tag, false]).catch((error) => {
+      if (isFailure(error)) throw error;
+      return error;
     });
-    if (answer === null) return undefined;
+  }
+
+  async #read(rpc: JsonRpc, tag: string, answer: unknown): Promise<NodeHeader> {
+    const { hashing } = await this.#load();
     const check = { hashing, trustsHashes: this.#trustsHashes };
-    const read = () => {
+    return await this.#checked(rpc, tag.startsWith("0x") ? `${BigInt(tag)}` : tag, () => {
+      if (answer instanceof RpcError) throw said(answer);
       const header = readHeader(objectOf(answer, "it"), check);
       if (tag.startsWith("0x") && header.number !== BigInt(tag)) {
         throw lie(`it is block ${header.number}`);
       }
       return Promise.resolve(header);
-    };
-    return await this.#checked(rpc, tag.startsWith("0x") ? `${BigInt(tag)}` : tag, read);
+    });
   }
 
   async #block(
@@ -169,7 +266,7 @@ export class L2Nodes {
     before: Uint8Array,
     isOfOneAnswer: boolean,
   ): Promise<void> {
-    const parent = isOfOneAnswer ? undefined : await this.#header(rpc, hexOf(number - 1n));
+    const parent = isOfOneAnswer ? undefined : await this.#header(rpc, number - 1n);
     if (parent && !equalBytes(parent.hash, before)) return;
     await this.#checked(rpc, `${number}`, () => {
       const [said, have] = [toHex(block.parentHash), toHex(before)];

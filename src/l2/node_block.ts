@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { JsonRpc } from "../ethereum.ts";
 import type { BlockHashing } from "../l1/block_hashing.ts";
 import { data, type JsonFields, quantity } from "../l1/json_fields.ts";
 import { DEPOSIT_TYPE } from "../l1/raw_transaction.ts";
@@ -19,6 +20,8 @@ export interface NodeBlock extends Mark {
   readonly l1Attributes: L1Attributes | undefined;
   /** Of its transactions. */
   readonly bytes: number;
+  /** The node that gave it. */
+  readonly from?: JsonRpc;
 }
 
 /** Which block. */

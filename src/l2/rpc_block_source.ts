@@ -14,7 +14,7 @@ import { equalBytes } from "../wire/bytes.ts";
 import { toHex } from "../wire/hex.ts";
 import { BlocksAhead } from "./blocks_ahead.ts";
 import type { L1Attributes } from "./l1_attributes.ts";
-import { type L2Head, L2Nodes } from "./l2_nodes.ts";
+import { type L2Chain, type L2Head, L2Nodes } from "./l2_nodes.ts";
 import type { NodeBlock, NodeHeader } from "./node_block.ts";
 
 /** Bytes of blocks that are read ahead, and of answers that are awaited. */
@@ -38,6 +38,10 @@ export interface RpcBlockSourceOptions {
   readonly random: Random;
   /** Which chain it must be; that of the first node which answers, unless told. */
   readonly chainId?: bigint;
+  /** Hash of its block 0; that of the first node which answers, unless told. */
+  readonly genesisHash?: Uint8Array;
+  /** Is told of the chain once it is known, before anything is given: who goes on later has to tell it. */
+  readonly onChain?: (chain: L2Chain) => Promise<void>;
   /** How far it follows; `unsafe`, which is the newest block, unless told. */
   readonly head?: L2Head;
   /** The first block to give, where nothing was taken yet; 1 unless told, as block 0 is the genesis. */
@@ -95,6 +99,8 @@ export class RpcBlockSource implements BatchSource {
   /** The block to give next. */
   #next: bigint;
   #head: NodeHeader | undefined;
+  /** The node that gave the newest block. */
+  #giver: JsonRpc | undefined;
   /** When the nodes last told where the head is. */
   #lookedAtMs = -Infinity;
   /** The last block to give, where it does not follow. */
@@ -234,9 +240,9 @@ export class RpcBlockSource implements BatchSource {
     const head = await this.#nodes.head(this.#options.head ?? "unsafe");
     this.#head = head;
     this.#lookedAtMs = this.#options.clock.now();
-    if (!this.#options.follow) this.#last ??= head?.number ?? -1n;
+    if (!this.#options.follow) this.#last ??= head.number;
     const { top, bottom } = this.#marks;
-    if (!head || !top || head.number > top.number) return;
+    if (!top || head.number > top.number) return;
     if (head.number < bottom!.number) {
       throw new SourceError(
         "Empty",
@@ -249,6 +255,7 @@ export class RpcBlockSource implements BatchSource {
     if (!equalBytes(this.#marks.hashOf(head.number) ?? head.hash, head.hash)) {
       await this.#stepBack(head);
     }
+    this.#nodes.settle();
   }
 
   async #give(read: readonly NodeBlock[]): Promise<readonly L2Block[]> {
@@ -266,9 +273,11 @@ export class RpcBlockSource implements BatchSource {
       this.#marks.push({ number: each.number, hash: each.hash });
       this.#origin = each.l1Attributes ?? this.#origin;
       this.#next = each.number + 1n;
+      this.#giver = each.from;
       deposits += each.deposits;
       blocks.push(each.block);
     }
+    if (blocks.length > 0) this.#nodes.settle();
     this.#depositsLeftOut += deposits;
     if (deposits > 0) {
       const [firstBlock, lastBlock] = [blocks[0]!.number!, blocks.at(-1)!.number!];
@@ -282,7 +291,7 @@ export class RpcBlockSource implements BatchSource {
     const top = this.#marks.top!;
     const bottom = this.#marks.bottom!;
     this.#ahead.clear();
-    const shared = await this.#nodes.highestShared(this.#marks, top.number);
+    const { shared, endpoint } = await this.#nodes.parting(this.#marks, this.#giver);
     if (shared?.number === top.number) {
       throw new SourceError(
         "Connection",
@@ -296,19 +305,19 @@ export class RpcBlockSource implements BatchSource {
     if (!shared && this.#marks.hasForgotten) {
       throw new SourceError(
         "Changed",
-        `Cannot go on with ${this.#nodes.name}: L2 was reorganised below block ${bottom.number}, more ` +
+        `Cannot go on with ${endpoint}: L2 was reorganised below block ${bottom.number}, more ` +
           `than ${REMEMBERED_BLOCKS} blocks deep; is it the chain whose blocks were taken?`,
         { details: { block: bottom.number } },
       );
     }
     const ancestor = shared?.number ?? bottom.number - 1n;
     const depth = top.number - ancestor;
-    this.#log({ event: "l2.reorganised", ancestor, depth });
+    this.#log({ event: "l2.reorganised", ancestor, depth, endpoint });
     throw new SourceError(
       "Reorganised",
-      `L2 was reorganised: ${depth} blocks above block ${ancestor} that were taken are no more, ` +
-        `block ${top.number} was ${toHex(top.hash)}`,
-      { details: { block: ancestor, depth } },
+      `L2 was reorganised, says ${endpoint}: ${depth} blocks above block ${ancestor} that were taken ` +
+        `are no more, block ${top.number} was ${toHex(top.hash)}`,
+      { details: { block: ancestor, depth, endpoint } },
     );
   }
 

@@ -6,6 +6,7 @@
 import { match } from "node:assert/strict";
 import { join } from "node:path";
 import { test } from "node:test";
+import { RpcError } from "../../src/errors.ts";
 import { withDirectory } from "../helpers.ts";
 import { LIES, lying, node } from "../l2/lies.ts";
 import { ScriptedL2 } from "../l2/scripted_l2.ts";
@@ -57,18 +58,52 @@ test("montana batcher uses no node of another chain when the first one dies", as
   });
 });
 
-test("montana batcher stops where the next node has other blocks under the same chain id", async () => {
+test("montana batcher uses no node with another genesis under the same chain id", async () => {
   await withDirectory(async (cwd) => {
     await using first = await ServedL2.begin(node("first"));
     await using other = await ServedL2.begin(new ScriptedL2(14));
     await using batcher = start(`batcher --l2 ${first.url} --l2 ${other.url} ${BATCHER}`, { cwd });
     await batcher.untilSaid("batch 0: 12 blocks");
     await first.end();
-    failed(
-      await batcher.ended,
-      1,
-      /L2 no longer has blocks 1 to 12, which sealed batches up to 0 hold/,
-    );
+    await batcher.untilSaid(`Cannot use ${other.host}: it is another chain: its block 0 is 0x`);
+    await batcher.untilSaid(/warning: Connection: .*the connection was refused; trying again/);
+    batcher.send("SIGTERM");
+    succeeded(await batcher.ended);
+    await holdsBlocks(join(cwd, "l1"), 12);
+  });
+});
+
+test("montana batcher is not unsettled by a fallback on another branch", async () => {
+  await withDirectory(async (cwd) => {
+    const l2 = node("first");
+    const branch = node("branch");
+    branch.reorganise(4, 9);
+    await using first = await ServedL2.begin(l2);
+    await using other = await ServedL2.begin(branch);
+    await using batcher = start(`batcher --l2 ${first.url} --l2 ${other.url} ${BATCHER}`, { cwd });
+    await batcher.untilSaid("batch 0: 12 blocks");
+    l2.answer = () => new RpcError("Invalid", "a page");
+    await batcher.untilSaid(`L2 block 9 of ${other.host}: it has another block 9 than was taken`);
+    l2.answer = (_, __, answer) => answer;
+    l2.grow(12);
+    await batcher.untilSaid("batch 1: 12 blocks");
+    batcher.send("SIGTERM");
+    succeeded(await batcher.ended);
+    await holdsBlocks(join(cwd, "l1"), 24);
+  });
+});
+
+test("montana batcher --once asks the next node where one has no head, and fails where none has", async () => {
+  await withDirectory(async (cwd) => {
+    const headless = node("headless");
+    headless.answer = (_, [tag], answer) => tag === "latest" ? null : answer;
+    await using bad = await ServedL2.begin(headless);
+    await using good = await ServedL2.begin(node("good"));
+    const why = new RegExp(`Cannot follow ${bad.host}: it has no latest block, and answers null`);
+    failed(await run(`batcher --l2 ${bad.url} ${BATCHER} --once`, { cwd }), 75, why);
+    const both = await run(`batcher --l2 ${bad.url} --l2 ${good.url} ${BATCHER} --once`, { cwd });
+    succeeded(both);
+    match(both.stderr, new RegExp(`${bad.host} failed: .*asking ${good.host}`));
     await holdsBlocks(join(cwd, "l1"), 12);
   });
 });
