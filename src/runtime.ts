@@ -199,3 +199,26 @@ export const isTerminal: { readonly stdout: boolean; readonly stderr: boolean } 
   stdout: process.stdout.isTTY === true,
   stderr: process.stderr.isTTY === true,
 };
+
+/**
+ * Loads a package on first use: by URL under its pinned name, else under its bare one, which `deno.json` or a
+ * bundler maps. A copy of the sources in another program has no such map: there Deno takes the pinned name too.
+ *
+ * @param from `import.meta.url` of who asks
+ * @param pinned out of a variable, since whoever knows the text would fetch it with the sources
+ */
+export async function loadPackage<T>(
+  from: string,
+  bare: () => Promise<T>,
+  pinned: string,
+): Promise<T> {
+  if (from.startsWith("http")) return await import(pinned);
+  try {
+    return await bare();
+  } catch (cause) {
+    if (!("Deno" in globalThis)) throw cause;
+    return await import(pinned).catch(() => {
+      throw cause;
+    });
+  }
+}

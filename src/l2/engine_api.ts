@@ -7,9 +7,10 @@
  * | `engine_newPayloadV1` to `V4`                   | statuses: see `payload_chain.ts`                      |
  * | `engine_forkchoiceUpdatedV1` to `V3`            | `payloadId` is always null: no block is built here    |
  * | `engine_getPayloadV1` to `V5`                   | -38001, as none is built                              |
+ * | `engine_getPayloadBodiesByHashV1` `…ByRangeV1`  | of blocks in hand; null for others; 128 at the most   |
  * | `engine_exchangeCapabilities`                   |                                                       |
  * | `engine_getClientVersionV1` `web3_clientVersion` |                                                       |
- * | `eth_chainId`                                   | as it was told; else -32000                           |
+ * | `eth_chainId` `net_version`                     | as it was told; else -32000                           |
  * | `eth_syncing` `eth_blockNumber`                 | false; of the head that was chosen                    |
  * | `eth_getBlockByNumber` `eth_getBlockByHash`     | blocks in hand                                        |
  * | all else                                        | -32601                                                |
@@ -61,8 +62,13 @@ export interface RpcFault {
 const CAPABILITIES: readonly string[] = [
   ...[1, 2, 3, 4].map((version) => `engine_newPayloadV${version}`),
   ...[1, 2, 3].map((version) => `engine_forkchoiceUpdatedV${version}`),
+  "engine_getPayloadBodiesByHashV1",
+  "engine_getPayloadBodiesByRangeV1",
   "engine_getClientVersionV1",
 ];
+
+/** Of one call; the specification wants 32 at least. */
+const MAX_BODIES = 128;
 
 const FAULTS: Readonly<Record<EngineErrorCode, number>> = {
   UnknownPayload: -38001,
@@ -82,7 +88,10 @@ const METHODS: Readonly<Record<string, Method>> = {
   ...versions("engine_newPayloadV", [1, 2, 3, 4], newPayload),
   ...versions("engine_forkchoiceUpdatedV", [1, 2, 3], forkchoiceUpdated),
   ...versions("engine_getPayloadV", [1, 2, 3, 4, 5], getPayload),
-  eth_chainId: chainId,
+  engine_getPayloadBodiesByHashV1: bodiesByHash,
+  engine_getPayloadBodiesByRangeV1: bodiesByRange,
+  eth_chainId: (parts) => chainIdOf(parts).then(toQuantity),
+  net_version: (parts) => chainIdOf(parts).then(String),
   eth_syncing: () => Promise.resolve(false),
   eth_blockNumber: ({ source }) => Promise.resolve(toQuantity(source.headNumber ?? 0n)),
   eth_getBlockByNumber: ({ source }, [tag, full]) => blockJson(source.block(tagOf(tag)), full),
@@ -212,10 +221,49 @@ function clientVersion(): JsonFields {
   return { code: "MT", name: "Montana", version: `v${VERSION}`, commit: `0x${commit}` };
 }
 
-function chainId({ chainId }: EngineApiParts): Promise<string> {
-  if (chainId !== undefined) return Promise.resolve(toQuantity(chainId));
+function chainIdOf({ chainId }: EngineApiParts): Promise<bigint> {
+  if (chainId !== undefined) return Promise.resolve(chainId);
   const message = "Cannot tell the chain: nobody told this program (--l2-chain-id)";
   return Promise.reject(new EngineError("Unavailable", message));
+}
+
+function bodiesByHash(
+  { source }: EngineApiParts,
+  [hashes]: readonly unknown[],
+): Promise<readonly unknown[]> {
+  if (!Array.isArray(hashes)) throw wrong("the hashes", "a list", hashes);
+  mustBeFew(BigInt(hashes.length));
+  return Promise.resolve(
+    hashes.map((each) => fromHex(each, "a hash", 32)).map((each) => bodyJson(source.block(each))),
+  );
+}
+
+function bodiesByRange(
+  { source }: EngineApiParts,
+  [start, count]: readonly unknown[],
+): Promise<readonly unknown[]> {
+  const [first, blocks] = [quantityOf(start, "the start"), quantityOf(count, "the count")];
+  if (first < 1n || blocks < 1n) throw wrong("start and count", "1 or more", [start, count]);
+  mustBeFew(blocks);
+  const head = source.headNumber ?? 0n;
+  // Behind the head there is nothing, not even null.
+  const end = first + blocks - 1n < head ? first + blocks - 1n : head;
+  const bodies: unknown[] = [];
+  for (let number = first; number <= end; number++) bodies.push(bodyJson(source.block(number)));
+  return Promise.resolve(bodies);
+}
+
+function mustBeFew(blocks: bigint): void {
+  if (blocks <= MAX_BODIES) return;
+  const message = `Cannot give ${blocks} bodies at once: ${MAX_BODIES} are the most`;
+  throw new EngineError("TooLarge", message);
+}
+
+/** Null where the block is not in hand. */
+function bodyJson(envelope: PayloadEnvelope | undefined): JsonFields | null {
+  if (envelope === undefined) return null;
+  const { transactions, withdrawals = null } = payloadToJson(envelope.payload);
+  return { transactions, withdrawals };
 }
 
 function tagOf(tag: unknown): "latest" | "safe" | "finalized" | bigint {

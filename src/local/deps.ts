@@ -5,12 +5,13 @@
  * @module
  */
 import type * as Signer from "npm:micro-eth-signer@0.20.1";
-
-const byUrl = import.meta.url.startsWith("http");
+import { loadPackage } from "../runtime.ts";
 
 /** Loads the transaction signer on first use. */
 export function signer(): Promise<typeof Signer> {
-  const pinned = "npm:micro-eth-signer@0.20.1";
-  // Out of a call, since a bundler that knows the text would look for it.
-  return byUrl ? import(String(pinned)) : import("micro-eth-signer");
+  return loadPackage(
+    import.meta.url,
+    () => import("micro-eth-signer"),
+    "npm:micro-eth-signer@0.20.1",
+  );
 }

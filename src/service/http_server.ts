@@ -77,7 +77,8 @@ export async function listen(
   if (isSocket) await makeRoom(address.path, address.isOurs === true);
   const name = isSocket ? address.path : `${address.host}:${address.port}`;
   await new Promise<void>((resolve, reject) => {
-    server.once("error", (cause) => reject(cannotListen(name, systemReason(cause), cause)));
+    const reasonOf = isSocket ? systemReason : portReason;
+    server.once("error", (cause) => reject(cannotListen(name, reasonOf(cause), cause)));
     if (isSocket) server.listen(address.path, resolve);
     else server.listen(address.port, address.host, resolve);
   });
@@ -220,6 +221,22 @@ function urlOf(server: Server): string {
   if (address === null || typeof address === "string") return `${address}`;
   const host = address.family === "IPv6" ? `[${address.address}]` : address.address;
   return `http://${host}:${address.port}`;
+}
+
+/** What each runtime says in other words, or without saying what to do. */
+function portReason(error: unknown): string {
+  switch (systemCode(error)) {
+    case "EADDRINUSE":
+      return "another program listens there; end that one, or take another port (0 takes a free one)";
+    case "EADDRNOTAVAIL":
+    case "EINVAL":
+      return "this machine has no such address; take 127.0.0.1, or one of its own";
+    case "EACCES":
+    case "EPERM":
+      return "that is not allowed; ports below 1024 need a privilege, take one above";
+    default:
+      return systemReason(error);
+  }
 }
 
 function cannotListen(name: string, why: string, cause?: unknown): ConfigError {

@@ -1,6 +1,7 @@
 import { deepStrictEqual as deepEqual, match, ok, strictEqual as equal } from "node:assert/strict";
 import { request } from "node:http";
 import { test } from "node:test";
+import type { PayloadEnvelope } from "../../src/engine.ts";
 import { describeError } from "../../src/errors.ts";
 import { blockHashing } from "../../src/l1/block_hashing.ts";
 import { headerHash } from "../../src/l1/header_hash.ts";
@@ -84,6 +85,7 @@ test("a consensus client is served: payloads of each version, choices, and block
     equal((await source.pendingBlocks()).length, 4);
 
     equal((await client.call("eth_chainId")).result, "0x384");
+    equal((await client.call("net_version")).result, "900");
     equal((await client.call("eth_syncing")).result, false);
     equal((await client.call("eth_blockNumber")).result, "0x67");
     for (
@@ -104,6 +106,61 @@ test("a consensus client is served: payloads of each version, choices, and block
     match((await client.call("web3_clientVersion")).result, /^montana\/v/);
     equal((await client.call("engine_getClientVersionV1", {})).result[0].name, "Montana");
   }, { chainId: 900n });
+});
+
+test("bodies of blocks in hand are given by hash and by range, null for others", async () => {
+  await withServer(async ({ client }) => {
+    const [old] = await payloadChain(1, BEFORE, 0, { version: 1 });
+    const withdrawals = [{
+      index: 1n,
+      validatorIndex: 2n,
+      address: new Uint8Array(20),
+      amount: 3n,
+    }];
+    const chain = [old!, await payloadAfter(old!.payload, { version: 2, withdrawals })];
+    chain.push(...await payloadChain(200, chain[1]!.payload));
+    const fork = await payloadAfter(chain[3]!.payload, { timestamp: 1_800_000_000n });
+    for (const envelope of [...chain, fork]) await client.give(envelope);
+    await client.choose(chain[9]!);
+    const hash = (envelope: PayloadEnvelope) => toHex(envelope.payload.blockHash);
+    const bodyOf = ({ payload: { transactions, withdrawals } }: PayloadEnvelope) => ({
+      transactions: transactions.map((each) => toHex(each)),
+      withdrawals: withdrawals?.map(({ address }) => ({
+        index: "0x1",
+        validatorIndex: "0x2",
+        address: toHex(address),
+        amount: "0x3",
+      })) ?? null,
+    });
+    const byHash = (...hashes: unknown[]) => client.call("engine_getPayloadBodiesByHashV1", hashes);
+    deepEqual(
+      (await byHash(hash(chain[1]!), toHex(BEFORE.blockHash), hash(fork), hash(old!))).result,
+      [bodyOf(chain[1]!), null, bodyOf(fork), bodyOf(old!)],
+    );
+    deepEqual((await byHash()).result, []);
+    const byRange = (start: string, count: string) =>
+      client.call("engine_getPayloadBodiesByRangeV1", start, count);
+    deepEqual((await byRange("0x62", "0x4")).result, [
+      null,
+      null,
+      ...chain.slice(0, 2).map(bodyOf),
+    ]);
+    deepEqual((await byRange("0x6c", "0x20")).result, chain.slice(8, 10).map(bodyOf));
+    deepEqual((await byRange("0x6e", "0x20")).result, []);
+    for (
+      const [answer, code] of [
+        [await byHash("0x12"), -32602],
+        [await client.call("engine_getPayloadBodiesByHashV1", "0x12"), -32602],
+        [await byHash(...Array(129).fill(hash(old!))), -38004],
+        [await byRange("0x0", "0x1"), -32602],
+        [await byRange("0x1", "0x0"), -32602],
+        [await byRange("1", "0x1"), -32602],
+        [await byRange("0x1", "0x81"), -38004],
+      ] as const
+    ) {
+      equal(answer.error?.code, code, JSON.stringify(answer));
+    }
+  });
 });
 
 test("a block in hand is told whole: its transactions and its hash are made of it again", async () => {

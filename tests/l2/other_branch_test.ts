@@ -6,7 +6,7 @@ import {
 } from "node:assert/strict";
 import { test } from "node:test";
 import { choose, give, giveAll, hashes, open, reorganised } from "./opened_source.ts";
-import { BEFORE, payloadChain } from "./payloads.ts";
+import { BEFORE, payloadAfter, payloadChain } from "./payloads.ts";
 
 test("a branch from below all that was taken is a reorganisation, though nothing leads down to it", async () => {
   const { source, events } = await open();
@@ -84,4 +84,20 @@ test("after a restart a branch from below the last block that was taken is a reo
     equal(await choose(other, fork[0]!), "SYNCING");
     deepEqual(await other.pendingBlocks(), []);
   }
+});
+
+test("a choice that is not followed is told once, then at every 150th, and anew when it was followed", async () => {
+  const { source, events } = await open();
+  const [first, second, third] = await payloadChain(3);
+  await giveAll(source, [first!, third!]);
+  await choose(source, first!);
+  for (let turn = 0; turn < 301; turn++) equal(await choose(source, third!), "SYNCING");
+  deepEqual(events.of("consensus.not_followed").map(({ choices }) => choices), [1, 151, 301]);
+  equal(events.of("consensus.forkchoice").length, 302);
+  await give(source, second!);
+  equal(await choose(source, third!), "VALID");
+  const [other] = await payloadChain(1, { ...BEFORE, blockNumber: 300n }, 1);
+  await give(source, await payloadAfter(other!.payload));
+  equal(await choose(source, await payloadAfter(other!.payload)), "SYNCING");
+  deepEqual(events.of("consensus.not_followed").map(({ choices }) => choices), [1, 151, 301, 1]);
 });

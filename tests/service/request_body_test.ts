@@ -1,4 +1,9 @@
-import { deepStrictEqual as deepEqual, strictEqual as equal, throws } from "node:assert/strict";
+import {
+  deepStrictEqual as deepEqual,
+  rejects,
+  strictEqual as equal,
+  throws,
+} from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { parseBoundedJson } from "../../src/service/bounded_json.ts";
@@ -48,6 +53,25 @@ test("who sends more than the bound is answered, not cut off, and the next is se
       const small = await fetch(server.name, { method: "POST", body: new Uint8Array(1000) });
       deepEqual(await small.json(), { size: 1000 });
     }
+  } finally {
+    await server.close();
+  }
+});
+
+test("a port that is taken, and an address of another machine, are told in the same words everywhere", async () => {
+  const nothing = () => Promise.resolve({ status: 200, body: {} });
+  const server = await listen(HERE, nothing);
+  const port = Number(new URL(server.name).port);
+  try {
+    await rejects(listen({ ...HERE, port }, nothing), {
+      code: "Invalid",
+      message:
+        `Cannot listen on 127.0.0.1:${port}: another program listens there; end that one, or ` +
+        "take another port (0 takes a free one)",
+    });
+    await rejects(listen({ host: "192.0.2.1", port: 0 }, nothing), {
+      message: /^Cannot listen on 192\.0\.2\.1:0: this machine has no such address; take/,
+    });
   } finally {
     await server.close();
   }

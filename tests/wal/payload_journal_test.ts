@@ -4,7 +4,9 @@ import type { Forkchoice, PayloadEnvelope, PayloadRecord } from "../../src/engin
 import { SeededRandom } from "../../src/local/memory.ts";
 import { MemoryPayloadJournal } from "../../src/local/memory_payload_journal.ts";
 import { MemoryStorage } from "../../src/local/memory_storage.ts";
+import { concatBytes } from "../../src/wire/bytes.ts";
 import { Wal } from "../../src/wal/log.ts";
+import { toJsonPayload } from "../../src/wal/json_payload.ts";
 import { LogPayloadJournal } from "../../src/wal/payload_journal.ts";
 import { payloadAfter, payloadChain } from "../l2/payloads.ts";
 
@@ -64,7 +66,7 @@ test("LogPayloadJournal keeps payloads of all versions whole", async () => {
       await payloadAfter({ blockHash: new Uint8Array(32), blockNumber: 2n ** 63n, timestamp: 5n }, {
         version,
         baseFeePerGas: 2n ** 255n,
-        transactions: [Uint8Array.of(2, 3)],
+        transactions: [Uint8Array.of(2, 3), new Uint8Array(70_000).fill(version), new Uint8Array()],
         executionRequests: [Uint8Array.of(1, 2)],
         ...draft,
       }),
@@ -77,13 +79,29 @@ test("LogPayloadJournal keeps payloads of all versions whole", async () => {
 });
 
 test("LogPayloadJournal refuses what it did not write", async () => {
-  const payload = JSON.stringify({ payload: { transactions: [] } });
+  const [whole] = await payloadChain(1);
+  const framed = (json: Uint8Array, rest = new Uint8Array(4)) => {
+    const size = new Uint8Array(4);
+    new DataView(size.buffer).setUint32(0, json.length, true);
+    return concatBytes([size, json, rest]);
+  };
+  const textOf = (text: string) => new TextEncoder().encode(text);
   for (
-    const [type, text] of [[1, payload], [1, "{}"], [2, "{}"], [3, "{}"], [1, "nonsense"]] as const
+    const [type, bytes] of [
+      [1, framed(toJsonPayload({ payload: { ...whole!.payload, parentHash: "0x" } }))],
+      [1, framed(toJsonPayload({ payload: {} }))],
+      [1, framed(toJsonPayload(whole!), new Uint8Array(5))],
+      [1, framed(toJsonPayload(whole!), Uint8Array.of(1, 0, 0, 0, 9, 0, 0, 0))],
+      [1, framed(textOf("nonsense"))],
+      [1, textOf("nonsense")],
+      [1, new Uint8Array()],
+      [2, textOf("{}")],
+      [3, textOf("{}")],
+    ] as const
   ) {
     const storage = new MemoryStorage();
     const wal = await Wal.open({ storage, directory: DIRECTORY });
-    await wal.append(type, new TextEncoder().encode(text));
+    await wal.append(type, bytes);
     await wal.close();
     const journal = await openIn(storage);
     await rejects(all(journal), {
