@@ -149,12 +149,16 @@ export class L2Nodes {
     }
     if (equalBytes(genesisHash, this.#genesisHash)) return;
     const [have, need] = [toHex(genesisHash), toHex(this.#genesisHash)];
-    throw new WrongChain(rpc.name, `it is another chain: its block 0 is ${have}, need ${need}`);
+    throw new WrongChain(
+      rpc.name,
+      `it is another chain: its block 0 is ${have}, need ${need}; another L2 needs another --data-dir`,
+    );
   }
 
   async #tellChain(rpc: JsonRpc): Promise<void> {
+    if (!this.#onChain) return;
     const chainId = BigInt(`${await rpc.request("eth_chainId", [])}`);
-    await this.#onChain?.({ chainId, genesisHash: this.#genesisHash });
+    await this.#onChain({ chainId, genesisHash: this.#genesisHash });
   }
 
   /** On its word: genesis headers are made in ways of their own. */
