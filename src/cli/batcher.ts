@@ -240,6 +240,8 @@ async function runWith(
     await progress.stop();
     await throttle?.stop();
   }
+  const nothing = l2.whyNothing?.();
+  if (nothing !== undefined) writeStderr(nothing);
   const metrics = runner.metrics();
   const { batches_submitted, blocks_processed, bytes_original, bytes_compressed } = metrics;
   const deposits = l2.depositsLeftOut ? { deposits_left_out: l2.depositsLeftOut() } : {};

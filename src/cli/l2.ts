@@ -77,6 +77,8 @@ export interface OpenedL2 {
   readonly depositsLeftOut?: () => number;
   /** What is there now is all there ever will be. */
   readonly isFinite: boolean;
+  /** Why nothing was there to take, where somebody may have meant it otherwise. */
+  readonly whyNothing?: () => string | undefined;
   /** Takes no more blocks from outside: called when the batcher is told to end. */
   stopServing?(): Promise<void>;
   close(): Promise<void>;
@@ -159,8 +161,12 @@ function enginePlace(
 /** Refuses a file that is not there, before anything is made for it. */
 export async function mustBeThere(place: L2Place): Promise<void> {
   if (place.kind !== "file" || place.path === "-") return;
-  await access(place.path)
-    .catch((cause) => Promise.reject(readError("blocks from", place.path, cause)));
+  const { path } = place;
+  await access(path).catch((cause) => {
+    const isHost = /^[\w.-]*[A-Za-z0-9\]]:\d{1,5}(?:\/.*)?$/.test(path);
+    if (!isHost) throw readError("blocks from", path, cause);
+    throw usage(`Cannot use --l2 ${path}: there is no such file; a node is named http://${path}`);
+  });
 }
 
 /** Opens the L2 of a place, behind what was taken from it. */
@@ -205,6 +211,12 @@ async function openNodes(place: NodePlace, options: L2Options): Promise<OpenedL2
     patient: patientSource(source, options),
     depositsLeftOut: () => source.depositsLeftOut,
     isFinite: once,
+    whyNothing: () => {
+      const { headNumber } = source;
+      const hasTaken = takenOf(journal).length > 0 || headNumber === undefined;
+      if (hasTaken || startBlock === undefined || startBlock <= headNumber) return undefined;
+      return `took no block: --start-block ${startBlock} is above the ${head} head, block ${headNumber}`;
+    },
     close: () => source.close(),
   };
 }

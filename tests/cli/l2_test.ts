@@ -199,6 +199,7 @@ test("montana batcher refuses another chain, and flags that are for nodes", { sk
       ["--l2 blocks.jsonl --l2-head safe", /Cannot use --l2-head with an L2 in a file/],
       ["--l2 blocks.jsonl --start-block 4", /Cannot use --start-block with an L2 in a file/],
       [`--l2 blocks.jsonl --l2 ${l2.url}`, /Cannot use --l2 blocks.jsonl beside a URL/],
+      ["--l2 localhost:8545", /no such file; a node is named http:\/\/localhost:8545/],
       ["--l2 a.jsonl --l2 b.jsonl", /Cannot use 2 --l2: need one file, or URLs of nodes/],
       [
         `--l2 ${l2.url} --l2-head newest`,
@@ -213,6 +214,11 @@ test("montana batcher refuses another chain, and flags that are for nodes", { sk
       ok(outcome.code === 2 || outcome.code === 78, outcome.stderr);
       match(outcome.stderr, why);
     }
+    const above = await run(`${batcher} --start-block 999 --l2-chain-id 0x${CHAIN.toString(16)}`, {
+      cwd,
+    });
+    match(succeeded(above), /^posted 0 batches/);
+    match(above.stderr, /^took no block: --start-block 999 is above the unsafe head, block 0$/m);
     const bounded = `--start-block 3 --l2-head finalized --l2-chain-id ${CHAIN}`;
     await l2.mine(70);
     // Final is what lies 64 blocks deep.
