@@ -184,6 +184,13 @@ export {
   type ProvenRollup,
 } from "./src/superblock/proof_config.ts";
 export type { StageParts } from "./src/superblock/stage_run.ts";
+export { OpSuccinctProver } from "./src/provers/op_succinct.ts";
+export { SuperblockProver, type SuperblockProverOptions } from "./src/provers/superblock_prover.ts";
+export { SharedPublisher } from "./src/provers/shared_publisher.ts";
+export type { ProverHttpOptions } from "./src/provers/http.ts";
+export { brokenRule, SETTLEMENT_RULES } from "./src/provers/settlement.ts";
+export type { RollupTransition, Transition } from "./src/provers/superblock_json.ts";
+export { type ExecuteProverParts, serveExecuteProver } from "./src/service/prover_api.ts";
 export { type JobQueueParts, LogJobQueue } from "./src/wal/job_queue.ts";
 export { MemoryJobQueue } from "./src/local/memory_job_queue.ts";
 export {
@@ -403,39 +410,11 @@ export {
 export { BlocksApi, type BlocksApiParts, serveBlocks } from "./src/service/blocks_api.ts";
 
 // Synchronized batch proving.
-export {
-  batchAt,
-  batchOfEpoch,
-  batchWindow,
-  checkedClock,
-  epochAt,
-  epochOfSlot,
-  epochStart,
-  ETHEREUM_CLOCK,
-  firstSlotOf,
-  slotAt,
-  slotsPerBatch,
-  slotStart,
-  triggerAt,
-} from "./src/superblock/clock.ts";
-export {
-  EpochListener,
-  type EpochListenerConfig,
-  type EpochListenerParts,
-  type EpochListenerStatus,
-} from "./src/superblock/epoch_listener.ts";
-export {
-  BeaconEpochs,
-  type BeaconEpochsOptions,
-  ClockEpochs,
-  ExecutionEpochs,
-  type SlotClock,
-} from "./src/l1/epoch_sources.ts";
+export * from "./src/superblock/clock.ts";
+export * from "./src/superblock/epoch_listener.ts";
+export * from "./src/l1/epoch_sources.ts";
 export { BATCH_DEFAULTS, type BatchManagerConfig } from "./src/superblock/batch_config.ts";
-export {
-  BatchManager,
-  type BatchManagerParts,
-  type BatchStats,
-  type ReportOutcome,
-} from "./src/superblock/batch_manager.ts";
+export * from "./src/superblock/batch_manager.ts";
 export { type BatchJournalOwner, LogBatchJournal } from "./src/wal/batch_journal.ts";
+export * from "./src/superblock/sequencer.ts";
+export * from "./src/superblock/config.ts";

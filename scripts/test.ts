@@ -1,15 +1,17 @@
 /**
- * All the tests, three suites at a time: `deno task test [--only deno,bun] [--filter TEXT]`.
+ * All the tests, four suites at a time: `deno task test [--only deno,bun] [--filter TEXT]`.
  *
  * | suite    |                                                                       |
  * | -------- | --------------------------------------------------------------------- |
  * | `deno`   | `tests/` under Deno, but `tests/cli`                                  |
  * | `cli`    | `tests/cli` under Deno, the program run from source                   |
+ * | `chains` | the rest of it: what runs beside anvil, or another node               |
  * | `doc`    | the examples in README.md, mod.ts and src                             |
  * | `bun`    | `tests/` under Bun; of `tests/cli` a part, since the executable is    |
  * |          | Bun too, and none of what runs elsewhere: all with `MONTANA_TESTS=all` |
  * | `binary` | `tests/cli` against the compiled executable, named by `MONTANA_CLI`, |
  * |          | started where `MONTANA_TRAPS` has laid traps: `tests/cli/traps.ts`    |
+ * | `binary-chains` | the rest of it, as of `cli`                                    |
  *
  * A suite's output is shown when it fails; of a good one, only its `skipped: reason` and `done: figures`
  * lines. The last line is `N passed, N failed`, with `, N skipped` behind it if any were. What ran no test has failed.
@@ -75,12 +77,8 @@ class Skip extends Error {}
 
 /** Longest first, so that the last to end does not begin last. */
 const suites: Readonly<Record<string, (report: string, options: Options) => Plan>> = {
-  cli: (report, { filter, isHalved }) => ({
-    title: `tests/cli under Deno ${process.versions["deno"]}`,
-    // Types are checked with the suite `deno`.
-    command: [...denoTest(report, filter), "--no-check", "tests/cli"],
-    ...(isHalved ? { env: { MONTANA_HALF: "0" } } : {}),
-  }),
+  cli: (report, options) => fromSource(report, options, "alone"),
+  chains: (report, options) => fromSource(report, options, "chains"),
   bun: (report, { filter }) => {
     const bun = needBun();
     return {
@@ -92,19 +90,8 @@ const suites: Readonly<Record<string, (report: string, options: Options) => Plan
       ],
     };
   },
-  binary: (report, { filter, with: builder, directory, isHalved }) => {
-    const made = needBinary(builder, directory);
-    return {
-      title: `tests/cli against the executable (${made.builder})`,
-      // As above.
-      command: [...denoTest(report, filter), "--no-check", "tests/cli"],
-      env: {
-        MONTANA_CLI: made.out,
-        MONTANA_TRAPS: join(directory, "traps"),
-        ...(isHalved ? { MONTANA_HALF: "1" } : {}),
-      },
-    };
-  },
+  binary: (report, options) => asExecutable(report, options, "alone"),
+  "binary-chains": (report, options) => asExecutable(report, options, "chains"),
   deno: (report, { filter }) => ({
     title: `other tests under Deno ${process.versions["deno"]}`,
     command: [...denoTest(report, filter), "--ignore=tests/cli", "tests"],
@@ -118,6 +105,42 @@ const suites: Readonly<Record<string, (report: string, options: Options) => Plan
     ],
   }),
 };
+
+/** `tests/cli` in two parts of about one length: most of what they do is to wait. */
+type Part = "alone" | "chains";
+
+/** Tests that have an L1 or an L2 in a process beside the program. */
+const WITH_CHAINS = /^(?:ethereum|l2|engine|demo_anvil|doctor_l1|progress|throttle|rollup)_?/;
+
+function filesOf(part: Part): string[] {
+  return readdirSync(join(root, "tests/cli"))
+    .filter((name) => name.endsWith("_test.ts"))
+    .filter((name) => WITH_CHAINS.test(name) === (part === "chains"))
+    .map((name) => `tests/cli/${name}`);
+}
+
+// Types are checked with the suite `deno`.
+function fromSource(report: string, { filter, isHalved }: Options, part: Part): Plan {
+  return {
+    title: `tests/cli under Deno ${process.versions["deno"]} (${part})`,
+    command: [...denoTest(report, filter), "--no-check", ...filesOf(part)],
+    ...(isHalved ? { env: { MONTANA_HALF: "0" } } : {}),
+  };
+}
+
+function asExecutable(report: string, options: Options, part: Part): Plan {
+  const { filter, with: builder, directory, isHalved } = options;
+  const made = needBinary(builder, directory);
+  return {
+    title: `tests/cli against the executable (${made.builder}; ${part})`,
+    command: [...denoTest(report, filter), "--no-check", ...filesOf(part)],
+    env: {
+      MONTANA_CLI: made.out,
+      MONTANA_TRAPS: join(directory, `traps-${part}`),
+      ...(isHalved ? { MONTANA_HALF: "1" } : {}),
+    },
+  };
+}
 
 /** The files of `tests/cli` that are run from source under Bun, and not from the executable alone. */
 const CLI_UNDER_BUN = ["ethereum", "processor", "resume", "usage", "wal"];
@@ -152,10 +175,12 @@ function needBun(): Bun {
   }
 }
 
+let binary: ReturnType<typeof build> | undefined;
+
 /** Outside the repository, where no `node_modules` is above it. */
 function needBinary(builder: Builder | undefined, directory: string): ReturnType<typeof build> {
   try {
-    return build({ with: builder, out: join(directory, "bin/montana") });
+    return binary ??= build({ with: builder, out: join(directory, "bin/montana") });
   } catch (error) {
     throw error instanceof NoBuilder ? new Skip(error.message) : error;
   }
@@ -168,7 +193,7 @@ function install(): void {
 }
 
 /** The tests wait more than they work: for disks, for processes to be killed, for L1 blocks. */
-const SUITES_AT_ONCE = 3;
+const SUITES_AT_ONCE = 4;
 
 const running = new Set<ChildProcess>();
 

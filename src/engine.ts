@@ -163,6 +163,13 @@ export type ConsensusEvent =
     readonly reason?: string;
   }
   | {
+    /** What was chosen does not lead down to what is in hand: told once, and then at times. */
+    readonly event: "consensus.not_followed";
+    /** In a row, for the same reason. */
+    readonly choices: number;
+    readonly reason: string;
+  }
+  | {
     /** The consensus client asked for a block to be built, and will get none. */
     readonly event: "consensus.asked_to_build";
     readonly headNumber: bigint;

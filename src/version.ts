@@ -22,4 +22,5 @@ export const LIBRARIES: Readonly<Record<string, string>> = {
   "commander": "15.1.0",
   "jose": "6.2.17",
   "micro-eth-signer": "0.20.1",
+  "yaml": "2.9.1",
 };

@@ -12,6 +12,7 @@ import type { Described } from "./processor_log.ts";
 const EVENTS: Readonly<Record<ConsensusEvent["event"], true>> = {
   "consensus.payload": true,
   "consensus.forkchoice": true,
+  "consensus.not_followed": true,
   "consensus.asked_to_build": true,
   "consensus.refused": true,
 };
@@ -38,7 +39,7 @@ export function describeConsensusEvent(event: ConsensusEvent): Described {
       const told = (number: bigint | undefined) => number === undefined ? "none" : `${number}`;
       const heads = `safe ${told(safeNumber)}, final ${told(finalizedNumber)}`;
       return {
-        level: status === "VALID" ? "debug" : "warn",
+        level: status === "INVALID" ? "warn" : "debug",
         text: status === "VALID"
           ? `the consensus client's head is ${told(headNumber)}, ${heads}`
           : `the consensus client's head ${toHex(head)} is ${status}: ${reason}`,
@@ -50,6 +51,15 @@ export function describeConsensusEvent(event: ConsensusEvent): Described {
           finalized: told(finalizedNumber),
           ...(reason ? { reason } : {}),
         },
+      };
+    }
+    case "consensus.not_followed": {
+      const { choices, reason } = event;
+      const times = choices === 1 ? "" : `, for the ${choices}th time`;
+      return {
+        level: "warn",
+        text: `the head that the consensus client chose is not followed${times}: ${reason}`,
+        fields: { choices, reason },
       };
     }
     case "consensus.asked_to_build":

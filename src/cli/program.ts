@@ -36,6 +36,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<CommandSpec | CommandGroup
   wal: async () => (await import("./wal.ts")).wal,
   archive: async () => (await import("./archive.ts")).archive,
   doctor: async () => (await import("./doctor.ts")).doctor,
+  prover: async () => (await import("./prover.ts")).prover,
   signer: async () => (await import("./signer.ts")).signer,
   version: async () => (await import("./version.ts")).version,
 };

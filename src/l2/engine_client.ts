@@ -143,15 +143,35 @@ export class EngineClient {
   }
 
   /**
-   * Makes sure that the client builds blocks and takes them.
+   * Makes sure that the client builds blocks and takes them. One that does not tell what it offers is told the
+   * head that it has: a port without the Engine API shows, and else nothing changes.
    *
    * @throws {SinkError} `Unsupported` where it says that it has no such method
    */
   async check(): Promise<void> {
     const offered = await this.#offers();
+    if (offered === null) return await this.#probe();
     for (const method of Object.keys(METHODS)) {
       if (offered?.some((each) => each.startsWith(`${method}V`)) ?? true) continue;
       throw this.#unsupported(`it offers no version of ${method}`);
+    }
+  }
+
+  async #probe(): Promise<void> {
+    const head = await this.block("latest");
+    if (!head) return;
+    const [safe, finalized] = [await this.block("safe"), await this.block("finalized")];
+    const zero = new Uint8Array(32);
+    const state = { head: head.hash, safe: safe?.hash ?? zero, finalized: finalized?.hash ?? zero };
+    try {
+      await this.forkchoiceUpdated(state);
+    } catch (error) {
+      if (!isOf(error, [METHOD_NOT_FOUND])) throw error;
+      throw this.#unsupported(
+        "it has no engine_ methods; is that the port of its Engine API (8551, as a rule), and not that " +
+          "of its other JSON-RPC?",
+        METHOD_NOT_FOUND,
+      );
     }
   }
 
@@ -247,13 +267,15 @@ export class EngineClient {
     if (versions.length === 0) {
       throw this.#unsupported(`it offers no version of ${method}`);
     }
+    // Who does not tell which versions there are may lack some.
+    const wrong = offered === null ? [...WRONG_VERSION, METHOD_NOT_FOUND] : WRONG_VERSION;
     let first: unknown;
     for (const version of versions) {
       try {
         return { version, result: await this.#ask(`${method}V${version}`, params(version)) };
       } catch (error) {
         first ??= error;
-        if (!isOf(error, WRONG_VERSION)) throw error;
+        if (!isOf(error, wrong)) throw error;
       }
     }
     throw first;

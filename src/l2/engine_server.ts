@@ -5,12 +5,15 @@
  * | ---------------------------------------------- | --------------------------------------------------- |
  * | no token, or a wrong or an old one             | 401, and why                                        |
  * | a body above the bound                         | 413 and error -32600                                |
- * | no JSON; no request of JSON-RPC                | error -32700; -32600                                |
+ * | no JSON, or nested deeper than 32              | error -32700                                        |
+ * | no request of JSON-RPC                         | error -32600                                        |
+ * | 256 MiB of other bodies are under way          | 503                                                 |
  * | one request, or up to 100 in a list            | 200, results and errors in the order of the requests |
  *
  * @module
  */
 import { TokenError } from "../engine.ts";
+import { parseBoundedJson } from "../service/bounded_json.ts";
 import { listen, type Listening } from "../service/http_server.ts";
 import type { ApiRequest, ApiResponse } from "../service/processor_api.ts";
 import { callEngine, type EngineApiParts, type RpcFault } from "./engine_api.ts";
@@ -107,9 +110,10 @@ export async function answerEngine(
 async function answerAll(parts: EngineApiParts, bytes: Uint8Array): Promise<object> {
   let json: unknown;
   try {
-    json = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
-  } catch {
-    return failed(null, { code: -32700, message: "Cannot read the request: it is no JSON" });
+    json = parseBoundedJson(bytes);
+  } catch (error) {
+    const why = error instanceof RangeError ? error.message : "it is no JSON";
+    return failed(null, { code: -32700, message: `Cannot read the request: ${why}` });
   }
   if (!Array.isArray(json)) return await answerOne(parts, json);
   if (json.length === 0 || json.length > MAX_BATCH) {

@@ -20,6 +20,7 @@ import { toHex } from "../wire/hex.ts";
 import { isDeposit, l1BlockOf } from "./deposits.ts";
 import type { L1Attributes } from "./l1_attributes.ts";
 import type { NewPayload } from "./payload.ts";
+import { sharedAtMost } from "./other_branch.ts";
 import { PayloadChain } from "./payload_chain.ts";
 import type { TreeBlock } from "./payload_tree.ts";
 
@@ -30,7 +31,7 @@ const BLOCKS_PER_CALL = 1000;
 const PRUNE_EVERY_BLOCKS = 64n;
 /** A reorganisation that is followed though half of the room is taken by blocks that are not final. */
 const DEEPEST_WITHOUT_FINALITY = 64n;
-/** Of transactions that are held: days of a busy chain. */
+/** Of payloads that are held: days of a busy chain. */
 export const MAX_HELD_BYTES: number = 2 ** 30;
 
 /** What a source is made of. */
@@ -103,6 +104,8 @@ export class EngineApiSource implements BatchSource {
   #given: BlockRef | undefined;
   /** The last block that is surely taken: who asks again has written down what came before. */
   #taken: BlockRef | undefined;
+  /** The first block that the caller can have kept. */
+  #first: bigint | undefined;
   #firstParent: Uint8Array | undefined;
   #origin: L1Attributes | undefined;
   #depositsLeftOut = 0;
@@ -126,6 +129,7 @@ export class EngineApiSource implements BatchSource {
     const chain = await PayloadChain.open(parts, taken.at(-1));
     const source = new EngineApiSource(chain, options);
     source.#given = source.#taken = taken.at(-1);
+    source.#first = taken[0]?.number;
     return source;
   }
 
@@ -194,6 +198,7 @@ export class EngineApiSource implements BatchSource {
     }));
     const [first, last] = [blocks[0], blocks.at(-1)];
     if (first && last) {
+      this.#first ??= first.number;
       this.#firstParent ??= first.parentHash;
       this.#given = { number: last.number, hash: last.hash };
       this.#origin = await l1BlockOf(last.envelope.payload.transactions) ?? this.#origin;
@@ -204,23 +209,32 @@ export class EngineApiSource implements BatchSource {
   }
 
   /**
-   * Gives again what follows block `number` of what was given.
+   * Gives again what follows block `number` of what was given; where that is below all of it, it begins anew.
    *
    * @throws {SourceError} `Gap` where that is not in hand any more
    */
   rewind(number: bigint): void {
     const { tree } = this.#chain;
     if (this.#given === undefined || number >= this.#given.number) return;
+    this.#origin = undefined;
+    if (number < this.#first!) {
+      this.#given =
+        this.#taken =
+        this.#first =
+        this.#firstParent =
+          undefined;
+      return;
+    }
     const hash = tree.at(this.#given.hash, number);
     if (hash === undefined) {
       throw new SourceError(
         "Gap",
-        `Cannot give again what follows block ${number}: the oldest block here is ${tree.root?.number}`,
+        `Cannot give again what follows block ${number}: the oldest block here is ${tree.root?.number}; ` +
+          "bring the consensus client back to the chain with that block, or begin with another --data-dir",
         { details: { block: number } },
       );
     }
     this.#given = this.#taken = { number, hash };
-    this.#origin = undefined;
   }
 
   /**
@@ -250,6 +264,7 @@ export class EngineApiSource implements BatchSource {
 
   /** What follows the last given block on the branch that was chosen, as far as one call gives. */
   #next(): readonly TreeBlock[] {
+    this.#mustNotBeElsewhere();
     const { tree, forkchoice } = this.#chain;
     const target = forkchoice?.[TARGETS[this.#options.head ?? "unsafe"]];
     // A safe block may be older than a final one, which the tree begins with.
@@ -257,15 +272,18 @@ export class EngineApiSource implements BatchSource {
     const from = this.#given ?? tree.root!;
     const path = tree.path(from, target);
     if (path === undefined) return this.#stepBack(from, target);
-    const wanted = this.#given ? path : path.filter(({ number }) => this.#isWanted(number));
+    const end = this.#sharedAtMost({ number: tree.numberOf(target)!, hash: target });
+    const wanted = path.filter(({ number }) =>
+      (this.#given || this.#isWanted(number)) && (end === undefined || number <= end)
+    );
     let bytes = 0;
-    const end = wanted.findIndex((block, index) => {
+    const count = wanted.findIndex((block, index) => {
       const isOver = index >= BLOCKS_PER_CALL ||
         (index > 0 && bytes + block.bytes > BYTES_PER_CALL);
       bytes += block.bytes;
       return isOver;
     });
-    return end < 0 ? wanted : wanted.slice(0, end);
+    return count < 0 ? wanted : wanted.slice(0, count);
   }
 
   #isWanted(number: bigint): boolean {
@@ -278,13 +296,41 @@ export class EngineApiSource implements BatchSource {
     if (tree.isOnBranch(target, given.hash)) return [];
     // What was given is in hand, or the root, as long as it is not final.
     const shared = tree.shared(given.hash, target);
-    const depth = given.number - shared.number;
-    this.#log({ event: "l2.reorganised", ancestor: shared.number, depth });
-    throw new SourceError(
+    throw this.#reorganised(given, shared.number);
+  }
+
+  /** Of a branch, the last block that what was chosen last can still hold, where that is not all. */
+  #sharedAtMost(own: BlockRef): bigint | undefined {
+    const { tree, notFollowed } = this.#chain;
+    return notFollowed && sharedAtMost(tree, own, notFollowed);
+  }
+
+  /** Whether the first block of all was given in this run. */
+  get #hasBegun(): boolean {
+    return this.#first !== undefined && !this.#options.taken?.length;
+  }
+
+  /** What was chosen last may never lead down to what was given: that shows before all of it is here. */
+  #mustNotBeElsewhere(): void {
+    const { root } = this.#chain.tree;
+    const own = this.#given ?? root;
+    const shared = own && this.#sharedAtMost(own);
+    if (shared === undefined) return;
+    if (this.#given) throw this.#reorganised(this.#given, shared);
+    if (shared < root!.number) this.#chain.beginAnew();
+  }
+
+  #reorganised(given: BlockRef, shared: bigint): SourceError {
+    // Below the first block of all nothing was taken.
+    const before = this.#hasBegun ? this.#first! - 1n : shared;
+    const ancestor = shared < before ? before : shared;
+    const depth = given.number - ancestor;
+    this.#log({ event: "l2.reorganised", ancestor, depth });
+    return new SourceError(
       "Reorganised",
-      `L2 was reorganised: ${depth} blocks above block ${shared.number} that were taken are no more, ` +
+      `L2 was reorganised: ${depth} blocks above block ${ancestor} that were taken are no more, ` +
         `block ${given.number} was ${toHex(given.hash)}`,
-      { details: { block: shared.number, depth } },
+      { details: { block: ancestor, depth } },
     );
   }
 

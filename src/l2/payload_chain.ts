@@ -31,6 +31,7 @@ import { equalBytes } from "../wire/bytes.ts";
 import { toHex } from "../wire/hex.ts";
 import { ForkTimes } from "./fork_times.ts";
 import { InvalidBlocks } from "./invalid_blocks.ts";
+import { type MissingBlock, MissingBlocks } from "./missing_blocks.ts";
 import { isZeroHash, type NewPayload, versionOf } from "./payload.ts";
 import { faultOf, followFault, type PayloadFault } from "./payload_checks.ts";
 import { PayloadTree, type TreeBlock } from "./payload_tree.ts";
@@ -44,7 +45,7 @@ export interface PayloadChainParts {
   readonly log: Log;
   /** The first block that is wanted: its chain may not begin above it. */
   readonly startBlock: bigint | undefined;
-  /** Bytes of transactions that are held at the most. */
+  /** Bytes of payloads that are held at the most. */
   readonly maxHeldBytes: number;
 }
 
@@ -55,6 +56,9 @@ export class PayloadChain {
   readonly #invalid = new InvalidBlocks();
   readonly #times = new ForkTimes();
   #forkchoice: Forkchoice | undefined;
+  /** Chosen last, and not followed: blocks are missing. */
+  #notFollowed: ForkchoiceUpdate | undefined;
+  readonly #missing = new MissingBlocks();
   #chosenAt = 0n;
   /** The root is no longer a guess. */
   #isRooted = false;
@@ -84,6 +88,11 @@ export class PayloadChain {
   /** What was chosen last. */
   get forkchoice(): Forkchoice | undefined {
     return this.#forkchoice;
+  }
+
+  /** What was chosen since, where its blocks do not lead down to what is in hand. */
+  get notFollowed(): ForkchoiceUpdate | undefined {
+    return this.#notFollowed;
   }
 
   /** Why the journal takes nothing more. */
@@ -140,6 +149,12 @@ export class PayloadChain {
       if (status.status === "VALID") then();
       return status.status === "INVALID" ? status : withoutReason(status);
     });
+  }
+
+  /** Nothing was taken, or nothing of it is needed: the next choice may put the root elsewhere. */
+  beginAnew(): void {
+    this.#forkchoice = undefined;
+    this.#isRooted = false;
   }
 
   /** Lets go of what is below a block, which all branches that matter share. */
@@ -236,8 +251,13 @@ export class PayloadChain {
     const below = this.#invalid.find(head);
     if (below) return invalid(below.reason, below.latestValidHash);
     if (!this.#isRooted || !this.tree.isConnected(head)) {
-      const why = this.#moveRootTo(head);
-      if (why !== undefined) return { status: "SYNCING", validationError: why };
+      const missing = this.#moveRootTo(head);
+      if (missing !== undefined) {
+        this.#notFollowed = state;
+        const event = this.#missing.note(missing);
+        if (event) this.#parts.log(event);
+        return { status: "SYNCING", validationError: missing.reason };
+      }
       // What was connected now may be wrong after all.
       const found = this.#invalid.find(head);
       if (found) return invalid(found.reason, found.latestValidHash);
@@ -252,20 +272,30 @@ export class PayloadChain {
       this.#chosenAt = await this.#written(() => this.#parts.journal.chosen(forkchoice));
     }
     this.#forkchoice = forkchoice;
+    this.#notFollowed = undefined;
+    this.#missing.clear();
     this.#isRooted = true;
     this.#markValid(head);
     return { status: "VALID", latestValidHash: head };
   }
 
   /** Before any choice the root is where the first payload happened to be: others may stand below it. */
-  #moveRootTo(head: Uint8Array): string | undefined {
+  #moveRootTo(head: Uint8Array): MissingBlock | undefined {
     const block = this.tree.get(head);
-    if (!block) return this.tree.isConnected(head) ? undefined : "no payload with this hash came";
+    if (!block) {
+      if (this.tree.isConnected(head)) return undefined;
+      return { key: "", reason: "no payload with this hash came" };
+    }
     const { envelope: { payload } } = this.tree.oldestBelow(block);
     const parent = `block ${payload.blockNumber - 1n} (${toHex(payload.parentHash)})`;
-    if (this.#isRooted) return `${parent} is missing: no payload with its hash came`;
+    const missing = (why: string) => ({ key: parent, reason: `${parent} is missing${why}` });
+    if (this.#isRooted) return missing(": no payload with its hash came");
     if (!this.#mayBegin(payload.blockNumber)) {
-      return `${parent} is missing, and block ${this.#parts.startBlock} is to be the first`;
+      const { startBlock } = this.#parts;
+      return missing(
+        `, and block ${startBlock} is to be the first: have the consensus client begin there or ` +
+          `below, or start at block ${payload.blockNumber} (--start-block)`,
+      );
     }
     this.tree.setRoot({ number: payload.blockNumber - 1n, hash: payload.parentHash });
     for (const child of this.tree.children(payload.parentHash)) this.#lookAbove(child);
@@ -354,7 +384,7 @@ export class PayloadChain {
     if (this.tree.bytes < maxHeldBytes) return;
     throw new EngineError(
       "Unavailable",
-      `Cannot take block ${number}: ${this.tree.bytes} bytes of transactions are held, that are not both ` +
+      `Cannot take block ${number}: ${this.tree.bytes} bytes of payloads are held, that are not both ` +
         `final and taken, and ${maxHeldBytes} are the most`,
     );
   }

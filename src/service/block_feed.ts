@@ -102,7 +102,9 @@ export class BlockFeed implements L2BlockSink {
   readonly #keptFor = new Map<string, BlockId>();
   #retractions: BlockId[] = [];
   #retractionsBefore = 0;
-  #change = Promise.withResolvers<void>();
+  /** Of each stream that is open: wakes it where it waits. */
+  readonly #followers = new Set<() => void>();
+  #changes = 0;
 
   constructor(sink: RetractingSink, options: BlockFeedOptions = {}) {
     const { firstNumber = 1, blocks = 0, digest = FIRST_DIGEST, l1Block, history } = options;
@@ -126,6 +128,11 @@ export class BlockFeed implements L2BlockSink {
       safe: safe && Number(safe.number),
       finalized: finalized && Number(finalized.number),
     };
+  }
+
+  /** Streams that are open. */
+  get followers(): number {
+    return this.#followers.size;
   }
 
   /** Number of the oldest block that can be had. */
@@ -223,9 +230,29 @@ export class BlockFeed implements L2BlockSink {
    * @throws {Error} where it slept through too much: it is to come again
    */
   async *follow(last: BlockId, signal: AbortSignal): AsyncGenerator<FeedItem, void, undefined> {
-    const aborted = new Promise<void>((resolve) =>
-      signal.addEventListener("abort", () => resolve(), { once: true })
-    );
+    let wake = () => {};
+    const onChange = () => wake();
+    this.#followers.add(onChange);
+    signal.addEventListener("abort", onChange);
+    // Not a race of promises: what is left of each wait would be held as long as the stream is open.
+    const changed = (since: number) =>
+      new Promise<void>((resolve) => {
+        if (this.#changes !== since || signal.aborted) return resolve();
+        wake = resolve;
+      });
+    try {
+      yield* this.#follow(last, signal, changed);
+    } finally {
+      this.#followers.delete(onChange);
+      signal.removeEventListener("abort", onChange);
+    }
+  }
+
+  async *#follow(
+    last: BlockId,
+    signal: AbortSignal,
+    changed: (since: number) => Promise<void>,
+  ): AsyncGenerator<FeedItem, void, undefined> {
     let told = "";
     let seen = this.#retractionsBefore + this.#retractions.length;
     const there = await this.find(last.id) ?? last;
@@ -234,7 +261,7 @@ export class BlockFeed implements L2BlockSink {
     }
     last = there;
     while (!signal.aborted) {
-      const change = this.#change.promise;
+      const changes = this.#changes;
       const lowest = this.#lowestSince(seen);
       seen = this.#retractionsBefore + this.#retractions.length;
       if (lowest && lowest.number < last.number) {
@@ -255,7 +282,7 @@ export class BlockFeed implements L2BlockSink {
       const text = JSON.stringify([heads.safe, heads.finalized]);
       if (text !== told) yield { kind: "heads", heads };
       told = text;
-      await Promise.race([change, aborted]);
+      await changed(changes);
     }
   }
 
@@ -319,9 +346,8 @@ export class BlockFeed implements L2BlockSink {
   }
 
   #tell(): void {
-    const { resolve } = this.#change;
-    this.#change = Promise.withResolvers<void>();
-    resolve();
+    this.#changes += 1;
+    for (const wake of this.#followers) wake();
   }
 }
 

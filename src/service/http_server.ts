@@ -16,6 +16,7 @@ import {
   type ApiResponse,
   type ServedProcessor,
 } from "./processor_api.ts";
+import { BodyRoom, RequestBody } from "./request_body.ts";
 
 /** What the name of a unix socket may have at most, on Linux; macOS takes 103. */
 export const MAX_SOCKET_PATH_BYTES = 103;
@@ -58,15 +59,19 @@ export function serve(
  * Listens.
  *
  * @param stalledMs how long a client of a stream may read nothing: then it is cut off, and may come back
+ * @param room of bodies under way; who comes when it is taken is answered 503
  * @throws {ConfigError} `Invalid` when that cannot be
  */
 export async function listen(
   address: Address,
   answerer: Answerer,
   stalledMs: number = STALLED_MS,
+  room: BodyRoom = new BodyRoom(),
 ): Promise<Listening> {
   const server = createServer((request, response) => {
-    handle(answerer, stalledMs, request, response).catch(() => response.destroy());
+    const body = new RequestBody(request, room);
+    handle(answerer, stalledMs, { request, body, response }).catch(() => response.destroy())
+      .finally(() => body.letGo());
   });
   const isSocket = "path" in address;
   if (isSocket) await makeRoom(address.path, address.isOurs === true);
@@ -85,11 +90,22 @@ const STALLED_MS = 30_000;
 /** What paths are read against; nobody looks at it. */
 const HERE = "http://localhost/";
 
+interface Exchange {
+  readonly request: IncomingMessage;
+  readonly body: RequestBody;
+  readonly response: ServerResponse;
+}
+
+const CROWDED: ApiResponse = {
+  status: 503,
+  body: { error: "Cannot take the request: too many bytes of others are under way" },
+  headers: { "retry-after": "1" },
+};
+
 async function handle(
   answerer: Answerer,
   stalledMs: number,
-  message: IncomingMessage,
-  response: ServerResponse,
+  { request: message, body: sent, response }: Exchange,
 ): Promise<void> {
   const request: ApiRequest = {
     method: message.method ?? "GET",
@@ -99,25 +115,31 @@ async function handle(
     lastEventId: message.headers["last-event-id"]?.toString(),
     contentType: message.headers["content-type"],
     authorization: message.headers["authorization"],
-    body: (maxBytes) => readBody(message, maxBytes),
+    body: (maxBytes) => sent.read(maxBytes),
   };
-  const { status, body, headers, stream } = await answerer(request);
+  const answered = await answerer(request);
+  const { status, body, headers, stream } = sent.isCrowded ? CROWDED : answered;
   if (stream) {
     response.writeHead(status, headers);
     return await sendStream(response, stream, stalledMs);
   }
-  response.writeHead(status, {
-    "content-type": "application/json",
-    ...headers,
-    // What is left of a body that was not read would be taken for the next request.
-    ...(message.complete ? {} : { connection: "close" }),
-  });
-  response.end(
-    JSON.stringify(body, (_key, each) => {
-      if (typeof each === "bigint") return `${each}`;
-      return each instanceof Error ? each.message : each;
-    }) + "\n",
-  );
+  const text = JSON.stringify(body, (_key, each) => {
+    if (typeof each === "bigint") return `${each}`;
+    return each instanceof Error ? each.message : each;
+  }) + "\n";
+  const whole = { "content-type": "application/json", ...headers };
+  if (message.complete) {
+    response.writeHead(status, whole);
+    response.end(text);
+    return;
+  }
+  // What is left of a body that was not read would be taken for the next request. And a connection that
+  // ends while that still comes is reset, so that nobody reads the answer.
+  const length = `${new TextEncoder().encode(text).length}`;
+  response.writeHead(status, { ...whole, "content-length": length, connection: "close" });
+  response.write(text);
+  await sent.drain();
+  response.end();
 }
 
 async function sendStream(
@@ -155,21 +177,6 @@ function isSent(response: ServerResponse, text: string, stalledMs: number): Prom
     if (response.write(text)) done(true);
     else response.once("drain", onDrain);
   });
-}
-
-async function readBody(
-  message: IncomingMessage,
-  maxBytes: number,
-): Promise<Uint8Array | undefined> {
-  if (Number(message.headers["content-length"] ?? 0) > maxBytes) return undefined;
-  const parts: Uint8Array[] = [];
-  let size = 0;
-  for await (const part of message as AsyncIterable<Uint8Array>) {
-    size += part.length;
-    if (size > maxBytes) return undefined;
-    parts.push(part);
-  }
-  return new Uint8Array(Buffer.concat(parts));
 }
 
 /** Removes a socket that a crash left behind. */

@@ -147,13 +147,14 @@ export class BatchManager implements EpochTaker, ProvableBatches {
       const before = this.#book.batchWith(block.number);
       const same = before?.blocks.find(({ number }) => number === block.number);
       if (same && equalBytes(same.hash, block.hash)) return "known";
-      checkTime(block, this.config, this.#parts.clock.now());
-      checkPlace(block, this.config, this.#book);
+      const nowMs = this.#parts.clock.now();
+      checkTime(block, this.config, nowMs);
+      checkPlace(block, this.config, this.#book, nowMs);
       const from = block.number;
       const replaced = before
         ? this.#book.batches.flatMap(({ blocks }) => blocks.filter(({ number }) => number >= from))
         : [];
-      await this.#change({ change: "block", block, atMs: this.#parts.clock.now() });
+      await this.#change({ change: "block", block, atMs: nowMs });
       if (!before) return "added";
       this.#parts.log?.({ event: "blocks_replaced", number: from, blocks: replaced.length });
       return "replaced";

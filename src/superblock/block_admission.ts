@@ -39,13 +39,15 @@ export function checkPlace(
   block: ReportedBlock,
   { l1Clock, lateBlockGraceMs }: BatchManagerConfig,
   book: BatchBook,
+  nowMs: number,
 ): void {
   const { number, hash, timestamp } = block;
   const batchNumber = batchAt(l1Clock, timestamp);
-  const first = book.batches[0];
+  // The first block of all must not begin batches of years ago.
+  const oldest = BigInt(Math.floor((nowMs - lateBlockGraceMs) / 1000));
+  const first = book.batches[0]?.window.batchNumber ?? batchAt(l1Clock, oldest);
   const batch = book.batch(batchNumber);
-  const isBefore = first !== undefined && batchNumber < first.window.batchNumber;
-  if (isBefore || (batch && batch.state !== "collecting")) {
+  if (batchNumber < first || (batch && batch.state !== "collecting")) {
     const why = batch
       ? `is ${batch.state}`
       : "was over before this log began, or is long completed";

@@ -184,7 +184,7 @@ export class EpochListener {
     this.#headSlot = head.answer;
     const current = epochOfSlot(l1Clock, head.answer);
     const { taker } = this.#parts;
-    await this.#watchRecent(head.source);
+    await this.#watchRecent(head.source, current);
     // The first of all begins with the batch that is under way.
     const begunAt = this.#begunAt < current ? this.#begunAt : current;
     const first = batchWindow(l1Clock, batchOfEpoch(l1Clock, begunAt)).firstEpoch;
@@ -222,10 +222,11 @@ export class EpochListener {
   }
 
   /** A reorganisation gives an epoch another block, never another trigger. */
-  async #watchRecent(source: EpochSource): Promise<void> {
+  async #watchRecent(source: EpochSource, current: bigint): Promise<void> {
     for (const [index, event] of this.#recent.entries()) {
       const { block: before, epoch } = event;
-      if (!before || !source.hasBlock) continue;
+      // Where L1 went back over the boundary, the epoch has no block yet on the other way.
+      if (!before || !source.hasBlock || epoch > current) continue;
       const still = await this.#ask(async (each) => await each.hasBlock?.(before) ?? true);
       if (still?.answer !== false) continue;
       const now = await this.#eventOf(epoch);

@@ -14,7 +14,7 @@ import {
   ProvingError,
   type ProvingEvent,
 } from "../proving.ts";
-import type { ProvableBatch, ProvableBatches } from "../superblock.ts";
+import { BatchError, type ProvableBatch, type ProvableBatches } from "../superblock.ts";
 import { withDeadline } from "./deadline.ts";
 import { PROOF_PIPELINE_DEFAULTS, type ProofPipelineConfig } from "./proof_config.ts";
 import { runStage } from "./proof_stages.ts";
@@ -89,7 +89,7 @@ export class ProofPipeline {
   async requeue(id: string): Promise<ProofJob> {
     const job = await this.#parts.queue.requeue(id);
     this.#tell({ event: "job_requeued", ...named(job) });
-    await this.#parts.batches?.requeueBatch(job.batch.window.batchNumber);
+    if (this.#parts.batches) await this.#reportJob(this.#parts.batches, job);
     return job;
   }
 
@@ -151,21 +151,32 @@ export class ProofPipeline {
         }
         await this.#report(batches);
       } catch (error) {
-        if (!isRetryable(error)) throw error;
+        // A batch may have gone on meanwhile.
+        if (!isRetryable(error) && !(error instanceof BatchError)) throw error;
       }
       await clock.sleep(this.#config.pollIntervalMs, signal);
     }
   }
 
-  /** Tells the batches what became of them: also of those that ended right before a crash. */
+  /** Tells the batches how their jobs stand: also what could not be told, or not before a crash. */
   async #report(batches: ProvableBatches): Promise<void> {
-    for (const { batch: { window }, stage, error } of await this.#parts.queue.list()) {
-      const { batchNumber } = window;
-      if (batches.batch(batchNumber)?.state !== "proving") continue;
+    for (const job of await this.#parts.queue.list()) await this.#reportJob(batches, job);
+  }
+
+  async #reportJob(batches: ProvableBatches, job: ProofJob): Promise<void> {
+    const { batch: { window: { batchNumber } }, stage, error } = job;
+    const state = batches.batch(batchNumber)?.state;
+    if (state !== "failed" && state !== "proving") return;
+    const hasFailed = stage === "failed" || stage === "cancelled";
+    try {
+      if (state === "failed" && !hasFailed) await batches.requeueBatch(batchNumber);
       if (stage === "completed") await batches.markBatchCompleted(batchNumber);
-      if (stage === "failed" || stage === "cancelled") {
+      if (state === "proving" && hasFailed) {
         await batches.markBatchFailed(batchNumber, new ProvingError("Failed", error ?? stage));
       }
+    } catch (failure) {
+      // Somebody else told it meanwhile: the next time it is looked at anew.
+      if (!(failure instanceof BatchError)) throw failure;
     }
   }
 
@@ -234,11 +245,7 @@ export class ProofPipeline {
       }
       const completed = await queue.complete(claim);
       this.#tell({ event: "job_completed", ...named(completed) });
-      const { batchNumber } = completed.batch.window;
-      const { batches } = this.#parts;
-      if (batches?.batch(batchNumber)?.state === "proving") {
-        await batches.markBatchCompleted(batchNumber);
-      }
+      if (this.#parts.batches) await this.#reportJob(this.#parts.batches, completed);
       return true;
     } catch (error) {
       return await this.#failed({ ...claim, job }, error, lease);
@@ -289,10 +296,7 @@ export class ProofPipeline {
     }
     const failed = await queue.fail(claim, text);
     this.#tell({ event: "job_failed", ...named(failed), stage: job.stage, error });
-    const { batchNumber } = job.batch.window;
-    if (batches?.batch(batchNumber)?.state === "proving") {
-      await batches.markBatchFailed(batchNumber, error);
-    }
+    if (batches) await this.#reportJob(batches, failed);
   }
 
   #tell(event: ProvingEvent): void {

@@ -14,7 +14,7 @@ import {
 } from "../proving.ts";
 import { proveRanges } from "./range_stage.ts";
 import { proofFailure, type StageRun, WaitsForBatch } from "./stage_run.ts";
-import { firstParent, superblockBlocks } from "./superblocks.ts";
+import { firstParent, provenRange, superblockBlocks } from "./superblocks.ts";
 
 /** Works until the stage is done, and the job stands at the next, or is to be completed. */
 export async function runStage(run: StageRun): Promise<"next" | "completed"> {
@@ -110,7 +110,7 @@ async function submit(run: StageRun): Promise<void> {
       superblockNumber: number,
       superblockHash: hash,
       chainId: batch.chainId,
-      startBlock: batch.blocks[0]!.number - 1n,
+      startBlock: provenRange(batch)!.start,
       outputs: outputs!,
       aggregationVKey: rollup.aggregationVKey,
       proof: aggregation!.proof!,
@@ -132,7 +132,7 @@ async function prove(
   while (!run.job[field]?.proof) {
     const requestId = run.job[field]?.requestId ?? await request();
     await run.save({ ...run.job, [field]: { requestId } });
-    const answer = await status(requestId);
+    const answer = await run.status(status(requestId));
     if (answer.state === "proved") {
       const { proof, isExecutionCheck } = answer;
       const proved = { requestId, proof, ...(isExecutionCheck && { isExecutionCheck }) };
@@ -150,13 +150,12 @@ async function prove(
 
 async function outputsOf(run: StageRun): Promise<AggregationOutputs> {
   const { outputs, rollup } = run.parts;
-  const { blocks } = run.job.batch;
-  const { number: l2BlockNumber } = blocks.at(-1)!;
+  const { start, end } = provenRange(run.job.batch)!;
   return {
     l1Head: await outputs.l1Head(),
-    l2PreRoot: await outputs.outputRoot(blocks[0]!.number - 1n),
-    l2PostRoot: await outputs.outputRoot(l2BlockNumber),
-    l2BlockNumber,
+    l2PreRoot: await outputs.outputRoot(start),
+    l2PostRoot: await outputs.outputRoot(end),
+    l2BlockNumber: end,
     rollupConfigHash: rollup.rollupConfigHash,
     multiBlockVKey: rollup.multiBlockVKey,
     proverAddress: rollup.proverAddress,

@@ -6,6 +6,7 @@
  */
 import type { RangeWork } from "../proving.ts";
 import { proofFailure, type StageRun } from "./stage_run.ts";
+import { provenRange } from "./superblocks.ts";
 
 /** Times that a prover may give up on a range before it is split. */
 const FAILURES_BEFORE_SPLIT = 3;
@@ -13,9 +14,8 @@ const FAILURES_BEFORE_SPLIT = 3;
 /** Works until each range of the job has its proof. */
 export async function proveRanges(run: StageRun): Promise<void> {
   if (run.job.ranges.length === 0) {
-    const { blocks } = run.job.batch;
-    const whole = { start: blocks[0]!.number - 1n, end: blocks.at(-1)!.number, failures: 0 };
-    await run.save({ ...run.job, ranges: [whole] });
+    const whole = provenRange(run.job.batch)!;
+    await run.save({ ...run.job, ranges: [{ ...whole, failures: 0 }] });
   }
   for (;;) {
     for (const range of run.job.ranges) await ask(run, range);
@@ -34,7 +34,7 @@ async function ask(run: StageRun, range: RangeWork): Promise<void> {
 async function look(run: StageRun, range: RangeWork): Promise<void> {
   const { requestId, ...rest } = range;
   if (range.proof || requestId === undefined) return;
-  const status = await run.parts.prover.status(requestId, run.signal);
+  const status = await run.status(run.parts.prover.status(requestId, run.signal));
   switch (status.state) {
     case "pending":
       return;

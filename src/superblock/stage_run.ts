@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { isRetryable } from "../errors.ts";
 import type { Clock, Log } from "../ports.ts";
 import {
   type JobClaim,
@@ -17,6 +18,7 @@ import {
   type Publisher,
 } from "../proving.ts";
 import type { ProofPipelineConfig, ProvenRollup } from "./proof_config.ts";
+import { provenRange } from "./superblocks.ts";
 
 /** What the stages are made of. */
 export interface StageParts {
@@ -59,8 +61,9 @@ export class StageRun {
     return this.#claim.job;
   }
 
+  /** Nothing is to be proved of this chain. */
   get isEmpty(): boolean {
-    return this.job.batch.blocks.length === 0;
+    return provenRange(this.job.batch) === undefined;
   }
 
   async save(progress: ProofProgress): Promise<void> {
@@ -74,6 +77,17 @@ export class StageRun {
   async pause(): Promise<void> {
     await this.parts.clock.sleep(this.config.pollIntervalMs, this.signal);
     this.signal.throwIfAborted();
+  }
+
+  /** What a prover says; while it cannot be asked, the proof is under way for all that is known. */
+  async status(ask: Promise<ProofStatus>): Promise<ProofStatus> {
+    try {
+      return await ask;
+    } catch (error) {
+      this.signal.throwIfAborted();
+      if (isRetryable(error)) return { state: "pending" };
+      throw error;
+    }
   }
 
   forgotten(requestId: string): void {

@@ -3,8 +3,20 @@
  *
  * @module
  */
-import type { NetworkProver, Superblock, SuperblockBlock } from "../proving.ts";
+import type { NetworkProver, RangeWork, Superblock, SuperblockBlock } from "../proving.ts";
 import type { BatchWindow, ProvableBatch } from "../superblock.ts";
+
+/**
+ * What is proved of a batch: the blocks behind `start`, up to `end`. Nothing of a batch without blocks, nor of
+ * the first block of a chain, which follows none.
+ */
+export function provenRange(
+  { blocks }: ProvableBatch,
+): Pick<RangeWork, "start" | "end"> | undefined {
+  const [first, last] = [blocks[0]?.number, blocks.at(-1)?.number];
+  if (first === undefined || last === undefined || last === 0n) return undefined;
+  return { start: first === 0n ? 0n : first - 1n, end: last };
+}
 
 /** The blocks of a batch, as a superblock holds them. */
 export function superblockBlocks({ chainId, blocks }: ProvableBatch): SuperblockBlock[] {

@@ -8,7 +8,7 @@ import { systemClock } from "../../src/runtime.ts";
 import { toHex } from "../../src/wire/hex.ts";
 import { withDirectory } from "../helpers.ts";
 import { ConsensusClient } from "../l2/consensus_client.ts";
-import { payloadChain } from "../l2/payloads.ts";
+import { BEFORE, payloadChain } from "../l2/payloads.ts";
 import { linesOf } from "./files.ts";
 import { failed, run, type Running, start, succeeded } from "./montana.ts";
 
@@ -65,6 +65,25 @@ test("montana batcher takes blocks from a consensus client, and steps back with 
     running.send("SIGTERM");
     succeeded(await running.ended);
     deepEqual(await derivedIn(cwd), contentOf([...chain.slice(0, 22), ...fork]));
+  });
+});
+
+test("montana batcher stops when the chosen branch never held the blocks that it sealed", async () => {
+  await withSecret(async (cwd) => {
+    const chain = await payloadChain(11);
+    const before = { ...BEFORE, blockNumber: 98n, blockHash: new Uint8Array(32).fill(0x98) };
+    const fork = await payloadChain(17, before, 1);
+    await using running = start(
+      `${BATCHER.replace("batch 10", "batch 11")} --batch-interval 50ms`,
+      { cwd },
+    );
+    const client = await clientOf(running);
+    for (const envelope of chain) await client.give(envelope);
+    equal(await client.choose(chain[10]!), "VALID");
+    await running.untilSaid("batch 0: 11 blocks");
+    for (const envelope of fork) equal(await client.give(envelope).catch(() => "gone"), "SYNCING");
+    await client.choose(fork[16]!).catch(() => {});
+    failed(await running.ended, 1, /L2 no longer has blocks 100 to 110/);
   });
 });
 

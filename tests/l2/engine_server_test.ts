@@ -284,6 +284,8 @@ test("bodies that are too large, broken or no requests are refused, and the next
         ['{"id":1,"method":3}', -32600],
         ['{"id":1,"method":"eth_syncing","params":{}}', -32600],
         ['{"id":{},"method":"eth_syncing"}', -32600],
+        ["[".repeat(3000), -32700],
+        [`{"method":"${"[".repeat(3000)}\\"[","id":[]}`, -32600],
       ] as const
     ) {
       const { status, json } = await client.post(body as BodyInit);

@@ -72,6 +72,17 @@ test("EngineApiSink asks only for what the client offers", async () => {
   deepEqual(silent.toy.content, content(BLOCKS.slice(0, 2)));
 });
 
+test("EngineApiSink refuses a port without the Engine API, though all blocks are there", async () => {
+  await using here = await place({ hasNoEngine: true });
+  for (const { timestamp, transactions } of BLOCKS) {
+    await here.toy.build(Number(timestamp), transactions.map((each) => toHex(each)));
+  }
+  await rejects(handOver(here.sink, BLOCKS), {
+    code: "Unsupported",
+    message: /it has no engine_ methods; is that the port of its Engine API/,
+  });
+});
+
 test("EngineApiSink gives what does not travel as its option says, and else as the parent has it", async () => {
   const holocene = `0x00${"000000fa"}${"00000006"}`;
   const deposit = Uint8Array.of(0x7e, 1, 2, 3);

@@ -39,6 +39,8 @@ export interface ToyOptions {
   /** Of the genesis block. */
   readonly extraData?: string;
   readonly capabilities?: readonly string[] | null;
+  /** Only its other JSON-RPC: no method of the Engine API. */
+  readonly hasNoEngine?: boolean;
 }
 
 const GENESIS_TIMESTAMP = 900;
@@ -214,6 +216,9 @@ export class ToyExecutionClient implements AsyncDisposable {
   // deno-lint-ignore no-explicit-any -- parameters of JSON-RPC, of a client that is tested
   async #answer(name: string, params: any): Promise<{ result: unknown } | { error: unknown }> {
     const [, method = name, version = "0"] = /^(engine_\w+?)V(\d)$/.exec(name) ?? [];
+    if (this.#options.hasNoEngine && name.startsWith("engine_")) {
+      return failed(-32601, `the method ${name} does not exist`);
+    }
     const offered = this.#options.capabilities;
     if (offered && name.startsWith("engine_") && !name.includes("exchange")) {
       if (!offered.includes(name)) return failed(-32601, `the method ${name} does not exist`);

@@ -200,3 +200,39 @@ test("BlockFeed.follow() leads each follower to the chain that is there, however
     { numRuns: 25 },
   );
 });
+
+test("a stream leaves nothing behind for each wait, and nothing at all when it ends", async () => {
+  const feed = new BlockFeed(new MemoryBlockSink());
+  const gone = new AbortController();
+  const { signal } = gone;
+  const listeners: string[] = [];
+  const { addEventListener: add, removeEventListener: remove } = signal;
+  signal.addEventListener = (type: string, listener: EventListener) => {
+    listeners.push("added");
+    add.call(signal, type, listener);
+  };
+  signal.removeEventListener = (type: string, listener: EventListener) => {
+    listeners.push("removed");
+    remove.call(signal, type, listener);
+  };
+  const following = feed.follow({ number: 0, id: "0-" }, signal);
+  // Two streams at once: a change wakes both.
+  const other = feed.follow({ number: 0, id: "0-" }, new AbortController().signal);
+  const all = Promise.withResolvers<void>();
+  let blocks = 0;
+  const count = (async () => {
+    for await (const { kind } of following) if (kind === "block" && ++blocks === 50) all.resolve();
+  })();
+  for (const block of derived(50)) {
+    await give(feed, [block]);
+    for (;;) if ((await other.next()).value?.kind === "block") break;
+  }
+  equal(feed.followers, 2);
+  deepEqual(listeners, ["added"]);
+  await all.promise;
+  await other.return();
+  gone.abort();
+  await count;
+  equal(feed.followers, 0);
+  deepEqual(listeners, ["added", "removed"]);
+});

@@ -9,6 +9,7 @@ import { type EthereumBatcherDefects, runEthereumBatcherWorld } from "./ethereum
 import { type EthereumDeriverDefects, runEthereumDeriverWorld } from "./ethereum_deriver_world.ts";
 import { runLogWorld } from "./log_world.ts";
 import { type ProcessorDefects, runProcessorWorld } from "./processor_world.ts";
+import { type ProofDefects, runProofWorld } from "./proof_world.ts";
 import { type Outcome, Run } from "./run.ts";
 import type { SimulationOptions } from "../wal/simulation.ts";
 
@@ -17,6 +18,7 @@ export interface Defects {
   readonly batcher: BatcherDefects;
   readonly processor: ProcessorDefects;
   readonly log: SimulationOptions;
+  readonly proofs: ProofDefects;
   readonly "ethereum-batcher": EthereumBatcherDefects;
   readonly "ethereum-deriver": EthereumDeriverDefects;
 }
@@ -28,6 +30,7 @@ const RUNS: { readonly [W in World]: (run: Run, defects?: Defects[W]) => Promise
   batcher: runBatcherWorld,
   processor: runProcessorWorld,
   log: runLogWorld,
+  proofs: runProofWorld,
   "ethereum-batcher": runEthereumBatcherWorld,
   "ethereum-deriver": runEthereumDeriverWorld,
 };

@@ -108,6 +108,13 @@ test("Defect 10: a block before the first batch underflows nothing and is refuse
   deepEqual(states(manager), ["2 collecting"]);
 });
 
+test("The first block of all begins no batches of long ago", async () => {
+  const clock = new ManualClock(slotMs(8 * 40_871 + 3));
+  const { manager } = await openManager(new MemoryStorage(), clock);
+  await rejects(manager.addBlock(blockAt(0, 0)), { code: "TooLate", message: /was over before/ });
+  deepEqual(manager.batches, []);
+});
+
 test("Slots that are not those of the timestamp, as a count from 1 would give, are refused", async () => {
   const { manager } = await begun();
   await rejects(manager.addBlock({ ...blockAt(0, 1), slot: 1n }), {
@@ -124,6 +131,16 @@ test("A block from a sequencer whose clock is ahead opens the next batch; from t
   await manager.takeEpoch(epochEvent(1));
   equal(manager.batch(0n)?.endedBy, undefined);
   await rejects(manager.addBlock(blockAt(9, 110)), { code: "TooEarly", isRetryable: true });
+});
+
+test("Defect 2: an epoch that was taken before changes nothing", async () => {
+  const { manager, journal } = await begun();
+  await manager.takeEpoch(epochEvent(3));
+  const { batches } = manager;
+  const before = [...batches];
+  journal.note = () => Promise.reject(new Error("nothing is to be noted"));
+  for (const epoch of [3, 2, 0]) await manager.takeEpoch(epochEvent(epoch));
+  deepEqual([manager.lastEpoch, manager.batches], [3n, before]);
 });
 
 test("Defect 7: an empty batch is proved as such, or skipped by policy", async () => {

@@ -1,8 +1,12 @@
 import { deepStrictEqual as deepEqual, rejects, strictEqual as equal } from "node:assert/strict";
 import { test } from "node:test";
+import { SeededRandom } from "../../src/local/memory.ts";
+import { MemoryStorage } from "../../src/local/memory_storage.ts";
 import { ProvingError } from "../../src/proving.ts";
 import type { ProofPipelineConfig } from "../../src/superblock/proof_config.ts";
-import type { BatchInfo, ProvableBatches } from "../../src/superblock.ts";
+import type { BatchInfo, BatchState, ProvableBatches } from "../../src/superblock.ts";
+import { LogJobQueue } from "../../src/wal/job_queue.ts";
+import { toHex } from "../../src/wire/hex.ts";
 import { batchOf } from "./batches.ts";
 import { HOUR_MS, MINUTE_MS, ProofWorld, unreachable } from "./proof_world.ts";
 
@@ -130,6 +134,17 @@ pipelineTest("defect 6: a prover that knows no id ever is given up", async (worl
   await world.untilStage("1001-1", "failed");
   equal(world.clock.elapsedMs >= 2 * 30 * MINUTE_MS, true);
 }, { maxRetries: 1 });
+
+pipelineTest("a prover that is away while it proves costs no retry", async (world) => {
+  await world.pipeline.enqueue(batchOf(1n));
+  await world.until(() => world.prover.asked.length === 1);
+  world.prover.down = unreachable();
+  const downAtMs = world.clock.elapsedMs;
+  await world.until(() => world.clock.elapsedMs > downAtMs + 10 * MINUTE_MS);
+  world.prover.down = undefined;
+  await world.untilStage("1001-1", "completed");
+  equal(world.prover.asked.length, 2);
+}, { maxRetries: 0 });
 
 pipelineTest("defect 7: an empty batch is proved as a superblock without blocks", async (world) => {
   for (const [number, blocks] of [[1n, 4], [2n, 0], [3n, 4]] as const) {
@@ -322,4 +337,81 @@ test("batches come from whoever keeps them, and are told how it went, also after
   await world.until(() => states.get(2n) === "failed");
   end.abort();
   await running;
+});
+
+test("a batch that could not be told that it is proved again is told so later", async () => {
+  const world = new ProofWorld();
+  let state: BatchState = "failed";
+  const told: string[] = [];
+  const tell = (next: BatchState) => () => {
+    told.push(next);
+    state = next;
+    return Promise.resolve();
+  };
+  const batches: ProvableBatches = {
+    batchesReadyForProving: () => [],
+    batch: () => ({ state }) as BatchInfo,
+    updateBatchProofJob: () => Promise.resolve(),
+    markBatchCompleted: tell("completed"),
+    markBatchFailed: tell("failed"),
+    requeueBatch: tell("proving"),
+  };
+  await world.queue.enqueue(batchOf(1n));
+  const pipeline = world.pipelineOn(world.queue, {}, batches);
+  const end = new AbortController();
+  const running = pipeline.run(end.signal);
+  await world.untilStage("1001-1", "completed");
+  deepEqual(told, ["proving", "completed"]);
+  end.abort();
+  await running;
+});
+
+test("defect 8: a superblock's number is that of the common clock, whoever hands it in", async () => {
+  const hashes: string[] = [];
+  for (let sequencer = 0; sequencer < 2; sequencer++) {
+    const world = new ProofWorld();
+    world.start();
+    await world.pipeline.enqueue(batchOf(40_871n));
+    // Handed in again, as after a restart.
+    await world.pipeline.enqueue(batchOf(40_871n));
+    await world.untilStage("1001-40871", "completed");
+    deepEqual(world.publisher.numbers, [40_871n]);
+    hashes.push(toHex(world.publisher.accepted[0]!.superblockHash));
+    await world.stop();
+  }
+  equal(hashes[0], hashes[1]);
+});
+
+test("defect 9: a power loss costs no job, no proof and no question that was asked", async () => {
+  const storage = new MemoryStorage();
+  const world = new ProofWorld();
+  const life = async (isDone: () => boolean | Promise<boolean>) => {
+    const { clock } = world;
+    const queue = await LogJobQueue.open({ storage, directory: "jobs", clock });
+    const end = new AbortController();
+    const pipeline = world.pipelineOn(queue);
+    await pipeline.enqueue(batchOf(1n));
+    const running = pipeline.run(end.signal);
+    await world.until(isDone);
+    const [job] = await queue.list();
+    // Before anything else is written.
+    storage.crash(new SeededRandom(7));
+    end.abort();
+    await running.catch(() => {});
+    return job!;
+  };
+  let polls = 0;
+  const status = world.prover.status.bind(world.prover);
+  world.prover.status = (id) => {
+    polls += 1;
+    return status(id);
+  };
+  const first = await life(() => polls === 1);
+  equal(first.ranges[0]!.requestId, "range 4-8 #1");
+  await life(() => world.networkProver.asked.length === 1);
+  await life(() => world.publisher.accepted.length === 1);
+  const last = await life(() => world.names().includes("job_completed"));
+  equal(last.stage, "completed");
+  deepEqual(world.prover.asked.map(({ attempt }) => attempt), [1, 1]);
+  deepEqual(world.publisher.numbers, [1n]);
 });

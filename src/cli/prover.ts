@@ -1,0 +1,38 @@
+/**
+ * `montana prover`: the execute prover.
+ *
+ * @module
+ */
+import { onShutdownSignal, systemClock, writeStderr } from "../runtime.ts";
+import { serveExecuteProver } from "../service/prover_api.ts";
+import { type CommandSpec, EXIT, type FlagValues, textOf } from "./command.ts";
+import { parseListen } from "./options.ts";
+
+/** Serves until it is told to end. */
+export const prover: CommandSpec = {
+  name: "prover",
+  summary: "Check the settlement rules over superblock-prover's API; an execution check, no proof",
+  flags: [{ flags: "--listen <port>", help: "127.0.0.1:PORT, or HOST:PORT; 0: any", value: "0" }],
+  examples: ["prover --listen 3000"],
+  run: runProver,
+};
+
+async function runProver(flags: FlagValues): Promise<number> {
+  const address = parseListen("--listen", textOf(flags, "listen") ?? "");
+  const signal = onShutdownSignal((name) => writeStderr(`${name}: ending`));
+  const server = await serveExecuteProver({
+    clock: systemClock,
+    onChecked: (superblock, broken) =>
+      writeStderr(
+        broken === undefined
+          ? `superblock ${superblock} keeps the settlement rules: an execution check, no proof`
+          : `superblock ${superblock} breaks a settlement rule, ${broken}`,
+      ),
+  }, address);
+  writeStderr(`listening on ${server.name}; it checks the settlement rules and proves nothing`);
+  if (!signal.aborted) {
+    await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve()));
+  }
+  await server.close();
+  return EXIT.done;
+}

@@ -1,0 +1,111 @@
+import { deepStrictEqual as deepEqual, rejects, strictEqual as equal } from "node:assert/strict";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { test } from "node:test";
+import { readSuperblockConfig } from "../../src/cli/superblock_config.ts";
+import { withDirectory } from "../helpers.ts";
+
+/** Of the seed, as it stands there. */
+const SEED_YAML = `batch:
+  enabled: true
+
+  l1_listener:
+    l1_rpc: "https://mainnet.infura.io/v3/YOUR_KEY"
+    batch_factor: 10
+    poll_interval: 12s
+
+  batch_manager:
+    chain_id: 1001
+    max_batch_size: 320
+    batch_timeout: 90m
+
+  pipeline:
+    max_concurrent_jobs: 5
+    job_timeout: 30m
+    max_retries: 3
+    retry_delay: 5m
+
+  integration:
+    chain_id: 1001
+    enable_batch_sync: true
+    block_reporting: true
+`;
+
+/** Likewise. */
+const SEED_ENVIRONMENT = `export BATCH_L1_LISTENER_L1_RPC="https://mainnet.infura.io/v3/YOUR_KEY"
+export BATCH_L1_LISTENER_BATCH_FACTOR=10
+export BATCH_L1_LISTENER_POLL_INTERVAL=12s
+export BATCH_BATCH_MANAGER_CHAIN_ID=1001
+export BATCH_BATCH_MANAGER_MAX_BATCH_SIZE=320
+export BATCH_BATCH_MANAGER_BATCH_TIMEOUT=90m
+export BATCH_PIPELINE_MAX_CONCURRENT_JOBS=5
+export BATCH_PIPELINE_JOB_TIMEOUT=30m
+export BATCH_PIPELINE_MAX_RETRIES=3
+`;
+
+function environmentOf(text: string): Record<string, string> {
+  const names = text.trim().split("\n").map((line) => /^export (\w+)="?([^"]*)"?$/.exec(line)!);
+  return Object.fromEntries(names.map(([, name, value]) => [name!, value!]));
+}
+
+async function withYaml<T>(text: string, action: (path: string) => Promise<T>): Promise<T> {
+  return await withDirectory(async (directory) => {
+    const path = join(directory, "montana.yaml");
+    await writeFile(path, text);
+    return await action(path);
+  });
+}
+
+test("The seed's YAML and its environment work as they stand there, and say the same", async () => {
+  const fromFile = await withYaml(
+    SEED_YAML,
+    (path) => readSuperblockConfig({ path, environment: {} }),
+  );
+  const environment = environmentOf(SEED_ENVIRONMENT);
+  equal(Object.keys(environment).length, 9);
+  deepEqual(await readSuperblockConfig({ environment }), fromFile);
+  equal(fromFile.l1Listener.l1Rpc, "https://mainnet.infura.io/v3/YOUR_KEY");
+  equal(fromFile.batchManager.chainId, 1001n);
+});
+
+test("Defect 15: the environment counts for more than the file", async () => {
+  await withYaml(SEED_YAML, async (path) => {
+    const environment = { BATCH_PIPELINE_MAX_RETRIES: "0", BATCH_ENABLED: "false", PATH: "/bin" };
+    const { pipeline, enabled } = await readSuperblockConfig({ path, environment });
+    deepEqual([pipeline.maxRetries, enabled], [0, false]);
+  });
+});
+
+test("What is wrong is told with its line, or the name of its variable", async () => {
+  const cases: readonly (readonly [string, string, RegExp])[] = [
+    [
+      "batch_factor: 10",
+      "batch_factor: 0",
+      /l1_listener\.batch_factor 0 \(.*montana\.yaml, line 6\)/,
+    ],
+    ["retry_delay: 5m", "retry_delay: 5", /pipeline\.retry_delay 5 \(.*montana\.yaml, line 18\)/],
+    ["max_retries", "max_retrys", /pipeline\.max_retrys 3 \(.*line 17\): there is no such key/],
+    ["poll_interval: 12s", "poll_interval: [1]", /poll_interval \[1\] \(.*line 7\)/],
+    ["poll_interval: 12s", "poll_interval:", /poll_interval null \(.*line 7\)/],
+    ["  enabled: true", "  pipeline: 7", /Map keys must be unique|pipeline/],
+    ["batch:", "batsh:", /no block "batch:"/],
+    ["batch_factor: 10", "batch_factor: [", /Cannot read .*montana\.yaml: /],
+  ];
+  for (const [right, wrong, message] of cases) {
+    await withYaml(SEED_YAML.replace(right, wrong), async (path) => {
+      const reading = readSuperblockConfig({ path, environment: {} });
+      await rejects(reading, { code: "Invalid", message }, wrong);
+    });
+  }
+  const environments: readonly (readonly [Record<string, string>, RegExp])[] = [
+    [
+      { BATCH_PIPELINE_JOB_TIMEOUT: "30" },
+      /pipeline\.job_timeout 30 \(environment variable BATCH_PIPELINE_JOB_TIMEOUT\)/,
+    ],
+    [{ BATCH_PIPELINE_MAX_RETRYS: "1" }, /BATCH_PIPELINE_MAX_RETRYS 1 .*there is no such key/],
+  ];
+  for (const [environment, message] of environments) {
+    await rejects(readSuperblockConfig({ environment }), { code: "Invalid", message });
+  }
+  await rejects(readSuperblockConfig({ path: "/nowhere.yaml" }), /Cannot read \/nowhere\.yaml/);
+});

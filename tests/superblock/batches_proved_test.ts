@@ -1,0 +1,62 @@
+import { deepStrictEqual as deepEqual, strictEqual as equal } from "node:assert/strict";
+import { test } from "node:test";
+import { ManualClock } from "../../src/local/memory.ts";
+import { MemoryStorage } from "../../src/local/memory_storage.ts";
+import { ProofWorld } from "./proof_world.ts";
+import { blockAt, epochEvent, openManager, range, slotMs } from "./world.ts";
+
+/** A manager with batches 0 and 1 to be proved, and a pipeline that proves them. */
+async function world() {
+  const clock = new ManualClock(slotMs(0));
+  const { manager } = await openManager(new MemoryStorage(), clock);
+  await manager.takeEpoch(epochEvent(0));
+  for (const number of range(0, 16)) {
+    if (number % 4 === 0) await manager.takeEpoch(epochEvent(number / 4));
+    await manager.addBlock(blockAt(number, 12 * number));
+    clock.advance(12_000);
+  }
+  await manager.takeEpoch(epochEvent(4));
+  clock.advance(60_000);
+  await manager.finalizeDue();
+  equal(manager.batchesReadyForProving().length, 2);
+  const proofs = new ProofWorld();
+  const pipeline = proofs.pipelineOn(proofs.queue, {}, manager);
+  const end = new AbortController();
+  const running = pipeline.run(end.signal);
+  const stop = async () => {
+    end.abort();
+    await running;
+  };
+  const state = (number: bigint) => manager.batch(number)?.state;
+  return { manager, proofs, pipeline, stop, state };
+}
+
+test("batches of a batch manager are proved, and completed once the publisher has them", async () => {
+  const { manager, proofs, stop, state } = await world();
+  proofs.publisher.before = () => {
+    equal(state(0n), "proving");
+    proofs.publisher.before = () => {};
+  };
+  await proofs.until(() => state(1n) === "completed");
+  equal(state(0n), "completed");
+  equal(manager.batch(1n)?.proofJobId, "1001-1");
+  deepEqual(proofs.publisher.numbers, [0n, 1n]);
+  // The first block of a chain follows none: it is what the first range starts from.
+  deepEqual(proofs.publisher.accepted.map(({ startBlock }) => startBlock), [0n, 7n]);
+  equal(proofs.prover.asked[0]!.what, "range 0-7");
+  await stop();
+});
+
+test("a batch follows its job when that is cancelled and taken up again at once", async () => {
+  const { proofs, pipeline, stop, state } = await world();
+  await proofs.until(() => proofs.prover.asked.length === 2);
+  await pipeline.cancel("1001-1");
+  // Nobody has told the batch yet that its job ended.
+  await pipeline.requeue("1001-1");
+  await pipeline.cancel("1001-1");
+  await proofs.until(() => state(1n) === "failed");
+  await pipeline.requeue("1001-1");
+  equal(state(1n), "proving");
+  await proofs.until(() => state(1n) === "completed");
+  await stop();
+});
