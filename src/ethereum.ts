@@ -352,6 +352,14 @@ export type EthereumEvent =
     readonly endpoint?: string;
   }
   | {
+    /** No node of L2 has told a newer block for so long. */
+    readonly event: "l2.stands";
+    /** Host only. */
+    readonly endpoint: string;
+    readonly number: bigint;
+    readonly forMs: number;
+  }
+  | {
     /** Transactions of these blocks that L1 made, and that are in no batch. */
     readonly event: "deposits.left_out";
     readonly firstBlock: bigint;

@@ -148,7 +148,7 @@ async function runBatcher(flags: FlagValues): Promise<number> {
       };
       const run = { ...place, settings, journal, resealing, signal };
       const l1 = place.l1.origins;
-      const opened = await openL2(l2, { l1, journal, log, once: settings.once, signal });
+      const opened = await openL2(l2, { l1, journal, dataDir, log, once: settings.once, signal });
       const stop = () => void opened.stopServing?.();
       if (signal.aborted) stop();
       else signal.addEventListener("abort", stop, { once: true });
@@ -240,6 +240,8 @@ async function runWith(
     await progress.stop();
     await throttle?.stop();
   }
+  const nothing = l2.whyNothing?.();
+  if (nothing !== undefined) writeStderr(nothing);
   const metrics = runner.metrics();
   const { batches_submitted, blocks_processed, bytes_original, bytes_compressed } = metrics;
   const deposits = l2.depositsLeftOut ? { deposits_left_out: l2.depositsLeftOut() } : {};

@@ -45,6 +45,8 @@ export const EXIT = {
   usage: 2,
   workLeft: 3,
   different: 4,
+  /** To start again does not help, and nothing is broken: somebody has to decide. */
+  undecided: 5,
   tryLater: 75,
   badConfig: 78,
   aborted: 130,

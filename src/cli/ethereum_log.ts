@@ -27,6 +27,7 @@ const EVENTS: Readonly<Record<EthereumEvent["event"], true>> = {
   "blobs.missing": true,
   "l1.reorganised": true,
   "l2.reorganised": true,
+  "l2.stands": true,
   "deposits.left_out": true,
 };
 
@@ -132,6 +133,13 @@ export function describeEthereumEvent(event: EthereumEvent): Described {
       } of blocks ${firstBlock} to ${lastBlock}`;
       const fields = { first_block: `${firstBlock}`, last_block: `${lastBlock}`, deposits };
       return { level: "debug", text, fields };
+    }
+    case "l2.stands": {
+      const { endpoint, number, forMs } = event;
+      const seconds = Math.floor(forMs / 1000);
+      const text =
+        `L2 stands still: ${endpoint} has told no block above ${number} for ${seconds} s`;
+      return { level: "warn", text, fields: { endpoint, number: `${number}`, for_ms: forMs } };
     }
     case "l1.reorganised":
     case "l2.reorganised": {

@@ -7,7 +7,7 @@ import { access } from "node:fs/promises";
 import { ConfigError, describeError } from "../errors.ts";
 import { HttpJsonRpc } from "../l1/json_rpc.ts";
 import type { L2Head } from "../l2/l2_nodes.ts";
-import { RpcBlockSource } from "../l2/rpc_block_source.ts";
+import { RpcBlockSource, type RpcBlockSourceOptions } from "../l2/rpc_block_source.ts";
 import { readError } from "../local/disk.ts";
 import { FileBlockSource } from "../local/file_block_source.ts";
 import type { OriginL1 } from "../local/inbox.ts";
@@ -16,6 +16,7 @@ import type { BatchSource, Log } from "../ports.ts";
 import { leaveMemoryOutOfCores, systemClock, systemRandom, writeStderr } from "../runtime.ts";
 import { resumeOf, takenOf } from "./batcher_position.ts";
 import { type Flag, type FlagValues, listOf, textOf } from "./command.ts";
+import { notedL2, noteL2 } from "./l2_record.ts";
 import { outOfEnvironment, parseChoice, parseWhole } from "./options.ts";
 import { type EnginePlace, openEngine, parseEngineAddress } from "./engine_l2.ts";
 import { type Patience, patiently } from "./patient_rpc.ts";
@@ -76,6 +77,8 @@ export interface OpenedL2 {
   readonly depositsLeftOut?: () => number;
   /** What is there now is all there ever will be. */
   readonly isFinite: boolean;
+  /** Why nothing was there to take, where somebody may have meant it otherwise. */
+  readonly whyNothing?: () => string | undefined;
   /** Takes no more blocks from outside: called when the batcher is told to end. */
   stopServing?(): Promise<void>;
   close(): Promise<void>;
@@ -85,6 +88,8 @@ export interface OpenedL2 {
 export interface L2Options extends Patience {
   readonly l1: OriginL1;
   readonly journal: BatcherJournal | undefined;
+  /** Where the journal is, and which L2 it belongs to. */
+  readonly dataDir: string | undefined;
   readonly log: Log;
 }
 
@@ -156,8 +161,12 @@ function enginePlace(
 /** Refuses a file that is not there, before anything is made for it. */
 export async function mustBeThere(place: L2Place): Promise<void> {
   if (place.kind !== "file" || place.path === "-") return;
-  await access(place.path)
-    .catch((cause) => Promise.reject(readError("blocks from", place.path, cause)));
+  const { path } = place;
+  await access(path).catch((cause) => {
+    const isHost = /^[\w.-]*[A-Za-z0-9\]]:\d{1,5}(?:\/.*)?$/.test(path);
+    if (!isHost) throw readError("blocks from", path, cause);
+    throw usage(`Cannot use --l2 ${path}: there is no such file; a node is named http://${path}`);
+  });
 }
 
 /** Opens the L2 of a place, behind what was taken from it. */
@@ -182,7 +191,7 @@ export async function openL2(place: L2Place, options: L2Options): Promise<Opened
 
 async function openNodes(place: NodePlace, options: L2Options): Promise<OpenedL2> {
   const { l1, journal, log, once } = options;
-  const { urls, head, startBlock, chainId, trustsHashes } = place;
+  const { urls, head, startBlock, trustsHashes } = place;
   await leaveMemoryOutOfCores();
   const source = new RpcBlockSource({
     endpoints: urls.map((url) => new HttpJsonRpc({ url, clock: systemClock })),
@@ -191,8 +200,8 @@ async function openNodes(place: NodePlace, options: L2Options): Promise<OpenedL2
     follow: !once,
     trustsHashes,
     taken: takenOf(journal),
+    ...await chainOf(place, options),
     ...(startBlock === undefined ? {} : { startBlock }),
-    ...(chainId === undefined ? {} : { chainId }),
     clock: systemClock,
     random: systemRandom,
     log,
@@ -202,8 +211,33 @@ async function openNodes(place: NodePlace, options: L2Options): Promise<OpenedL2
     patient: patientSource(source, options),
     depositsLeftOut: () => source.depositsLeftOut,
     isFinite: once,
+    whyNothing: () => {
+      const { headNumber } = source;
+      const hasTaken = takenOf(journal).length > 0 || headNumber === undefined;
+      if (hasTaken || startBlock === undefined || startBlock <= headNumber) return undefined;
+      return `took no block: --start-block ${startBlock} is above the ${head} head, block ${headNumber}`;
+    },
     close: () => source.close(),
   };
+}
+
+/** Which L2 it must be: that of what was taken before, or the one that is told, which is noted. */
+async function chainOf(
+  { chainId }: NodePlace,
+  { journal, dataDir }: L2Options,
+): Promise<Pick<RpcBlockSourceOptions, "chainId" | "genesisHash" | "onChain">> {
+  const told = chainId === undefined ? {} : { chainId };
+  if (dataDir === undefined) return told;
+  const noted = takenOf(journal).length > 0 ? await notedL2(dataDir) : undefined;
+  if (!noted) return { ...told, onChain: (chain) => noteL2(dataDir, chain) };
+  if (chainId !== undefined && chainId !== noted.chainId) {
+    throw usage(
+      `Cannot use --l2-chain-id ${chainId} with --data-dir ${dataDir}: it belongs to chain ` +
+        `${noted.chainId}; use another --data-dir for another L2`,
+    );
+  }
+  const { genesisHash } = noted;
+  return { chainId: noted.chainId, ...(genesisHash ? { genesisHash } : {}) };
 }
 
 /** Waits for the nodes where they are down, and says so once. */

@@ -65,9 +65,9 @@ export function parseCount(flag: string, text: string, least: number, most: numb
   throw wrongValue(flag, text, `a whole number from ${least} to ${most}`);
 }
 
-/** A whole number of a chain: of a block, or the chain's own. */
+/** A whole number of a chain: of a block, or the chain's own; hexadecimal as well, as nodes tell it. */
 export function parseWhole(flag: string, text: string): bigint {
-  if (/^[0-9]{1,18}$/.test(text)) return BigInt(text);
+  if (/^(?:[0-9]{1,18}|0x[0-9a-f]{1,15})$/i.test(text)) return BigInt(text);
   throw new ConfigError("Usage", `Cannot use ${flag} "${text}": need a whole number`);
 }
 

@@ -5,7 +5,7 @@
  * @module
  */
 import process from "node:process";
-import { isRetryable } from "../errors.ts";
+import { describeError, isRetryable } from "../errors.ts";
 import type { Clock, Log, LogEvent } from "../ports.ts";
 
 /** What lasts longer does not pass by itself. */
@@ -24,6 +24,15 @@ export function withoutPassingFailures(log: Log, clock: Clock): Log {
       held.set(event.endpoint, each);
       void each.tellLater(clock).then(() => held.delete(event.endpoint));
       return;
+    }
+    // What came of it is told: so is it, and first.
+    if (event.event === "tick.failed") {
+      const why = describeError(event.error);
+      for (const [endpoint, each] of held) {
+        if (!why.includes(endpoint)) continue;
+        each.tell();
+        held.delete(endpoint);
+      }
     }
     const before = event.event === "endpoint.recovered" ? held.get(event.endpoint) : undefined;
     if (!before) return log(event);

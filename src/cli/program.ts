@@ -9,6 +9,7 @@ import {
   describeError,
   isRetryable,
   MontanaError,
+  PipelineError,
   SignerError,
   type SignerErrorCode,
   SinkError,
@@ -42,6 +43,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<CommandSpec | CommandGroup
 
 const EXIT_CODES = `Exit codes:
   0 done or drained · 1 failed · 2 wrong usage · 3 stopped with work left · 4 a check found a difference
+  5 L1 or L2 is another one, or lost what was posted: somebody has to decide
   75 try again later · 78 bad configuration · 130 stopped at once by a second signal`;
 
 /**
@@ -138,6 +140,12 @@ function addCommand(program: Command, spec: CommandSpec, run: Run): void {
 /** To start again helps as little as with any other setting; what a remote signer refuses is not among them. */
 const UNUSABLE_KEY: readonly SignerErrorCode[] = ["Unreadable", "TooOpen", "Invalid", "Password"];
 
+/** It is for people to say which L1, or which L2, is meant. */
+function needsDecision(error: MontanaError): boolean {
+  if (error instanceof PipelineError) return ["Reorganised", "WrongL1"].includes(error.code);
+  return error.details["reason"] === "WrongChain" && error.kind === "critical";
+}
+
 /** Says in one line what could not be done, and gives the exit code for it. */
 function tell(error: unknown): number {
   if (isBrokenPipe(error)) return EXIT.done;
@@ -149,6 +157,7 @@ function tell(error: unknown): number {
     return EXIT.failed;
   }
   if (error instanceof ConfigError) return error.code === "Usage" ? EXIT.usage : EXIT.badConfig;
+  if (needsDecision(error)) return EXIT.undecided;
   if (error instanceof SignerError && UNUSABLE_KEY.includes(error.code)) return EXIT.badConfig;
   // Who starts again looks at L1 first: it finds what others posted, and seals anew what came too late.
   const helpsToStart = error instanceof SinkError &&

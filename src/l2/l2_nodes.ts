@@ -14,6 +14,7 @@ import { RawAnswers } from "../l1/raw_answers.ts";
 import { lie } from "../l1/told_block.ts";
 import { equalBytes } from "../wire/bytes.ts";
 import { toHex } from "../wire/hex.ts";
+import { HeadWatch, type HeadWatchParts } from "./head_watch.ts";
 import { type NodeBlock, type NodeHeader, readBlock, readHeader } from "./node_block.ts";
 import { type Parting, Reorganisations } from "./reorganisations.ts";
 
@@ -63,6 +64,8 @@ export class L2Nodes {
   readonly #endpoints: RpcEndpoints;
   readonly #trustsHashes: boolean;
   readonly #reorganisations: Reorganisations;
+  readonly #watches = new Map<L2Head, HeadWatch>();
+  readonly #watched: Pick<HeadWatchParts, "clock" | "log">;
   readonly #onChain: ((chain: L2Chain) => Promise<void>) | undefined;
   #genesisHash: Uint8Array | undefined;
   #loading: Promise<{ hashing: BlockHashing; raw: RawAnswers }> | undefined;
@@ -76,6 +79,7 @@ export class L2Nodes {
     this.#trustsHashes = options.trustsHashes ?? false;
     this.#genesisHash = options.genesisHash;
     this.#onChain = options.onChain;
+    this.#watched = { clock: options.clock, log: options.log ?? (() => {}) };
     this.name = this.#endpoints.name;
     this.#reorganisations = new Reorganisations({
       endpoints: this.#endpoints,
@@ -96,8 +100,35 @@ export class L2Nodes {
    *
    * @throws {RpcError} where none can be asked, has it (yet), or each says what cannot be
    */
-  head(head: L2Head): Promise<NodeHeader> {
-    return this.#endpoints.ask((rpc) => this.#headOf(rpc, head));
+  async head(head: L2Head): Promise<NodeHeader> {
+    const watch = this.#watchOf(head);
+    let [lagging, name]: [NodeHeader | undefined, string] = [undefined, this.name];
+    const header = await this.#endpoints.ask(async (rpc) => {
+      const header = await this.#headOf(rpc, head);
+      name = rpc.name;
+      const why = await watch.whyLeft(rpc, header);
+      if (why === undefined) return header;
+      if (!lagging || header.number > lagging.number) lagging = header;
+      return await this.#checked(rpc, TAGS[head], () => Promise.reject(lie(why)));
+    }).catch((error) => {
+      // Better than none.
+      if (lagging && error instanceof RpcError) return lagging;
+      throw error;
+    });
+    watch.saw(header, name);
+    return header;
+  }
+
+  #watchOf(head: L2Head): HeadWatch {
+    const known = this.#watches.get(head);
+    if (known) return known;
+    const watch = new HeadWatch(head, {
+      ...this.#watched,
+      endpoints: this.#endpoints,
+      headOf: (rpc, head) => this.#headOf(rpc, head),
+    });
+    this.#watches.set(head, watch);
+    return watch;
   }
 
   /**
@@ -149,12 +180,16 @@ export class L2Nodes {
     }
     if (equalBytes(genesisHash, this.#genesisHash)) return;
     const [have, need] = [toHex(genesisHash), toHex(this.#genesisHash)];
-    throw new WrongChain(rpc.name, `it is another chain: its block 0 is ${have}, need ${need}`);
+    throw new WrongChain(
+      rpc.name,
+      `it is another chain: its block 0 is ${have}, need ${need}; another L2 needs another --data-dir`,
+    );
   }
 
   async #tellChain(rpc: JsonRpc): Promise<void> {
+    if (!this.#onChain) return;
     const chainId = BigInt(`${await rpc.request("eth_chainId", [])}`);
-    await this.#onChain?.({ chainId, genesisHash: this.#genesisHash });
+    await this.#onChain({ chainId, genesisHash: this.#genesisHash });
   }
 
   /** On its word: genesis headers are made in ways of their own. */

@@ -307,7 +307,7 @@ export class RpcBlockSource implements BatchSource {
         "Changed",
         `Cannot go on with ${endpoint}: L2 was reorganised below block ${bottom.number}, more ` +
           `than ${REMEMBERED_BLOCKS} blocks deep; is it the chain whose blocks were taken?`,
-        { details: { block: bottom.number } },
+        { details: { block: bottom.number, reason: "WrongChain" } },
       );
     }
     const ancestor = shared?.number ?? bottom.number - 1n;

@@ -189,8 +189,8 @@ test("montana refuses a --data-dir that belongs to another L1", async () => {
 
     const error =
       /WrongL1: Cannot go on with l1: data belongs to an L1 whose block 4 is 0x\w+, here/;
-    failed(await run(`${BATCHER} --l1 l1 --data-dir data`, { cwd }), 1, error);
-    failed(await run("deriver --l1 l1 --out o --once --data-dir data", { cwd }), 1, error);
+    failed(await run(`${BATCHER} --l1 l1 --data-dir data`, { cwd }), 5, error);
+    failed(await run("deriver --l1 l1 --out o --once --data-dir data", { cwd }), 5, error);
     await holdsBlocks(join(cwd, "l1"), 9);
 
     for (const name of ["inbox", "batcher"]) {

@@ -34,7 +34,7 @@ for (const isLonger of [false, true]) {
       if (isLonger) await other.mine(100);
       proxy.goTo(other.url);
       await appendFile(join(cwd, L2), sourceText(8, { first: 8 }));
-      failed(await batcher.ended, 1, /WrongL1: Cannot go on with .*: this is another L1/);
+      failed(await batcher.ended, 5, /WrongL1: Cannot go on with .*: this is another L1/);
       match(batcher.stderr, /its block \d+ is 0x[\da-f]{64}, and was 0x/);
       const sent = await other.rpc("eth_getTransactionCount", [address, "pending"]);
       equal(Number(sent), 0);

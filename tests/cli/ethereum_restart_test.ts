@@ -22,7 +22,7 @@ test(OTHER, { skip: skipWithoutAnvil(OTHER) }, async () => {
     succeeded(await run(left.post(L2, FLAGS), { cwd: left.cwd }));
     await withEthereum(async (other) => {
       const outcome = await run(other.post(L2, FLAGS), { cwd: left.cwd });
-      failed(outcome, 1, /WrongL1: Cannot go on with .*: data belongs to an L1 whose block/);
+      failed(outcome, 5, /WrongL1: Cannot go on with .*: data belongs to an L1 whose block/);
       equal(
         BigInt(await other.anvil.rpc("eth_getTransactionCount", [other.batcher, "pending"])),
         0n,
@@ -48,7 +48,7 @@ test(ANEW, { skip: skipWithoutAnvil(ANEW) }, async () => {
       const first = ({ anvil }: typeof left) => anvil.rpc("eth_getBlockByNumber", ["0x0", false]);
       equal((await first(other)).hash, (await first(left)).hash);
       const outcome = await run(other.post(L2, FLAGS), { cwd: left.cwd });
-      failed(outcome, 1, /WrongL1: Cannot go on with .*: data belongs to an L1 whose block/);
+      failed(outcome, 5, /WrongL1: Cannot go on with .*: data belongs to an L1 whose block/);
       equal(
         BigInt(await other.anvil.rpc("eth_getTransactionCount", [other.batcher, "pending"])),
         0n,

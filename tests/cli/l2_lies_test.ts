@@ -107,3 +107,22 @@ test("montana batcher --once asks the next node where one has no head, and fails
     await holdsBlocks(join(cwd, "l1"), 12);
   });
 });
+
+test("montana batcher refuses to go on with another, shorter chain of the same id", async () => {
+  await withDirectory(async (cwd) => {
+    const journaled = `${BATCHER} --once`;
+    {
+      await using first = await ServedL2.begin(node("first"));
+      succeeded(await run(`batcher --l2 ${first.url} ${journaled}`, { cwd }));
+      const told = await run(`batcher --l2 ${first.url} --l2-chain-id 5 ${journaled}`, { cwd });
+      failed(told, 2, /--l2-chain-id 5 with --data-dir data: it belongs to chain 901/);
+    }
+    await using other = await ServedL2.begin(new ScriptedL2(3));
+    const why = `Cannot use ${other.host}: it is another chain: its block 0 is 0x\\w+, need 0x\\w+`;
+    for (const once of ["", "--once"]) {
+      const outcome = await run(`batcher --l2 ${other.url} ${BATCHER} ${once}`, { cwd });
+      failed(outcome, 5, new RegExp(why));
+    }
+    await holdsBlocks(join(cwd, "l1"), 12);
+  });
+});

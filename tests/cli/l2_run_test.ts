@@ -74,7 +74,7 @@ test(BELOW, { skip: skipWithoutAnvil(BELOW) }, async () => {
     await rollup.holdStill();
     await l2.keep();
     await l2.rpc("anvil_reorg", [Number(await l2.head()) - 3, []]);
-    failed(await batcher.ended, 1, /L2 no longer has blocks 4 to \d+, which sealed batches/);
+    failed(await batcher.ended, 5, /L2 no longer has blocks 4 to \d+, which sealed batches/);
     await l2.bringBack();
     const [, last, hash] = /chain with block (\d+) (0x\w+) and start again/.exec(batcher.stderr)!;
     const block = await l2.rpc("eth_getBlockByNumber", [`0x${Number(last).toString(16)}`, false]);

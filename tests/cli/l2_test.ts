@@ -124,7 +124,7 @@ test("montana batcher follows a node, goes on by its journal, and steps back wit
     await l2.rpc("anvil_reorg", [9, []]);
     await l2.mine(2);
     const outcome = await run(`${batcher} --once`, { cwd });
-    failed(outcome, 1, /L2 no longer has block 21, which sealed batches up to 2 hold/);
+    failed(outcome, 5, /L2 no longer has block 21, which sealed batches up to 2 hold/);
   });
 });
 
@@ -194,11 +194,12 @@ test("montana batcher refuses another chain, and flags that are for nodes", { sk
   await using l2 = await startAnvil({ noMining: true, chainId: CHAIN });
   await withDirectory(async (cwd) => {
     const batcher = `batcher --l2 ${l2.url} ${BATCHER} --once`;
-    failed(await run(`${batcher} --l2-chain-id 5`, { cwd }), 1, /chain/);
+    failed(await run(`${batcher} --l2-chain-id 5`, { cwd }), 5, /chain/);
     const wrong: readonly (readonly [string, RegExp])[] = [
       ["--l2 blocks.jsonl --l2-head safe", /Cannot use --l2-head with an L2 in a file/],
       ["--l2 blocks.jsonl --start-block 4", /Cannot use --start-block with an L2 in a file/],
       [`--l2 blocks.jsonl --l2 ${l2.url}`, /Cannot use --l2 blocks.jsonl beside a URL/],
+      ["--l2 localhost:8545", /no such file; a node is named http:\/\/localhost:8545/],
       ["--l2 a.jsonl --l2 b.jsonl", /Cannot use 2 --l2: need one file, or URLs of nodes/],
       [
         `--l2 ${l2.url} --l2-head newest`,
@@ -213,6 +214,11 @@ test("montana batcher refuses another chain, and flags that are for nodes", { sk
       ok(outcome.code === 2 || outcome.code === 78, outcome.stderr);
       match(outcome.stderr, why);
     }
+    const above = await run(`${batcher} --start-block 999 --l2-chain-id 0x${CHAIN.toString(16)}`, {
+      cwd,
+    });
+    match(succeeded(above), /^posted 0 batches/);
+    match(above.stderr, /^took no block: --start-block 999 is above the unsafe head, block 0$/m);
     const bounded = `--start-block 3 --l2-head finalized --l2-chain-id ${CHAIN}`;
     await l2.mine(70);
     // Final is what lies 64 blocks deep.

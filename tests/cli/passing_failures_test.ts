@@ -53,6 +53,18 @@ test("the log tells of a node that goes on failing, once, and of its return", as
   deepEqual(told.length, 3);
 });
 
+test("the log tells of a node's failure before what comes of it, and then of its return", async () => {
+  const { told, log, failed, recovered, pass } = quietLog();
+  failed("a");
+  failed("b");
+  const error = new RpcError("Busy", "Cannot ask a: it answered 503");
+  log({ event: "tick.failed", error, retryMs: 100 });
+  recovered("a");
+  recovered("b");
+  await pass(10_000);
+  deepEqual(told, ["endpoint.failed a", "tick.failed", "endpoint.recovered a"]);
+});
+
 test("the log tells at once of a node that cannot be used, and of all else", () => {
   const { told, log, failed } = quietLog();
   failed("a", new RpcError("Refused", "of another chain"));

@@ -268,3 +268,60 @@ for (const [name, answer] of Object.entries(HEADLESS)) {
     }
   });
 }
+
+test("a node whose head stands still while others go on is left, by name, and gone back to", async () => {
+  const [first, second] = [node("first"), node("second")];
+  const world = new World([first, second]);
+  await world.drain();
+  second.grow(60);
+  deepEqual(await world.looks(29), []);
+  equal(world.given.length, 40);
+  deepEqual(await world.looks(20), []);
+  equal(world.given.length, 100);
+  match(
+    world.failures[0]!,
+    /first: it lags: its head is block 40, that of second is 100, for \d+ s/,
+  );
+  // However often it is looked at again.
+  for (let at = 0; at < 5; at++) {
+    second.grow(60);
+    deepEqual(await world.looks(60), []);
+  }
+  equal(world.given.length, 400);
+  equal(world.failures.length, 1);
+  first.grow(360);
+  await world.looks(300);
+  first.grow(1);
+  await world.looks(10);
+  equal(world.given.length, 401);
+});
+
+test("a node that is a few blocks behind, or for a moment, is not left", async () => {
+  const [first, second] = [node("first"), node("second")];
+  const world = new World([first, second]);
+  await world.drain();
+  for (let at = 0; at < 20; at++) {
+    // For 15 seconds it is behind by 20, for 15 by 10.
+    second.grow(10);
+    await world.looks(15);
+    second.grow(10);
+    await world.looks(15);
+    first.grow(20);
+  }
+  deepEqual(world.failures, []);
+  equal(world.events.of("l2.stands").length, 0);
+});
+
+test("a node alone whose head stands still is told of once, and again after it moved", async () => {
+  const l2 = node("l2");
+  const world = new World([l2]);
+  await world.drain();
+  await world.looks(58);
+  equal(world.events.of("l2.stands").length, 0);
+  await world.looks(200);
+  const [event] = world.events.of("l2.stands");
+  deepEqual([event!.endpoint, event!.number, event!.forMs], ["l2", 40n, 60_000]);
+  l2.grow(1);
+  await world.looks(200);
+  deepEqual(world.events.of("l2.stands").map(({ number }) => number), [40n, 41n]);
+});
