@@ -77,8 +77,12 @@ class Skip extends Error {}
 
 /** Longest first, so that the last to end does not begin last. */
 const suites: Readonly<Record<string, (report: string, options: Options) => Plan>> = {
-  cli: (report, options) => fromSource(report, options, "alone"),
   chains: (report, options) => fromSource(report, options, "chains"),
+  "binary-chains": (report, options) => asExecutable(report, options, "chains"),
+  deno: (report, { filter }) => ({
+    title: `other tests under Deno ${process.versions["deno"]}`,
+    command: [...denoTest(report, filter), "--ignore=tests/cli", "tests"],
+  }),
   bun: (report, { filter }) => {
     const bun = needBun();
     return {
@@ -90,12 +94,8 @@ const suites: Readonly<Record<string, (report: string, options: Options) => Plan
       ],
     };
   },
+  cli: (report, options) => fromSource(report, options, "alone"),
   binary: (report, options) => asExecutable(report, options, "alone"),
-  "binary-chains": (report, options) => asExecutable(report, options, "chains"),
-  deno: (report, { filter }) => ({
-    title: `other tests under Deno ${process.versions["deno"]}`,
-    command: [...denoTest(report, filter), "--ignore=tests/cli", "tests"],
-  }),
   doc: (report, { filter }) => ({
     title: "examples in the documentation",
     command: [
