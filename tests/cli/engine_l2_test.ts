@@ -83,7 +83,7 @@ test("montana batcher stops when the chosen branch never held the blocks that it
     await running.untilSaid("batch 0: 11 blocks");
     for (const envelope of fork) equal(await client.give(envelope).catch(() => "gone"), "SYNCING");
     await client.choose(fork[16]!).catch(() => {});
-    failed(await running.ended, 1, /L2 no longer has blocks 100 to 110/);
+    failed(await running.ended, 5, /L2 no longer has blocks 100 to 110/);
   });
 });
 
