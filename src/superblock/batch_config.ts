@@ -21,6 +21,11 @@ export interface BatchManagerConfig {
   readonly maxAheadMs: number;
   /** A batch without blocks is proved as such, or is completed without a proof. */
   readonly emptyBatches: "prove" | "skip";
+  /**
+   * Blocks are reported in the order of their numbers, each of them, if late: after its end and its grace a
+   * batch waits for the first block behind it, so that none is missing while nobody can read them.
+   */
+  readonly awaitsNextBlock?: boolean;
 }
 
 /** The seed's, with the bounds it lacks. */

@@ -19,6 +19,7 @@ import { withDeadline } from "./deadline.ts";
 import { PROOF_PIPELINE_DEFAULTS, type ProofPipelineConfig } from "./proof_config.ts";
 import { runStage } from "./proof_stages.ts";
 import { type StageParts, StageRun, WaitsForBatch } from "./stage_run.ts";
+import { together } from "./together.ts";
 
 /** What a proof pipeline is made of. */
 export interface ProofPipelineParts extends StageParts {
@@ -119,26 +120,9 @@ export class ProofPipeline {
    * @throws {WalError} where nothing can be kept any more
    */
   async run(signal: AbortSignal): Promise<void> {
-    const own = new AbortController();
-    const stop = () => own.abort(signal.reason);
-    if (signal.aborted) stop();
-    signal.addEventListener("abort", stop);
     const names = Array.from({ length: this.#config.maxConcurrentJobs }, (_, at) => `worker ${at}`);
-    const loops = [
-      this.#intake(own.signal),
-      ...names.map((name) => this.#worker(name, own.signal)),
-    ];
-    try {
-      await Promise.all(loops.map((loop) =>
-        loop.catch((error) => {
-          own.abort(error);
-          throw error;
-        })
-      ));
-    } finally {
-      await Promise.allSettled(loops);
-      signal.removeEventListener("abort", stop);
-    }
+    const workers = names.map((name) => (signal: AbortSignal) => this.#worker(name, signal));
+    await together([(signal) => this.#intake(signal), ...workers], signal);
   }
 
   async #intake(signal: AbortSignal): Promise<void> {
