@@ -4,7 +4,6 @@
  * @module
  */
 import { join } from "node:path";
-import { ConfigError } from "../errors.ts";
 import type { TxJournal } from "../ethereum.ts";
 import { audited } from "../l1/audit.ts";
 import { AutoSink } from "../l1/auto_sink.ts";
@@ -38,6 +37,7 @@ import { patiently } from "./patient_rpc.ts";
 import { kzgPreference, sendingConfig } from "./sending_flags.ts";
 import { signerFrom } from "./signer_flags.ts";
 import { countOf } from "./text.ts";
+import { usage } from "./options.ts";
 
 /** So often in a row a node may fail under a run that is to end by itself. */
 const ONCE_FAILURES = 3;
@@ -285,8 +285,4 @@ function withFinalBlock(sink: BatchSink, l1: EthereumL1): BatchSink {
     healthCheck: () => sink.healthCheck(),
     ...sizesOf(sink),
   };
-}
-
-function usage(message: string): ConfigError {
-  return new ConfigError("Usage", message);
 }

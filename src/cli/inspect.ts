@@ -6,7 +6,6 @@
  *
  * @module
  */
-import { ConfigError } from "../errors.ts";
 import { writeStdout } from "../runtime.ts";
 import { fromHex } from "../wire/hex.ts";
 import { type CommandSpec, EXIT, type FlagValues, JSON_FLAG, listOf } from "./command.ts";
@@ -15,6 +14,7 @@ import { inspectBytes, inspectionText, inspectionToJson } from "./inspection.ts"
 import { readInput } from "./io.ts";
 import { BATCHER_FLAG, ETHEREUM_FLAGS, INBOX_FLAG, L1_FLAG } from "./l1_flags.ts";
 import { toJson } from "./text.ts";
+import { usage } from "./options.ts";
 
 /** The explanation. */
 export const inspect: CommandSpec = {
@@ -70,8 +70,4 @@ async function look(value: string, flags: FlagValues): Promise<Told> {
     ? await findTransaction(fromHex(value, "hash", 32), flags)
     : await findBatch(BigInt(batchNumber!), flags);
   return { json: postedToJson(found), text: postedText(found) };
-}
-
-function usage(message: string): ConfigError {
-  return new ConfigError("Usage", message);
 }

@@ -3,12 +3,18 @@
  *
  * @module
  */
-import { ConfigError } from "../errors.ts";
 import { DEFAULT_BATCHER, DEFAULT_INBOX } from "../local/inbox.ts";
 import { RETRY_DEFAULTS, type RetryPolicy } from "../retry.ts";
 import { toHex } from "../wire/hex.ts";
 import { type Flag, type FlagValues, listOf, textOf } from "./command.ts";
-import { outOfEnvironment, parseAddress, parseDuration, parseWhole } from "./options.ts";
+import {
+  nodeUrl,
+  outOfEnvironment,
+  parseAddress,
+  parseDuration,
+  parseWhole,
+  usage,
+} from "./options.ts";
 
 /** Which L1. */
 export const L1_FLAG: Flag = {
@@ -125,7 +131,7 @@ export function l1Place(flags: FlagValues): L1Place {
   return {
     kind: "ethereum",
     urls: places,
-    beaconUrls: listOf(flags, "beacon").map((text) => outOfEnvironment("--beacon", text)),
+    beaconUrls: listOf(flags, "beacon").map((text) => nodeUrl("--beacon", text)),
     archive: textOf(flags, "archive"),
     startBlock: numberOf("l1StartBlock"),
     chainId: numberOf("chainId"),
@@ -198,8 +204,4 @@ function successorsOf(texts: readonly string[]): Successor[] {
 /** A flag's name, as it is typed. */
 export function dashed(name: string): string {
   return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
-}
-
-function usage(message: string): ConfigError {
-  return new ConfigError("Usage", message);
 }

@@ -4,7 +4,7 @@
  * @module
  */
 import { access } from "node:fs/promises";
-import { ConfigError, describeError } from "../errors.ts";
+import { describeError } from "../errors.ts";
 import { HttpJsonRpc } from "../l1/json_rpc.ts";
 import type { L2Head } from "../l2/l2_nodes.ts";
 import { RpcBlockSource, type RpcBlockSourceOptions } from "../l2/rpc_block_source.ts";
@@ -13,11 +13,12 @@ import { FileBlockSource } from "../local/file_block_source.ts";
 import type { OriginL1 } from "../local/inbox.ts";
 import type { BatcherJournal } from "../pipeline/batcher_journal.ts";
 import type { BatchSource, Log } from "../ports.ts";
+import { JwtSecret } from "../l2/jwt.ts";
 import { leaveMemoryOutOfCores, systemClock, systemRandom, writeStderr } from "../runtime.ts";
 import { resumeOf, takenOf } from "./batcher_position.ts";
 import { type Flag, type FlagValues, listOf, textOf } from "./command.ts";
 import { notedL2, noteL2 } from "./l2_record.ts";
-import { outOfEnvironment, parseChoice, parseWhole } from "./options.ts";
+import { outOfEnvironment, parseChoice, parseWhole, usage } from "./options.ts";
 import { type EnginePlace, openEngine, parseEngineAddress } from "./engine_l2.ts";
 import { type Patience, patiently } from "./patient_rpc.ts";
 
@@ -160,6 +161,7 @@ function enginePlace(
 
 /** Refuses a file that is not there, before anything is made for it. */
 export async function mustBeThere(place: L2Place): Promise<void> {
+  if (place.kind === "engine") await JwtSecret.read(place.secretPath, systemClock);
   if (place.kind !== "file" || place.path === "-") return;
   const { path } = place;
   await access(path).catch((cause) => {
@@ -263,8 +265,4 @@ function patientSource(source: RpcBlockSource, patience: Patience): BatchSource 
     l1OriginHash: (number) => source.l1OriginHash(number),
     parentHash: () => source.parentHash(),
   };
-}
-
-function usage(message: string): ConfigError {
-  return new ConfigError("Usage", message);
 }

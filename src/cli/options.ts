@@ -6,6 +6,7 @@
  */
 import process from "node:process";
 import { ConfigError } from "../errors.ts";
+import { parseEndpoint } from "../l1/json_rpc.ts";
 import { fromHex } from "../wire/hex.ts";
 
 const DURATION_UNITS: Readonly<Record<string, number>> = {
@@ -33,6 +34,22 @@ export function outOfEnvironment(flag: string, text: string): string {
   if (/^https?:\/\//i.test(value)) return value;
   const why = value === "" ? "there is no such environment variable" : "it holds no http(s) URL";
   throw new ConfigError("Usage", `Cannot use ${flag} ${text}: ${why}`);
+}
+
+/**
+ * As {@link outOfEnvironment}, for a flag that takes nothing but the URL of a node.
+ *
+ * @throws {ConfigError} `Invalid`, without the text, which may hold a key
+ */
+export function nodeUrl(flag: string, text: string): string {
+  const value = outOfEnvironment(flag, text);
+  parseEndpoint(value, flag);
+  return value;
+}
+
+/** The error for flags that do not fit. */
+export function usage(message: string): ConfigError {
+  return new ConfigError("Usage", message);
 }
 
 /** `12s`, `100ms`, `1.5m`, `2h` in milliseconds. */

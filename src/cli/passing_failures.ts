@@ -13,10 +13,20 @@ const PASSING_MS = 2000;
 
 type Failure = Extract<LogEvent, { readonly event: "endpoint.failed" }>;
 
+/** Of each log. */
+const tellers: (() => void)[] = [];
+
+/** Tells what is held: whatever ends the program may be what came of it. */
+export function tellHeldFailures(): void {
+  for (const tell of tellers) tell();
+}
+
+process.once("exit", tellHeldFailures);
+
 /** A log that tells a failure of an endpoint only once it has lasted, and its end only where it was told. */
 export function withoutPassingFailures(log: Log, clock: Clock): Log {
   const held = new Map<string, Held>();
-  process.once("exit", () => held.forEach((each) => each.tell()));
+  tellers.push(() => held.forEach((each) => each.tell()));
   return (event) => {
     if (event.event === "endpoint.failed" && isRetryable(event.error)) {
       if (held.has(event.endpoint)) return;

@@ -15,7 +15,14 @@ import {
 } from "../wal/processor_config.ts";
 import { MAX_SHARDS } from "../wal/shards.ts";
 import { type Flag, type FlagValues, textOf } from "./command.ts";
-import { parseChoice, parseCount, parseDuration, parseListen, parseSize } from "./options.ts";
+import {
+  parseChoice,
+  parseCount,
+  parseDuration,
+  parseListen,
+  parseSize,
+  usage,
+} from "./options.ts";
 
 /** The directory of a processor. */
 export const PROCESSOR_DIR_FLAG: Flag = {
@@ -236,8 +243,4 @@ function addressesOf(flags: FlagValues): readonly Address[] {
   if (path === "") throw usage(`Cannot use --socket "": need a path`);
   if (path !== undefined) addresses.push({ path });
   return addresses;
-}
-
-function usage(message: string): ConfigError {
-  return new ConfigError("Usage", message);
 }

@@ -19,6 +19,7 @@ import { VERSION } from "../version.ts";
 import { type CommandGroup, type CommandSpec, EXIT, type FlagValues } from "./command.ts";
 import { type Command, commander } from "./deps.ts";
 import { withFlagNames, withoutKeys } from "./text.ts";
+import { tellHeldFailures } from "./passing_failures.ts";
 
 /** In the order of the help. One is loaded when it is called, since all of them take half of a start. */
 const COMMANDS: Readonly<Record<string, () => Promise<CommandSpec | CommandGroup>>> = {
@@ -149,6 +150,7 @@ function needsDecision(error: MontanaError): boolean {
 /** Says in one line what could not be done, and gives the exit code for it. */
 function tell(error: unknown): number {
   if (isBrokenPipe(error)) return EXIT.done;
+  tellHeldFailures();
   const text = withFlagNames(`error: ${describeError(error)}`);
   writeStderr(error instanceof ConfigError ? withoutKeys(text) : text);
   if (!(error instanceof MontanaError)) {

@@ -4,12 +4,11 @@
  *
  * @module
  */
-import { ConfigError } from "../errors.ts";
 import { DEFAULT_KEY_VARIABLE, parseKey } from "../l1/key_file.ts";
 import { type KeySource, type OpenSigner, openSigner, type SignerSource } from "../l1/signers.ts";
 import { readStdin, writeStderr } from "../runtime.ts";
 import { type Flag, type FlagValues, textOf } from "./command.ts";
-import { outOfEnvironment, parseAddress, parseDuration } from "./options.ts";
+import { outOfEnvironment, parseAddress, parseDuration, usage } from "./options.ts";
 
 /** Where a key is. */
 export const KEY_FLAGS: readonly Flag[] = [
@@ -171,8 +170,4 @@ function isOpenToOthers(text: string): boolean {
   const url = URL.parse(text);
   return url?.protocol === "http:" &&
     !/^(?:localhost|.+\.localhost|127(?:\.\d+){3}|\[::1\])$/.test(url.hostname);
-}
-
-function usage(message: string): ConfigError {
-  return new ConfigError("Usage", message);
 }

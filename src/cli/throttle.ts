@@ -4,7 +4,6 @@
  *
  * @module
  */
-import { ConfigError } from "../errors.ts";
 import { HttpJsonRpc } from "../l1/json_rpc.ts";
 import { RpcSequencer } from "../l2/sequencer.ts";
 import {
@@ -16,7 +15,7 @@ import {
 import type { Log, Sequencer } from "../ports.ts";
 import { leaveMemoryOutOfCores, systemClock } from "../runtime.ts";
 import { type Flag, type FlagValues, listOf, textOf } from "./command.ts";
-import { outOfEnvironment, parseChoice, parseDuration, parseSize } from "./options.ts";
+import { nodeUrl, parseChoice, parseDuration, parseSize, usage } from "./options.ts";
 
 /** Nobody waits longer for a sequencer that hangs: not the other ones, and not a batcher that ends. */
 const TIMEOUT_MS = 2_000;
@@ -86,7 +85,7 @@ export interface ThrottleSettings {
  * @throws {ConfigError} `Usage`, also for a bound without a sequencer; `Invalid` for what is no URL
  */
 export function throttleSettings(flags: FlagValues): ThrottleSettings | undefined {
-  const urls = listOf(flags, "throttle").map((text) => outOfEnvironment("--throttle", text));
+  const urls = listOf(flags, "throttle").map((text) => nodeUrl("--throttle", text));
   const others = [...Object.keys(BOUNDS), "throttleStrategy", "throttleInterval"];
   const inVain = others.find((name) => flags[name] !== undefined);
   if (urls.length === 0) {
@@ -161,8 +160,4 @@ function sizeText(bytes: number): string {
 
 function dashed(name: string): string {
   return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
-}
-
-function usage(message: string): ConfigError {
-  return new ConfigError("Usage", message);
 }

@@ -8,7 +8,7 @@
  * @module
  */
 import { DERIVER_DEFAULTS } from "../config.ts";
-import { ConfigError, SourceError } from "../errors.ts";
+import { SourceError } from "../errors.ts";
 import { blockHashing } from "../l1/block_hashing.ts";
 import { HttpJsonRpc } from "../l1/json_rpc.ts";
 import { blockAt, firstOfItsTime } from "../l2/block_at.ts";
@@ -40,7 +40,7 @@ import {
 import { L2_NODE_FLAGS, l2Place } from "./l2.ts";
 import { LOG_FLAGS, logFrom } from "./log.ts";
 import { openL1 } from "./open_l1.ts";
-import { parseWhole } from "./options.ts";
+import { parseWhole, usage } from "./options.ts";
 import { patiently } from "./patient_rpc.ts";
 import { startProgress, type WorkState } from "./progress.ts";
 import { READ_TO_FLAGS, readTo } from "./read_to.ts";
@@ -247,8 +247,4 @@ function withoutBatches(log: Log): Log {
   return (event) => {
     if (event.event !== "batch.accepted" && event.event !== "batch.duplicate") log(event);
   };
-}
-
-function usage(message: string): ConfigError {
-  return new ConfigError("Usage", message);
 }

@@ -223,15 +223,16 @@ export class HttpJsonRpc implements JsonRpc {
 /**
  * The URL of a node.
  *
+ * @param what as what it was given, for the error
  * @throws {ConfigError} `Invalid`, without the text
  */
-export function parseEndpoint(text: string): URL {
+export function parseEndpoint(text: string, what = "the URL of a node"): URL {
   const url = URL.parse(text);
   if (url && ["http:", "https:"].includes(url.protocol) && url.host !== "") return url;
   const have = url ? `one that begins with ${url.protocol}` : `${text.length} characters`;
   throw new ConfigError(
     "Invalid",
-    `Cannot use the URL of a node: need http://HOST or https://HOST, have ${have} (not shown, as it may hold a key)`,
+    `Cannot use ${what}: need http://HOST or https://HOST, have ${have} (not shown, as it may hold a key)`,
   );
 }
 

@@ -1,5 +1,5 @@
 import { deepStrictEqual as deepEqual, match, ok, strictEqual as equal } from "node:assert/strict";
-import { readFile, writeFile } from "node:fs/promises";
+import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import type { PayloadEnvelope } from "../../src/engine.ts";
@@ -189,5 +189,11 @@ test("what a consensus client cannot be listened for with is said", async () => 
     const open = await run(`${listen} --data-dir data --jwt-secret open.hex`, { cwd });
     match(open.stderr, /TooOpen/);
     ok(!open.stderr.includes("a5a5"));
+    failed(await run(`${listen} --data-dir data --jwt-secret none.hex`, { cwd }), 78, /none\.hex/);
+    deepEqual(
+      (await readdir(cwd)).toSorted(),
+      ["jwt.hex", "open.hex"],
+      "something was left behind",
+    );
   });
 });

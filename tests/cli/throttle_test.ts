@@ -110,7 +110,7 @@ test("montana batcher refuses throttling that cannot be", async () => {
     ],
     ["--throttle http://a --throttle-tx-lower 1MB", 2, /--throttle-tx-lower 1000000 with --throt/],
     ["--throttle http://a --throttle-interval 0s", 2, /--throttle-interval 0: need some time/],
-    ["--throttle sequencer", 78, /Cannot use the URL of a node/],
+    ["--throttle sequencer", 78, /Cannot use --throttle: need http/],
     ["--throttle env:NO_SUCH_URL", 2, /--throttle env:NO_SUCH_URL: there is no such environment/],
   ];
   await withDirectory(async (cwd) => {

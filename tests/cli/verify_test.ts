@@ -199,6 +199,9 @@ test("montana verify waits for no L1 or L2 that is not there, and refuses what c
         failed(await run(`${VERIFY} ${flags}`, { cwd }), code, why);
       }
     });
+    // What a node did stands before what came of it.
+    const { stderr } = await run(`${VERIFY} --l2 http://127.0.0.1:1`, { cwd });
+    match(stderr, /127\.0\.0\.1:1 failed: [^]*\nerror: Unreachable/);
   });
 });
 

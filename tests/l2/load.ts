@@ -50,6 +50,7 @@ export class Load {
   readonly #authority: PrivateKeyAccount;
   #contract: Hex | undefined;
   #running: Promise<void> | undefined;
+  #sent = 0;
   #isPaused = true;
 
   constructor(l2: Pick<Anvil, "rpc"> & { readonly url: string }, options: LoadOptions) {
@@ -61,9 +62,12 @@ export class Load {
     );
   }
 
-  /** Transactions that were sent so far. */
+  /**
+   * Transactions that were sent so far: one that a reorganisation took away may be made a second time, byte
+   * for byte, and counts twice.
+   */
   get sent(): number {
-    return this.raws.size;
+    return this.#sent;
   }
 
   start(): void {
@@ -121,6 +125,7 @@ export class Load {
       if (result === hashes[id]) continue;
       throw new Error(`Cannot send a transaction: ${JSON.stringify(error ?? result)}`);
     }
+    this.#sent += count;
   }
 
   /** Transaction `index` of all. */
