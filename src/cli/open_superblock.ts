@@ -75,7 +75,6 @@ export async function openSuperblock(
   const pipeline = new ProofPipeline({ ...stages, queue, batches: manager, clock, log }, {
     ...config.pipeline,
     pollIntervalMs: proofPollMs,
-    emptyBatches: batchManager.emptyBatches,
   });
   const follower = l2 && integration.blockReporting
     ? new BlockFollower({

@@ -19,8 +19,6 @@ export interface BatchManagerConfig {
   readonly lateBlockGraceMs: number;
   /** So far ahead of the clock here a block's time may be. */
   readonly maxAheadMs: number;
-  /** A batch without blocks is proved as such, or is completed without a proof. */
-  readonly emptyBatches: "prove" | "skip";
   /**
    * Blocks are reported in the order of their numbers, each of them, if late: after its end and its grace a
    * batch waits for the first block behind it, so that none is missing while nobody can read them.
@@ -34,7 +32,6 @@ export const BATCH_DEFAULTS: Omit<BatchManagerConfig, "chainId" | "l1Clock"> = O
   batchTimeoutMs: 90 * 60 * 1000,
   lateBlockGraceMs: 30_000,
   maxAheadMs: 15_000,
-  emptyBatches: "prove",
 });
 
 /** @throws {ConfigError} `Invalid` for values that contradict each other */
