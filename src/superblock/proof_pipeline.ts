@@ -220,7 +220,7 @@ export class ProofPipeline {
     let { job } = claim;
     try {
       for (;;) {
-        const { stage } = job;
+        const { stage, stageSinceMs } = job;
         await withDeadline({
           clock,
           ms: this.#config.jobTimeoutMs,
@@ -240,11 +240,19 @@ export class ProofPipeline {
         });
         const isExecutionCheck = stage === "network_agg" &&
           (job.network?.isExecutionCheck ?? false);
-        this.#tell({ event: "stage_completed", ...named(job), stage, isExecutionCheck });
+        const durationMs = clock.now() - stageSinceMs;
+        this.#tell({
+          event: "stage_completed",
+          ...named(job),
+          stage,
+          isExecutionCheck,
+          durationMs,
+        });
         if (stage === "submission") break;
       }
       const completed = await queue.complete(claim);
-      this.#tell({ event: "job_completed", ...named(completed) });
+      const durationMs = completed.updatedAtMs - completed.createdAtMs;
+      this.#tell({ event: "job_completed", ...named(completed), durationMs });
       if (this.#parts.batches) await this.#reportJob(this.#parts.batches, completed);
       return true;
     } catch (error) {
