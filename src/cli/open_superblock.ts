@@ -13,6 +13,7 @@ import { SuperblockCoordinator } from "../superblock/coordinator.ts";
 import { EpochListener } from "../superblock/epoch_listener.ts";
 import { ProofPipeline } from "../superblock/proof_pipeline.ts";
 import { SequencerIntegration } from "../superblock/sequencer.ts";
+import { aborted } from "../superblock/together.ts";
 import { LogBatchJournal } from "../wal/batch_journal.ts";
 import { LogJobQueue } from "../wal/job_queue.ts";
 import type { SuperblockSettings } from "./superblock_flags.ts";
@@ -105,18 +106,11 @@ export async function openSuperblock(
       if (isActive) return await coordinator.run(signal);
       // What was whole before is proved all the same.
       if (config.enabled && proving) return await pipeline.run(signal);
-      await untilAborted(signal);
+      await aborted(signal);
     },
     async close() {
       await queue.close();
       await journal.close();
     },
   };
-}
-
-function untilAborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    signal.addEventListener("abort", () => resolve(), { once: true });
-  });
 }

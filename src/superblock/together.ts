@@ -30,3 +30,11 @@ export async function together(loops: readonly Loop[], signal: AbortSignal): Pro
     signal.removeEventListener("abort", stop);
   }
 }
+
+/** Resolves when it is. */
+export function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+}
