@@ -420,5 +420,6 @@ export { type BatchJournalOwner, LogBatchJournal } from "./src/wal/batch_journal
 export * from "./src/superblock/sequencer.ts";
 export * from "./src/superblock/config.ts";
 export { BatchApi, serveBatches } from "./src/service/batch_api.ts";
+export { BatchMetrics } from "./src/service/batch_metrics.ts";
 export type * from "./src/service/batch_parts.ts";
 export type { BlockReportJson, ServedL1 } from "./src/service/batch_json.ts";

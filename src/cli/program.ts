@@ -38,6 +38,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<CommandSpec | CommandGroup
   archive: async () => (await import("./archive.ts")).archive,
   doctor: async () => (await import("./doctor.ts")).doctor,
   prover: async () => (await import("./prover.ts")).prover,
+  proofs: async () => (await import("./proofs.ts")).proofs,
   signer: async () => (await import("./signer.ts")).signer,
   version: async () => (await import("./version.ts")).version,
 };
