@@ -4,6 +4,7 @@
  * @module
  */
 import { access } from "node:fs/promises";
+import { SourceError } from "../errors.ts";
 import { systemReason } from "../local/disk.ts";
 import { writeStderr, writeStdout } from "../runtime.ts";
 import { askControl, type ControlPlace } from "../service/control_client.ts";
@@ -161,6 +162,12 @@ async function ask(
   path: string,
 ): Promise<Readonly<Record<string, unknown>> | number> {
   const { status, body } = await askControl(place, method, path);
+  const isOurs = "error" in body || "jobs" in body || "requests" in body;
+  if (!isOurs) {
+    const where = place.at instanceof URL ? place.at.host : place.at;
+    const message = `Cannot ask ${where}: no ${place.who} answers there, but another program`;
+    throw new SourceError("Damaged", message, { details: { status } });
+  }
   if (status === 200) return body;
   const { error } = body;
   const { code = status, kind, message = error } = Object(error) as Record<string, unknown>;

@@ -51,7 +51,7 @@ export function askControl(
       const parts: Uint8Array[] = [];
       try {
         for await (const part of response) parts.push(part as Uint8Array);
-        const body = JSON.parse(Buffer.concat(parts).toString());
+        const body = Object(JSON.parse(Buffer.concat(parts).toString()));
         clearTimeout(limit);
         resolve({ status: response.statusCode ?? 0, body });
       } catch (cause) {
