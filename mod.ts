@@ -417,6 +417,8 @@ export * from "./src/l1/epoch_sources.ts";
 export { BATCH_DEFAULTS, type BatchManagerConfig } from "./src/superblock/batch_config.ts";
 export * from "./src/superblock/batch_manager.ts";
 export { type BatchJournalOwner, LogBatchJournal } from "./src/wal/batch_journal.ts";
+export * from "./src/superblock/block_follower.ts";
+export * from "./src/superblock/coordinator.ts";
 export * from "./src/superblock/sequencer.ts";
 export * from "./src/superblock/config.ts";
 export { BatchApi, serveBatches } from "./src/service/batch_api.ts";
