@@ -19,10 +19,14 @@ import {
 } from "./command.ts";
 import { nodeUrl, usage } from "./options.ts";
 import { controlPath } from "./processor_flags.ts";
+import { SUPERBLOCK_DIR_FLAG } from "./superblock_flags.ts";
 import { countOf, factLines, formatTable, toJson } from "./text.ts";
 
 const WHERE_FLAGS: readonly Flag[] = [
-  { flags: "--data-dir <dir>", help: "of the coordinator that runs here" },
+  {
+    flags: "--data-dir <dir>",
+    help: `of the coordinator that runs here (default: ${SUPERBLOCK_DIR_FLAG.value})`,
+  },
   { flags: "--url <url>", help: "in place of it: where its --listen is, or env:NAME" },
 ];
 
@@ -137,22 +141,23 @@ async function change(
   return EXIT.done;
 }
 
-/** @throws {ConfigError} `Usage` unless there is one place, and a directory where that is meant */
+/** @throws {ConfigError} `Usage` where there are two places, or no such directory */
 async function placeOf(flags: FlagValues): Promise<ControlPlace> {
-  const dataDir = textOf(flags, "dataDir");
+  const given = textOf(flags, "dataDir");
   const url = textOf(flags, "url");
   const who = "montana superblock";
-  if ((dataDir === undefined) === (url === undefined)) {
+  if (url !== undefined) {
+    if (given === undefined) {
+      return { at: new URL(nodeUrl("--url", url)), who, timeoutMs: TIMEOUT_MS };
+    }
     throw usage("Cannot tell whose jobs are meant: need either --data-dir or --url");
   }
-  if (url !== undefined) {
-    return { at: new URL(nodeUrl("--url", url)), who, timeoutMs: TIMEOUT_MS };
-  }
+  const dataDir = given ?? SUPERBLOCK_DIR_FLAG.value!;
   // Where a coordinator may still come up, asking again helps; in a directory that is not there, it does not.
-  await access(dataDir!).catch((cause) => {
+  await access(dataDir).catch((cause) => {
     throw usage(`Cannot use --data-dir ${dataDir}: ${systemReason(cause)}`);
   });
-  return { at: controlPath(dataDir!), who, timeoutMs: TIMEOUT_MS };
+  return { at: controlPath(dataDir), who, timeoutMs: TIMEOUT_MS };
 }
 
 /** @returns what was asked for, or the exit code where it was refused */

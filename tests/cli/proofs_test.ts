@@ -112,7 +112,7 @@ test("montana proofs asks a URL as well", async () => {
 test("montana proofs says where nobody runs, and where another program does", async () => {
   await withDirectory(async (cwd) => {
     const ls = (...args: string[]) => montana(["proofs", "ls", ...args], { cwd });
-    failed(await ls(), 2, /need either --data-dir or --url/);
+    failed(await ls(), 2, /Cannot use --data-dir \.\/superblock: there is no such/);
     failed(await ls("--data-dir", ".", "--url", "http://here"), 2, /need either/);
     failed(await ls("--data-dir", "nowhere"), 2, /Cannot use --data-dir nowhere/);
     failed(await ls("--data-dir", "."), 75, /no montana superblock runs there/);
