@@ -6,7 +6,14 @@
 import { join } from "node:path";
 import { DiskStorage } from "../local/disk_storage.ts";
 import type { Log } from "../ports.ts";
-import { leaveMemoryOutOfCores, systemClock as clock, systemRandom as random } from "../runtime.ts";
+import {
+  leaveMemoryOutOfCores,
+  systemClock as clock,
+  systemRandom as random,
+  writeStderr,
+} from "../runtime.ts";
+import { serveBatches } from "../service/batch_api.ts";
+import type { Listening } from "../service/http_server.ts";
 import { BatchManager } from "../superblock/batch_manager.ts";
 import { BlockFollower } from "../superblock/block_follower.ts";
 import { SuperblockCoordinator } from "../superblock/coordinator.ts";
@@ -113,4 +120,33 @@ export async function openSuperblock(
       await journal.close();
     },
   };
+}
+
+/**
+ * Serves it on the control socket, and where `--listen` says.
+ *
+ * @returns ends that
+ * @throws {ConfigError} `Invalid` where it cannot listen there
+ */
+export async function serveSuperblock(
+  { config, control, listen }: SuperblockSettings,
+  { sequencer, pipeline, queue }: OpenedSuperblock,
+): Promise<() => Promise<void>> {
+  const parts = { clock, ...(config.enabled && { batches: { sequencer, pipeline, queue } }) };
+  const servers: Listening[] = [];
+  const close = async () => {
+    for (const server of servers) await server.close();
+  };
+  try {
+    servers.push(await serveBatches(parts, control));
+    if (listen) {
+      const server = await serveBatches(parts, listen);
+      servers.push(server);
+      writeStderr(`listening on ${server.name}`);
+    }
+    return close;
+  } catch (error) {
+    await close();
+    throw error;
+  }
 }

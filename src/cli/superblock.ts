@@ -8,7 +8,7 @@ import { productionConcerns } from "../superblock/config.ts";
 import { slotsPerBatch } from "../superblock/clock.ts";
 import { type CommandSpec, EXIT, type FlagValues } from "./command.ts";
 import { LOG_FLAGS, logFrom } from "./log.ts";
-import { type OpenedSuperblock, openSuperblock } from "./open_superblock.ts";
+import { type OpenedSuperblock, openSuperblock, serveSuperblock } from "./open_superblock.ts";
 import {
   SUPERBLOCK_FLAGS,
   type SuperblockSettings,
@@ -39,7 +39,12 @@ async function runSuperblock(flags: FlagValues): Promise<number> {
   const opened = await openSuperblock(settings, { log });
   try {
     tellStart(settings, opened);
-    await opened.run(signal);
+    const stopServing = await serveSuperblock(settings, opened);
+    try {
+      await opened.run(signal);
+    } finally {
+      await stopServing();
+    }
     await tellEnd(opened);
     return EXIT.done;
   } finally {
