@@ -15,7 +15,7 @@ import { fromJsonPayload, toJsonPayload } from "./json_payload.ts";
 import { Wal, type WalConfig, type WalParts } from "./log.ts";
 
 const RECORD = { owner: 1, change: 2, snapshot: 3 } as const;
-const CHANGES: readonly unknown[] = ["epoch", "block", "ended", "state", "job"];
+const CHANGES: readonly unknown[] = ["epoch", "epoch_block", "block", "ended", "state", "job"];
 
 /** A snapshot is due after so many bytes of changes, and after so many times its own size. */
 const SNAPSHOT_AFTER_BYTES = 4 * 1024 * 1024;
@@ -154,8 +154,13 @@ export class LogBatchJournal implements BatchJournal {
           if (!Array.isArray(value.batches)) throw new TypeError("it has no batches");
           this.#owner = ownerOf(value);
           // JSON leaves out what is undefined.
-          const { lastEpoch, finalized, batches } = value as unknown as BatchSnapshot;
-          this.#snapshot = { lastEpoch, finalized, batches };
+          const { lastEpoch, recentEpochs, finalized, batches } = value as unknown as BatchSnapshot;
+          this.#snapshot = {
+            lastEpoch,
+            ...(recentEpochs && { recentEpochs }),
+            finalized,
+            batches,
+          };
           this.#changes = [];
           this.#snapshotBytes = this.#bytesSinceSnapshot = payload.length;
           return;
