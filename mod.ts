@@ -428,3 +428,6 @@ export * from "./src/superblock/batch_manager.ts";
 export { type BatchJournalOwner, LogBatchJournal } from "./src/wal/batch_journal.ts";
 export * from "./src/superblock/sequencer.ts";
 export * from "./src/superblock/config.ts";
+export { BatchApi, serveBatches } from "./src/service/batch_api.ts";
+export type * from "./src/service/batch_parts.ts";
+export type { BlockReportJson, ServedL1 } from "./src/service/batch_json.ts";

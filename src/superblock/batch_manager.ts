@@ -81,6 +81,8 @@ export class BatchManager implements EpochTaker, ProvableBatches {
   readonly #book: BatchBook;
   #last: Promise<unknown> = Promise.resolve();
   #changed = new AbortController();
+  /** What the log said when it broke, in whose hands ever. */
+  #broken: { readonly error: unknown } | undefined;
 
   /** @throws {ConfigError} `Invalid` for values that contradict each other */
   constructor(parts: BatchManagerParts, config: BatchManagerConfig) {
@@ -242,6 +244,7 @@ export class BatchManager implements EpochTaker, ProvableBatches {
     const { clock } = this.#parts;
     while (!signal.aborted) {
       const changed = this.#changed;
+      if (this.#broken) throw this.#broken.error;
       try {
         await this.finalizeDue();
       } catch (error) {
@@ -338,7 +341,13 @@ export class BatchManager implements EpochTaker, ProvableBatches {
   /** Into the log first. */
   async #change(change: BatchChange): Promise<void> {
     const { journal, log } = this.#parts;
-    await journal.note(change);
+    await journal.note(change).catch((error) => {
+      if (!isRetryable(error)) {
+        this.#broken = { error };
+        this.#changed.abort();
+      }
+      throw error;
+    });
     for (const batch of this.#book.apply(change)) log?.({ event: "batch_started", batch });
     if (journal.isSnapshotDue) await journal.save(this.#book.snapshot);
     this.#changed.abort();

@@ -70,6 +70,8 @@ export interface ProofPipelineStats {
 export class ProofPipeline {
   readonly #parts: ProofPipelineParts;
   readonly #config: ProofPipelineConfig;
+  /** Aborted with what the log said when it broke in the hands of a caller. */
+  readonly #broken = new AbortController();
 
   constructor(parts: ProofPipelineParts, config: Partial<ProofPipelineConfig> = {}) {
     this.#parts = parts;
@@ -80,14 +82,14 @@ export class ProofPipeline {
   async enqueue(batch: ProvableBatch): Promise<ProofJob> {
     const { queue } = this.#parts;
     const known = await queue.get(jobId(batch));
-    const job = await queue.enqueue(batch);
+    const job = await this.#kept(queue.enqueue(batch));
     if (!known && isUnderWay(job)) this.#tell({ event: "job_created", ...named(job) });
     return job;
   }
 
   /** @throws {ProvingError} as {@link JobQueue.requeue} does */
   async requeue(id: string): Promise<ProofJob> {
-    const job = await this.#parts.queue.requeue(id);
+    const job = await this.#kept(this.#parts.queue.requeue(id));
     this.#tell({ event: "job_requeued", ...named(job) });
     if (this.#parts.batches) await this.#reportJob(this.#parts.batches, job);
     return job;
@@ -95,7 +97,7 @@ export class ProofPipeline {
 
   /** @throws {ProvingError} as {@link JobQueue.cancel} does */
   async cancel(id: string): Promise<ProofJob> {
-    const job = await this.#parts.queue.cancel(id);
+    const job = await this.#kept(this.#parts.queue.cancel(id));
     this.#tell({ event: "job_cancelled", ...named(job) });
     return job;
   }
@@ -121,8 +123,9 @@ export class ProofPipeline {
   async run(signal: AbortSignal): Promise<void> {
     const own = new AbortController();
     const stop = () => own.abort(signal.reason);
-    if (signal.aborted) stop();
-    signal.addEventListener("abort", stop);
+    const either = AbortSignal.any([signal, this.#broken.signal]);
+    if (either.aborted) stop();
+    either.addEventListener("abort", stop);
     const names = Array.from({ length: this.#config.maxConcurrentJobs }, (_, at) => `worker ${at}`);
     const loops = [
       this.#intake(own.signal),
@@ -135,9 +138,20 @@ export class ProofPipeline {
           throw error;
         })
       ));
+      if (this.#broken.signal.aborted) throw this.#broken.signal.reason;
     } finally {
       await Promise.allSettled(loops);
-      signal.removeEventListener("abort", stop);
+      either.removeEventListener("abort", stop);
+    }
+  }
+
+  /** A change that somebody asks for: where the log breaks, nothing is kept any more, and the run ends. */
+  async #kept(change: Promise<ProofJob>): Promise<ProofJob> {
+    try {
+      return await change;
+    } catch (error) {
+      if (error instanceof WalError && !isRetryable(error)) this.#broken.abort(error);
+      throw error;
     }
   }
 
@@ -220,7 +234,7 @@ export class ProofPipeline {
     let { job } = claim;
     try {
       for (;;) {
-        const { stage } = job;
+        const { stage, stageSinceMs } = job;
         await withDeadline({
           clock,
           ms: this.#config.jobTimeoutMs,
@@ -239,11 +253,19 @@ export class ProofPipeline {
           return await runStage(run);
         });
         const isExecutionCheck = isOnlyChecked(job, stage);
-        this.#tell({ event: "stage_completed", ...named(job), stage, isExecutionCheck });
+        const durationMs = clock.now() - stageSinceMs;
+        this.#tell({
+          event: "stage_completed",
+          ...named(job),
+          stage,
+          isExecutionCheck,
+          durationMs,
+        });
         if (stage === "submission") break;
       }
       const completed = await queue.complete(claim);
-      this.#tell({ event: "job_completed", ...named(completed) });
+      const durationMs = completed.updatedAtMs - completed.createdAtMs;
+      this.#tell({ event: "job_completed", ...named(completed), durationMs });
       if (this.#parts.batches) await this.#reportJob(this.#parts.batches, completed);
       return true;
     } catch (error) {
