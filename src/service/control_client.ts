@@ -43,6 +43,8 @@ export function askSocket(
 
 function noAnswer(path: string, cause: unknown): SourceError {
   const isNobody = ["ENOENT", "ECONNREFUSED"].includes(systemCode(cause) ?? "");
-  const why = isNobody ? "no processor runs there" : systemReason(cause);
+  const why = isNobody
+    ? "no processor runs there; start one, or name the directory of the one that runs"
+    : systemReason(cause);
   return new SourceError("Connection", `Cannot ask the processor at ${path}: ${why}`, { cause });
 }
