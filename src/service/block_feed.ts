@@ -65,6 +65,9 @@ const MAX_BYTES = 16 * 2 ** 20;
 /** Names of blocks that were taken back, so that who comes back with one is told. */
 const MAX_RETRACTED = 10_000;
 const MAX_RETRACTIONS = 256;
+/** Of what is read at once. */
+const READ_BLOCKS = 64;
+const READ_BYTES = 2 ** 20;
 
 /**
  * A sink that gives out what goes through it.
@@ -171,6 +174,7 @@ export class BlockFeed implements L2BlockSink {
     const number = this.#head.number - blocks;
     // While the file still has them.
     const kept = await this.#idOf(number) ?? nameOf(number, FIRST_DIGEST);
+    await this.#noteKept(kept);
     await this.#history?.cutTo(number - this.#firstNumber + 1);
     await this.#sink.retract(blocks);
     this.#cutBehind(kept);
@@ -227,7 +231,7 @@ export class BlockFeed implements L2BlockSink {
    * What comes behind a block, and goes on to come. Who takes it slowly is told later, and holds nothing up.
    *
    * @param last the last block that the follower has; it is told first where that is no longer there
-   * @throws {Error} where it slept through too much: it is to come again
+   * @throws {Error} where it slept through too much, or nobody knows its block: it is to come again
    */
   async *follow(last: BlockId, signal: AbortSignal): AsyncGenerator<FeedItem, void, undefined> {
     let wake = () => {};
@@ -255,7 +259,7 @@ export class BlockFeed implements L2BlockSink {
   ): AsyncGenerator<FeedItem, void, undefined> {
     let told = "";
     let seen = this.#retractionsBefore + this.#retractions.length;
-    const there = await this.find(last.id) ?? last;
+    const there = await this.find(last.id) ?? this.#forgotten(last);
     if (there.number < last.number) {
       yield { kind: "retracted", kept: there, blocks: last.number - there.number };
     }
@@ -269,7 +273,7 @@ export class BlockFeed implements L2BlockSink {
         last = lowest;
         continue;
       }
-      const blocks = await this.read(last.number + 1, 64, 2 ** 20);
+      const blocks = await this.read(last.number + 1, READ_BLOCKS, READ_BYTES);
       // What was read while blocks were taken back may be some of those.
       if (seen !== this.#retractionsBefore + this.#retractions.length) continue;
       for (const block of blocks) {
@@ -284,6 +288,14 @@ export class BlockFeed implements L2BlockSink {
       told = text;
       await changed(changes);
     }
+  }
+
+  /** One that is too old to be told from another in its place. */
+  #forgotten(last: BlockId): BlockId {
+    if (last.number < this.oldest && last.number <= this.#head.number) return last;
+    throw new Error(
+      `a follower has block ${last.number} of a chain that nobody knows: it must come again`,
+    );
   }
 
   #lowestSince(seen: number): BlockId | undefined {
@@ -312,14 +324,25 @@ export class BlockFeed implements L2BlockSink {
     this.#heads.push({ number: BigInt(number), hash: new Uint8Array(), l1Block });
   }
 
-  #cutBehind(kept: BlockId): void {
-    const gone = [...this.#recent, ...this.#keptFor.values()]
-      .filter(({ number }) => number > kept.number);
-    for (const { id } of [this.#head, ...gone]) this.#keptFor.set(id, kept);
+  /** Notes what will be kept for each block behind it: for the newest, as many as are remembered. */
+  async #noteKept(kept: BlockId): Promise<void> {
+    const head = this.#head;
+    const before = [...this.#keptFor.values()].filter(({ number }) => number > kept.number);
+    for (const { id } of [...before, head]) this.#keptFor.set(id, kept);
+    let next = Math.max(kept.number + 1, this.oldest, head.number + 1 - MAX_RETRACTED);
+    while (next <= head.number) {
+      const blocks = await this.read(next, READ_BLOCKS, READ_BYTES);
+      if (blocks.length === 0) break;
+      for (const { id } of blocks) this.#keptFor.set(id, kept);
+      next += blocks.length;
+    }
     for (const id of this.#keptFor.keys()) {
       if (this.#keptFor.size <= MAX_RETRACTED) break;
       this.#keptFor.delete(id);
     }
+  }
+
+  #cutBehind(kept: BlockId): void {
     this.#recent = this.#recent.filter(({ number }) => number <= kept.number);
     this.#recentBytes = this.#recent.reduce((sum, { line }) => sum + line.length, 0);
     this.#head = kept;

@@ -19,8 +19,6 @@ export interface BatchManagerConfig {
   readonly lateBlockGraceMs: number;
   /** So far ahead of the clock here a block's time may be. */
   readonly maxAheadMs: number;
-  /** A batch without blocks is proved as such, or is completed without a proof. */
-  readonly emptyBatches: "prove" | "skip";
 }
 
 /** The seed's, with the bounds it lacks. */
@@ -29,7 +27,6 @@ export const BATCH_DEFAULTS: Omit<BatchManagerConfig, "chainId" | "l1Clock"> = O
   batchTimeoutMs: 90 * 60 * 1000,
   lateBlockGraceMs: 30_000,
   maxAheadMs: 15_000,
-  emptyBatches: "prove",
 });
 
 /** @throws {ConfigError} `Invalid` for values that contradict each other */

@@ -303,13 +303,12 @@ export class BatchManager implements EpochTaker, ProvableBatches {
 
   async #finalize(batchNumber: bigint): Promise<void> {
     const { blocks } = this.batch(batchNumber)!;
-    const isSkipped = blocks.length === 0 && this.config.emptyBatches === "skip";
-    await this.#toState(batchNumber, isSkipped ? "completed" : "proving");
+    // One without blocks too: the superblock behind it follows its superblock.
+    await this.#toState(batchNumber, "proving");
     const batch = this.batch(batchNumber)!;
     const span = blocks.length === 0 ? 0n : blocks.at(-1)!.number - blocks[0]!.number + 1n;
     const missingBlocks = span - BigInt(blocks.length);
     this.#parts.log?.({ event: "batch_finalized", batch, missingBlocks });
-    if (isSkipped) this.#parts.log?.({ event: "batch_completed", batch });
   }
 
   async #toState(

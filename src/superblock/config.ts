@@ -30,10 +30,10 @@ export interface L1ListenerSettings {
   readonly pollIntervalMs: number;
 }
 
-/** Limits of the proof pipeline, as far as the seed names them. */
+/** What the proof pipeline is told: the limits that the seed names, and what becomes of empty batches. */
 export type PipelineSettings = Pick<
   ProofPipelineConfig,
-  "maxConcurrentJobs" | "jobTimeoutMs" | "maxRetries" | "retryDelayMs"
+  "maxConcurrentJobs" | "jobTimeoutMs" | "maxRetries" | "retryDelayMs" | "emptyBatches"
 >;
 
 /** All that synchronized batch proving is told. */
@@ -60,11 +60,11 @@ const PRODUCTION: Readonly<Partial<Record<SettingKey, SettingValue>>> = {
   "batch_manager.batch_timeout": BATCH_DEFAULTS.batchTimeoutMs,
   "batch_manager.late_block_grace": BATCH_DEFAULTS.lateBlockGraceMs,
   "batch_manager.max_ahead": BATCH_DEFAULTS.maxAheadMs,
-  "batch_manager.empty_batches": BATCH_DEFAULTS.emptyBatches,
   "pipeline.max_concurrent_jobs": BigInt(PROOF_PIPELINE_DEFAULTS.maxConcurrentJobs),
   "pipeline.job_timeout": PROOF_PIPELINE_DEFAULTS.jobTimeoutMs,
   "pipeline.max_retries": BigInt(PROOF_PIPELINE_DEFAULTS.maxRetries),
   "pipeline.retry_delay": PROOF_PIPELINE_DEFAULTS.retryDelayMs,
+  "pipeline.empty_batches": PROOF_PIPELINE_DEFAULTS.emptyBatches,
   "integration.enable_batch_sync": SEQUENCER_DEFAULTS.enableBatchSync,
   "integration.block_reporting": SEQUENCER_DEFAULTS.blockReporting,
 };
@@ -134,7 +134,6 @@ export function superblockConfig(
     batchTimeoutMs: ms("batch_manager.batch_timeout"),
     lateBlockGraceMs: ms("batch_manager.late_block_grace"),
     maxAheadMs: ms("batch_manager.max_ahead"),
-    emptyBatches: values.get("batch_manager.empty_batches") as "prove" | "skip",
   };
   checkTogether(batchManager, origins);
   return {
@@ -151,6 +150,7 @@ export function superblockConfig(
       jobTimeoutMs: ms("pipeline.job_timeout"),
       maxRetries: Number(count("pipeline.max_retries")),
       retryDelayMs: ms("pipeline.retry_delay"),
+      emptyBatches: values.get("pipeline.empty_batches") as "prove" | "skip",
     },
     integration: {
       chainId,

@@ -54,11 +54,11 @@ export type SettingKey =
   | "batch_manager.batch_timeout"
   | "batch_manager.late_block_grace"
   | "batch_manager.max_ahead"
-  | "batch_manager.empty_batches"
   | "pipeline.max_concurrent_jobs"
   | "pipeline.job_timeout"
   | "pipeline.max_retries"
   | "pipeline.retry_delay"
+  | "pipeline.empty_batches"
   | "integration.chain_id"
   | "integration.enable_batch_sync"
   | "integration.block_reporting";
@@ -78,11 +78,11 @@ export const SETTINGS: Readonly<Record<SettingKey, Setting>> = {
   "batch_manager.batch_timeout": duration(1000),
   "batch_manager.late_block_grace": duration(0),
   "batch_manager.max_ahead": duration(0),
-  "batch_manager.empty_batches": { kind: "choice", choices: ["prove", "skip"] },
   "pipeline.max_concurrent_jobs": count(1n, 1000n),
   "pipeline.job_timeout": duration(1000),
   "pipeline.max_retries": count(0n, 1000n),
   "pipeline.retry_delay": duration(0),
+  "pipeline.empty_batches": { kind: "choice", choices: ["prove", "skip"] },
   "integration.chain_id": count(1n, U64_MAX),
   "integration.enable_batch_sync": { kind: "flag" },
   "integration.block_reporting": { kind: "flag" },

@@ -1,4 +1,9 @@
-import { deepStrictEqual as deepEqual, ok, strictEqual as equal } from "node:assert/strict";
+import {
+  deepStrictEqual as deepEqual,
+  ok,
+  rejects,
+  strictEqual as equal,
+} from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { SinkError } from "../../src/errors.ts";
@@ -112,6 +117,40 @@ test("BlockFeed takes blocks back, and knows what took their places", async () =
     equal(await feed.find("99-0123456789abcdef"), undefined);
     await close();
   });
+});
+
+test("BlockFeed knows blocks that were taken back when it remembered them no longer", async () => {
+  await withDirectory(async (cwd) => {
+    const { feed, close } = await feedInto(cwd, { maxBytes: 500 });
+    await give(feed, derived(300));
+    const [old] = await feed.read(20, 1, ALL);
+    const [kept] = await feed.read(5, 1, ALL);
+    await feed.retract(295);
+    deepEqual(await feed.find(old!.id), { number: 5, id: kept!.id });
+    const items = feed.follow(old!, new AbortController().signal);
+    deepEqual((await items.next()).value, {
+      kind: "retracted",
+      kept: { number: 5, id: kept!.id },
+      blocks: 15,
+    });
+    await items.return();
+    await close();
+  });
+});
+
+test("BlockFeed.follow() refuses who has a block that nobody knows, and never leaves him waiting", async () => {
+  const feed = new BlockFeed(new MemoryBlockSink(), { maxBytes: 1 });
+  await give(feed, derived(20));
+  const { signal } = new AbortController();
+  for (const number of [20, 21]) {
+    const unknown = { number, id: `${number}-0123456789abcdef` };
+    await rejects(feed.follow(unknown, signal).next(), /block 2[01] of a chain that nobody knows/);
+  }
+  // Who began at the oldest that is there has none before it.
+  const following = feed.follow(await feed.before(feed.oldest), signal);
+  const { value } = await following.next();
+  equal(value?.kind === "block" && value.block.number, feed.oldest);
+  await following.return();
 });
 
 test("BlockFeed has lost nothing where its sink failed to take back", async () => {

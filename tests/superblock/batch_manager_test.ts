@@ -143,19 +143,15 @@ test("Defect 2: an epoch that was taken before changes nothing", async () => {
   deepEqual([manager.lastEpoch, manager.batches], [3n, before]);
 });
 
-test("Defect 7: an empty batch is proved as such, or skipped by policy", async () => {
-  for (const emptyBatches of ["prove", "skip"] as const) {
-    const { clock, events, manager } = await begun({ emptyBatches });
-    clock.advance(96_000);
-    await manager.takeEpoch(epochEvent(2));
-    clock.advance(10_000);
-    await manager.finalizeDue();
-    const isProved = emptyBatches === "prove";
-    equal(manager.batch(0n)?.state, isProved ? "proving" : "completed");
-    equal(manager.batchesReadyForProving().length, isProved ? 1 : 0);
-    equal(events.of("batch_completed").length, isProved ? 0 : 1);
-    equal(manager.stats.total_batches, 1);
-  }
+test("Defect 7: an empty batch is handed on like any other", async () => {
+  const { clock, manager } = await begun();
+  clock.advance(96_000);
+  await manager.takeEpoch(epochEvent(2));
+  clock.advance(10_000);
+  await manager.finalizeDue();
+  equal(manager.batch(0n)?.state, "proving");
+  equal(manager.batchesReadyForProving().length, 1);
+  equal(manager.stats.total_batches, 1);
 });
 
 test("Defect 5: batch_timeout ends a batch whose trigger never comes", async () => {

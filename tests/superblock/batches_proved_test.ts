@@ -60,3 +60,28 @@ test("a batch follows its job when that is cancelled and taken up again at once"
   await proofs.until(() => state(1n) === "completed");
   await stop();
 });
+
+test("an empty batch that is skipped does not hold up the one behind it", async () => {
+  const clock = new ManualClock(slotMs(0));
+  const { manager } = await openManager(new MemoryStorage(), clock);
+  // Batch 1 is empty.
+  for (const epoch of range(0, 6)) {
+    await manager.takeEpoch(epochEvent(epoch));
+    if (epoch === 0) await manager.addBlock(blockAt(1, 0));
+    if (epoch === 4) await manager.addBlock(blockAt(2, 192));
+    clock.advance(48_000);
+  }
+  await manager.takeEpoch(epochEvent(6));
+  clock.advance(60_000);
+  await manager.finalizeDue();
+  const proofs = new ProofWorld();
+  const pipeline = proofs.pipelineOn(proofs.queue, { emptyBatches: "skip" }, manager);
+  const end = new AbortController();
+  const running = pipeline.run(end.signal);
+  const state = (number: bigint) => manager.batch(number)?.state;
+  await proofs.until(() => state(2n) === "completed" || state(2n) === "failed");
+  deepEqual([state(0n), state(1n), state(2n)], ["completed", "completed", "completed"]);
+  deepEqual(proofs.publisher.numbers, [0n, 2n]);
+  end.abort();
+  await running;
+});

@@ -32,13 +32,13 @@ test("The defaults are the seed's", () => {
       batchTimeoutMs: 5_400_000,
       lateBlockGraceMs: 30_000,
       maxAheadMs: 15_000,
-      emptyBatches: "prove",
     },
     pipeline: {
       maxConcurrentJobs: 5,
       jobTimeoutMs: 1_800_000,
       maxRetries: 3,
       retryDelayMs: 300_000,
+      emptyBatches: "prove",
     },
     integration: { chainId: 1001n, enableBatchSync: true, blockReporting: true },
   });
@@ -57,6 +57,7 @@ test("The test preset is the seed's GetTestConfig", () => {
     jobTimeoutMs: 120_000,
     maxRetries: 1,
     retryDelayMs: 10_000,
+    emptyBatches: "prove",
   });
 });
 
@@ -89,11 +90,11 @@ const WRONG: readonly (readonly [string, unknown, RegExp])[] = [
   ["batch_manager.batch_timeout", "soon", /a time/],
   ["batch_manager.late_block_grace", [1], /a time/],
   ["batch_manager.max_ahead", true, /a time/],
-  ["batch_manager.empty_batches", "drop", /prove or skip/],
   ["pipeline.max_concurrent_jobs", 0, /from 1/],
   ["pipeline.job_timeout", "30", /a time/],
   ["pipeline.max_retries", -1, /from 0/],
   ["pipeline.retry_delay", "5x", /a time/],
+  ["pipeline.empty_batches", "drop", /prove or skip/],
   ["integration.chain_id", "0x3e9", /whole number/],
   ["integration.enable_batch_sync", 1, /true or false/],
   ["integration.block_reporting", "no", /true or false/],
