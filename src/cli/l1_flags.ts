@@ -141,13 +141,6 @@ export function l1Place(flags: FlagValues): L1Place {
   };
 }
 
-/** The directory of `--l1`, for what works on no other L1. */
-export function l1Path(flags: FlagValues): string {
-  const place = l1Place(flags);
-  if (place.kind === "directory") return place.path;
-  throw usage("Cannot use --l1 with a URL here: need a directory");
-}
-
 /** Whose batches, and to which inbox. */
 export interface Addresses {
   readonly inbox: Uint8Array;
