@@ -112,6 +112,14 @@ export class BatchManager implements EpochTaker, ProvableBatches {
     return newest?.state === "collecting" && !newest.endedBy ? newest : undefined;
   }
 
+  /** Those whose grace is over, and that wait for the first block behind them. */
+  get batchesAwaitingBlocks(): readonly BatchInfo[] {
+    const nowMs = this.#parts.clock.now();
+    return this.#book.batches.filter((batch) =>
+      this.#isOver(batch, nowMs) && !this.#isWhole(batch)
+    );
+  }
+
   get stats(): BatchStats {
     const states = { collecting: 0, proving: 0, completed: 0, failed: 0 };
     for (const { state } of this.#book.batches) states[state] += 1;
@@ -269,15 +277,33 @@ export class BatchManager implements EpochTaker, ProvableBatches {
         ) {
           await this.#end(batchNumber, "timeout");
         }
-        const { endedAtMs } = this.batch(batchNumber)!;
-        if (endedAtMs === undefined) continue;
-        if (nowMs >= endedAtMs + this.config.lateBlockGraceMs) await this.#finalize(batchNumber);
+        const batch = this.batch(batchNumber)!;
+        if (this.#isOver(batch, nowMs) && this.#isWhole(batch)) await this.#finalize(batchNumber);
       }
     });
   }
 
+  /** Collecting still, ended, and its grace is over. */
+  #isOver({ state, endedAtMs }: BatchInfo, nowMs: number): boolean {
+    return state === "collecting" && endedAtMs !== undefined &&
+      nowMs >= endedAtMs + this.config.lateBlockGraceMs;
+  }
+
+  /** No block of its window can come any more, where they come in order. */
+  #isWhole({ window: { batchNumber } }: BatchInfo): boolean {
+    return !this.config.awaitsNextBlock ||
+      this.#book.batches.some(({ window, blocks }) =>
+        window.batchNumber > batchNumber && blocks.length > 0
+      );
+  }
+
   #dueAtMs(): number[] {
-    return this.#book.batches.filter(({ state }) => state === "collecting").map((batch) =>
+    const awaiting = this.batchesAwaitingBlocks;
+    const collecting = this.#book.batches.filter((batch) =>
+      // A block behind it wakes it.
+      batch.state === "collecting" && !awaiting.includes(batch)
+    );
+    return collecting.map((batch) =>
       batch.endedAtMs === undefined
         ? this.#timeoutMs(batch)
         : batch.endedAtMs + this.config.lateBlockGraceMs

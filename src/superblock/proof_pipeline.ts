@@ -19,6 +19,7 @@ import { withDeadline } from "./deadline.ts";
 import { PROOF_PIPELINE_DEFAULTS, type ProofPipelineConfig } from "./proof_config.ts";
 import { runStage } from "./proof_stages.ts";
 import { type StageParts, StageRun, WaitsForBatch } from "./stage_run.ts";
+import { aborted, together } from "./together.ts";
 
 /** What a proof pipeline is made of. */
 export interface ProofPipelineParts extends StageParts {
@@ -121,28 +122,18 @@ export class ProofPipeline {
    * @throws {WalError} where nothing can be kept any more
    */
   async run(signal: AbortSignal): Promise<void> {
-    const own = new AbortController();
-    const stop = () => own.abort(signal.reason);
-    const either = AbortSignal.any([signal, this.#broken.signal]);
-    if (either.aborted) stop();
-    either.addEventListener("abort", stop);
     const names = Array.from({ length: this.#config.maxConcurrentJobs }, (_, at) => `worker ${at}`);
-    const loops = [
-      this.#intake(own.signal),
-      ...names.map((name) => this.#worker(name, own.signal)),
-    ];
-    try {
-      await Promise.all(loops.map((loop) =>
-        loop.catch((error) => {
-          own.abort(error);
-          throw error;
-        })
-      ));
-      if (this.#broken.signal.aborted) throw this.#broken.signal.reason;
-    } finally {
-      await Promise.allSettled(loops);
-      either.removeEventListener("abort", stop);
-    }
+    await together([
+      (signal) => this.#intake(signal),
+      ...names.map((name) => (signal: AbortSignal) => this.#worker(name, signal)),
+      (signal) => this.#untilBroken(signal),
+    ], signal);
+  }
+
+  async #untilBroken(signal: AbortSignal): Promise<void> {
+    const broken = this.#broken.signal;
+    await aborted(AbortSignal.any([signal, broken]));
+    if (broken.aborted) throw broken.reason;
   }
 
   /** A change that somebody asks for: where the log breaks, nothing is kept any more, and the run ends. */

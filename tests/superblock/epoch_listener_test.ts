@@ -295,6 +295,7 @@ test("status tells where L1 is, what was delivered, and when the next batch begi
     nextBatchEpoch: 4n,
     batchFactor: 2n,
     genesisTime: 1_000_000n,
+    lagSeconds: 0n,
     source: "clock",
   });
 });
