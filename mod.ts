@@ -158,6 +158,7 @@ export { fieldKey, type KeyOf, shardOf, tabKey } from "./src/wal/shard_key.ts";
 export { sourceIdentity } from "./src/wal/source_identity.ts";
 export { CommandHandler } from "./src/local/command_handler.ts";
 export { HttpHandler, type HttpHandlerOptions } from "./src/local/http_handler.ts";
+export type { ApiRequest, ApiResponse } from "./src/service/api.ts";
 export {
   type Address,
   type Answerer,
@@ -166,13 +167,7 @@ export {
   MAX_SOCKET_PATH_BYTES,
   serve,
 } from "./src/service/http_server.ts";
-export type {
-  ApiDeadline,
-  ApiOptions,
-  ApiRequest,
-  ApiResponse,
-  ServedProcessor,
-} from "./src/service/processor_api.ts";
+export type { ApiDeadline, ApiOptions, ServedProcessor } from "./src/service/processor_api.ts";
 export {
   ProofPipeline,
   type ProofPipelineParts,

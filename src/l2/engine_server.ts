@@ -15,7 +15,7 @@
 import { TokenError } from "../engine.ts";
 import { parseBoundedJson } from "../service/bounded_json.ts";
 import { listen, type Listening } from "../service/http_server.ts";
-import type { ApiRequest, ApiResponse } from "../service/processor_api.ts";
+import type { ApiRequest, ApiResponse } from "../service/api.ts";
 import { callEngine, type EngineApiParts, type RpcFault } from "./engine_api.ts";
 import type { JwtSecret } from "./jwt.ts";
 

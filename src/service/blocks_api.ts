@@ -29,9 +29,17 @@
 import { describeError, MontanaError } from "../errors.ts";
 import type { Clock } from "../ports.ts";
 import { shown } from "../wire/hex.ts";
+import {
+  type ApiRequest,
+  type ApiResponse,
+  found,
+  mustBeProgram,
+  Refusal,
+  refused,
+  wrongMethod,
+} from "./api.ts";
 import type { BlockFeed, BlockId, FeedItem, ServedBlock } from "./block_feed.ts";
 import { type Address, listen, type Listening } from "./http_server.ts";
-import { type ApiRequest, type ApiResponse, refused } from "./processor_api.ts";
 
 /** What is served. */
 export interface BlocksApiParts {
@@ -97,20 +105,16 @@ export class BlocksApi {
   }
 
   async #answer(request: ApiRequest): Promise<ApiResponse> {
-    const { method, url: { pathname, searchParams }, origin } = request;
-    if (origin !== undefined) {
-      throw new Refusal(403, "Forbidden", `Cannot serve a page of ${origin}: programs only`);
-    }
+    const { pathname, searchParams } = request.url;
+    mustBeProgram(request);
     const isRpc = pathname === "/";
     const allowed = isRpc ? "POST" : "GET";
     const [, number] = /^\/v1\/blocks\/([^/]+)$/.exec(pathname) ?? [];
     if (!isRpc && !["/v1/blocks", "/v1/head"].includes(pathname) && number === undefined) {
       throw new Refusal(404, "NotFound", `Cannot find ${pathname.slice(0, 100)}: ${THERE}`);
     }
-    if (method !== allowed) {
-      const message = `Cannot ${method} ${pathname.slice(0, 100)}: need ${allowed}`;
-      return { ...refused(405, "WrongMethod", message), headers: { allow: allowed } };
-    }
+    const wrong = wrongMethod(request, allowed);
+    if (wrong) return wrong;
     if (isRpc) return await this.#rpc(request);
     if (pathname === "/v1/head") return found(this.#feed.heads);
     if (number === "stream") {
@@ -340,25 +344,10 @@ export function serveBlocks(
 
 const THERE = "there are GET /v1/blocks, /v1/blocks/N, /v1/blocks/stream and /v1/head, and POST /";
 
-class Refusal extends Error {
-  readonly status: number;
-  readonly code: string;
-
-  constructor(status: number, code: string, message: string) {
-    super(message);
-    this.status = status;
-    this.code = code;
-  }
-}
-
 function numberOf(value: unknown, name: string): number {
   const number = /^\d{1,15}$/.test(String(value)) ? Number(value) : NaN;
   if (Number.isSafeInteger(number)) return number;
   throw new Refusal(400, "Invalid", `Cannot use ${name} ${shown(value)}: need a whole number`);
-}
-
-function found(body: object): ApiResponse {
-  return { status: 200, body };
 }
 
 function rpcError(id: unknown, code: number, message: string): object {

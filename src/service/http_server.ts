@@ -9,13 +9,8 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { connect } from "node:net";
 import { ConfigError } from "../errors.ts";
 import { systemCode, systemReason } from "../local/disk.ts";
-import {
-  answer,
-  type ApiOptions,
-  type ApiRequest,
-  type ApiResponse,
-  type ServedProcessor,
-} from "./processor_api.ts";
+import type { ApiRequest, ApiResponse } from "./api.ts";
+import { answer, type ApiOptions, type ServedProcessor } from "./processor_api.ts";
 import { BodyRoom, RequestBody } from "./request_body.ts";
 
 /** What the name of a unix socket may have at most, on Linux; macOS takes 103. */
