@@ -165,9 +165,13 @@ export {
   listen,
   type Listening,
   MAX_SOCKET_PATH_BYTES,
-  serve,
 } from "./src/service/http_server.ts";
-export type { ApiDeadline, ApiOptions, ServedProcessor } from "./src/service/processor_api.ts";
+export {
+  type ApiDeadline,
+  type ApiOptions,
+  serve,
+  type ServedProcessor,
+} from "./src/service/processor_api.ts";
 export {
   ProofPipeline,
   type ProofPipelineParts,

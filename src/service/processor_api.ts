@@ -25,6 +25,7 @@ import {
   refused,
   wrongMethod,
 } from "./api.ts";
+import { type Address, listen, type Listening } from "./http_server.ts";
 
 /** What is served. */
 export interface ServedProcessor {
@@ -65,6 +66,19 @@ const STATUS: Readonly<Record<string, number>> = {
   Paused: 409,
   Deadline: 504,
 };
+
+/**
+ * Serves a batch processor.
+ *
+ * @throws {ConfigError} `Invalid` when that cannot be
+ */
+export function serve(
+  processor: ServedProcessor,
+  address: Address,
+  options: ApiOptions,
+): Promise<Listening> {
+  return listen(address, (request) => answer(processor, request, options));
+}
 
 /** Answers a request; it does not throw. */
 export async function answer(
