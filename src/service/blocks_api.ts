@@ -27,6 +27,7 @@
  * @module
  */
 import { describeError, MontanaError } from "../errors.ts";
+import { RPC_CODES } from "../ethereum.ts";
 import type { Clock } from "../ports.ts";
 import { shown } from "../wire/hex.ts";
 import {
@@ -273,12 +274,12 @@ export class BlocksApi {
     try {
       json = JSON.parse(new TextDecoder().decode(body));
     } catch {
-      return found(rpcError(null, -32700, "Cannot read the request: it is no JSON"));
+      return found(rpcError(null, RPC_CODES.parseError, "Cannot read the request: it is no JSON"));
     }
     if (!Array.isArray(json)) return found(await this.#call(json));
     if (json.length === 0 || json.length > MAX_CALLS) {
       const message = `Cannot take ${json.length} requests in one: 1 to ${MAX_CALLS}`;
-      return found(rpcError(null, -32600, message));
+      return found(rpcError(null, RPC_CODES.invalidRequest, message));
     }
     const answers: object[] = [];
     // Together they are no more than one.
@@ -295,17 +296,21 @@ export class BlocksApi {
         const message = `Cannot call ${
           shown(method)
         }: there are montana_getBlocks and montana_getHead`;
-        return rpcError(id, -32601, message);
+        return rpcError(id, RPC_CODES.methodNotFound, message);
       }
       if (!Array.isArray(params) || params.length < 1 || params.length > 2) {
-        return rpcError(id, -32602, "Cannot use these params: need [from] or [from, limit]");
+        return rpcError(
+          id,
+          RPC_CODES.invalidParams,
+          "Cannot use these params: need [from] or [from, limit]",
+        );
       }
       const [from, limit = DEFAULT_LIMIT] = params;
       const blocks = this.#blocks(numberOf(from, "from"), numberOf(limit, "limit"), maxBytes);
       return { jsonrpc: "2.0", id, result: await blocks };
     } catch (error) {
-      if (error instanceof Refusal) return rpcError(id, -32602, error.message);
-      return rpcError(id, -32603, describeError(error));
+      if (error instanceof Refusal) return rpcError(id, RPC_CODES.invalidParams, error.message);
+      return rpcError(id, RPC_CODES.internalError, describeError(error));
     }
   }
 }
