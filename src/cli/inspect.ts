@@ -61,11 +61,17 @@ async function look(value: string, flags: FlagValues): Promise<Told> {
   const [, batchNumber] = /^batch:(\d{1,20})$/.exec(value) ?? [];
   const hasL1 = listOf(flags, "l1").length > 0;
   if (!isHash && batchNumber === undefined) {
-    if (hasL1) throw usage(`Cannot find "${value}" on L1: need a transaction's hash, or batch:N`);
+    if (hasL1) {
+      const need = "need a transaction's hash, or batch:N; a file is looked into without --l1";
+      throw usage(`Cannot find "${value}" on L1: ${need}`);
+    }
     const inspection = await inspectBytes(await readInput(value));
     return { json: inspectionToJson(inspection), text: inspectionText(inspection) };
   }
-  if (!hasL1) throw usage(`Cannot look ${value} up without --l1: name where`);
+  if (!hasL1) {
+    const what = isHash ? "a transaction" : value;
+    throw usage(`Cannot look ${what} up without --l1: name the L1 that it is on`);
+  }
   const found = isHash
     ? await findTransaction(fromHex(value, "hash", 32), flags)
     : await findBatch(BigInt(batchNumber!), flags);

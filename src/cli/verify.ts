@@ -84,7 +84,9 @@ type Settings = ReturnType<typeof settingsFrom>;
 async function runVerify(flags: FlagValues): Promise<number> {
   const settings = settingsFrom(flags);
   const { log } = settings;
-  const signal = onShutdownSignal((name) => writeStderr(`${name}: ending after this batch`));
+  const signal = onShutdownSignal((name) =>
+    writeStderr(`${name}: ending after this batch; once more stops at once`)
+  );
   await leaveMemoryOutOfCores();
   const patience = { once: true, signal };
   const start = await patiently(() => firstOf(settings), patience);
