@@ -22,7 +22,7 @@ export interface ProofRequest {
   /** The prover's own; none while it is not asked, or has forgotten. */
   readonly requestId?: string;
   readonly proof?: Uint8Array;
-  /** The prover executed the rules, and proved nothing: its proof is empty. */
+  /** The prover checked rules, and proved nothing: what stands for the proof is empty, or says what it checked. */
   readonly isExecutionCheck?: boolean;
 }
 
@@ -102,6 +102,8 @@ export interface ProofJob extends ProofProgress {
   /** Why it last failed. */
   readonly error?: string;
   readonly createdAtMs: number;
+  /** Since when it stands at its stage. */
+  readonly stageSinceMs: number;
   readonly updatedAtMs: number;
 }
 
@@ -157,7 +159,7 @@ export type ProofStatus =
   | {
     readonly state: "proved";
     readonly proof: Uint8Array;
-    /** The prover executed the rules, and proved nothing: the proof is empty. */
+    /** The prover checked rules, and proved nothing: see {@link ProofRequest}. */
     readonly isExecutionCheck?: boolean;
   }
   /** It may be proved when asked for again. */
@@ -211,6 +213,8 @@ export interface ProofSubmission {
   readonly outputs: AggregationOutputs;
   readonly aggregationVKey: unknown;
   readonly proof: Uint8Array;
+  /** Nothing was proved: a publisher must not be told otherwise. */
+  readonly isExecutionCheck?: boolean;
 }
 
 /** The Shared Publisher. */
@@ -245,12 +249,19 @@ interface JobEventFields {
 
 /** What a proof pipeline tells, by the seed's names, and what the seed does not do. */
 export type ProvingEvent =
-  | JobEventFields & { readonly event: "job_created" | "job_completed" }
+  | JobEventFields & { readonly event: "job_created" }
+  | JobEventFields & {
+    readonly event: "job_completed";
+    /** Since the batch was handed in. */
+    readonly durationMs: number;
+  }
   | JobEventFields & { readonly event: "job_requeued" | "job_cancelled" }
   | JobEventFields & {
     readonly event: "stage_completed";
     /** Nothing was proved: the rules were executed. */
     readonly isExecutionCheck: boolean;
+    /** Since the job came to that stage, over all its tries. */
+    readonly durationMs: number;
   }
   | JobEventFields & {
     readonly event: "job_retry";

@@ -43,6 +43,9 @@ export interface EpochEvent {
   readonly block?: EpochBlock;
 }
 
+/** Which block an epoch began with, where that is known. */
+export type EpochMark = Pick<EpochEvent, "epoch" | "block">;
+
 /** A batch begins, and the one before ends. */
 export interface BatchTrigger {
   readonly batchNumber: bigint;
@@ -72,6 +75,10 @@ export interface EpochTaker {
   readonly lastEpoch: bigint | undefined;
   /** Resolves when it is durable that it was taken, with all that follows from it. */
   takeEpoch(epoch: EpochEvent, trigger: BatchTrigger | undefined): Promise<void>;
+  /** The last that were taken, the newest last: a reorganisation may still give them other blocks. */
+  readonly recentEpochs?: readonly EpochMark[];
+  /** An epoch that was taken begins with another block now. Resolves when that is durable. */
+  replaceEpochBlock?(epoch: EpochEvent): Promise<void>;
 }
 
 /** The time of one batch: the same for every sequencer. */
@@ -149,7 +156,19 @@ export interface ProvableBatches {
 /** What a manager keeps of everything that happens to its batches, in this order. */
 export type BatchChange =
   /** With it batches begin, and those before them end. */
-  | { readonly change: "epoch"; readonly epoch: bigint; readonly atMs: number }
+  | {
+    readonly change: "epoch";
+    readonly epoch: bigint;
+    readonly block?: EpochBlock;
+    readonly atMs: number;
+  }
+  /** L1 was reorganised: an epoch that was taken begins with another block. */
+  | {
+    readonly change: "epoch_block";
+    readonly epoch: bigint;
+    readonly block: EpochBlock;
+    readonly atMs: number;
+  }
   /** It belongs to the batch of its timestamp, and replaces blocks from its number on. */
   | { readonly change: "block"; readonly block: ReportedBlock; readonly atMs: number }
   | {
@@ -176,6 +195,8 @@ export type BatchChange =
 /** All that a manager knows, in place of the changes that led to it. */
 export interface BatchSnapshot {
   readonly lastEpoch: bigint | undefined;
+  /** As {@link EpochTaker.recentEpochs}. */
+  readonly recentEpochs?: readonly EpochMark[];
   /** How many were ever finalized. */
   readonly finalized: number;
   readonly batches: readonly BatchInfo[];
@@ -261,4 +282,30 @@ export type SuperblockEvent =
     readonly event: "blocks_replaced";
     readonly number: bigint;
     readonly blocks: number;
+  }
+  | {
+    /** Blocks of L2 that were read when their batches were closed already: nobody proves them. */
+    readonly event: "blocks_left_out";
+    readonly firstBlock: bigint;
+    readonly lastBlock: bigint;
+    /** Why the last was. */
+    readonly error: unknown;
+  }
+  | {
+    /** Each minute: how all of it stands. */
+    readonly event: "standing";
+    readonly batch: BatchInfo | undefined;
+    /** When it ends, in Unix seconds. */
+    readonly endsAt: bigint;
+    readonly epoch: bigint;
+    /** `undefined` while nobody tells epochs. */
+    readonly source: EpochSourceName | undefined;
+    /** The newest block that was reported, of those that are known. */
+    readonly newestBlock: ReportedBlock | undefined;
+    readonly batchesByState: Readonly<Record<BatchState, number>>;
+    /** Batches that are over, and wait for the first block behind them. */
+    readonly awaitingBlocks: readonly bigint[];
+    /** Jobs by stage; `undefined` where nobody proves. */
+    readonly jobsByStage: Readonly<Record<string, number>> | undefined;
+    readonly atMs: number;
   };

@@ -154,13 +154,6 @@ export function refuseInDirectory(given: FlagValues, useless: readonly Flag[]): 
   throw usage(`Cannot use ${flag} with an L1 in a directory: it is for Ethereum`);
 }
 
-/** The directory of `--l1`, for what works on no other L1. */
-export function l1Path(flags: FlagValues): string {
-  const place = l1Place(flags);
-  if (place.kind === "directory") return place.path;
-  throw usage("Cannot use --l1 with a URL here: need a directory");
-}
-
 /** Whose batches, and to which inbox. */
 export interface Addresses {
   readonly inbox: Uint8Array;

@@ -61,6 +61,8 @@ export interface ApiResponse {
   /** Made JSON; 64-bit numbers are decimal text. */
   readonly body: object;
   readonly headers?: Readonly<Record<string, string>>;
+  /** In place of the body, as it is. */
+  readonly text?: string;
   /**
    * In place of the body: texts that go out one after the other, each when the one before is gone. Begun
    * with a signal that is aborted when nobody listens any more.
@@ -216,6 +218,12 @@ function failed(error: unknown): ApiResponse {
     : response;
 }
 
-function refused(status: number, code: string, message: string, kind = "critical"): ApiResponse {
+/** An error as it is answered. */
+export function refused(
+  status: number,
+  code: string,
+  message: string,
+  kind = "critical",
+): ApiResponse {
   return { status, body: { error: { code, kind, message } } };
 }

@@ -10,6 +10,7 @@ import { backoffMs, RETRY_DEFAULTS, type RetryPolicy } from "../retry.ts";
 import type {
   BatchTrigger,
   EpochEvent,
+  EpochMark,
   EpochSource,
   EpochSourceName,
   EpochTaker,
@@ -58,6 +59,8 @@ export interface EpochListenerStatus {
   readonly nextBatchEpoch: bigint;
   readonly batchFactor: bigint;
   readonly genesisTime: bigint;
+  /** That the head is behind the clock here; 0 while nobody told. */
+  readonly lagSeconds: bigint;
   /** `undefined` while nobody tells. */
   readonly source: EpochSourceName | undefined;
 }
@@ -101,7 +104,7 @@ export class EpochListener {
   readonly #config: Required<EpochListenerConfig>;
   readonly #asked: Map<EpochSource, Asked>;
   /** The newest last. */
-  #recent: EpochEvent[] = [];
+  #recent: EpochMark[];
   #waiters: ((trigger: BatchTrigger | undefined) => void)[] = [];
   #begunAt: bigint | undefined;
   #headSlot: bigint | undefined;
@@ -112,12 +115,15 @@ export class EpochListener {
     checkedClock(config.l1Clock);
     this.#parts = parts;
     this.#config = { retry: RETRY_DEFAULTS, ...config };
+    // Over a restart too.
+    this.#recent = [...parts.taker.recentEpochs ?? []];
     this.#asked = new Map(parts.sources.map((source) => [source, { failures: 0, retryAtMs: 0 }]));
   }
 
   get status(): EpochListenerStatus {
     const { l1Clock } = this.#config;
-    const slot = this.#headSlot ?? slotAt(l1Clock, this.#nowSeconds());
+    const nowSlot = slotAt(l1Clock, this.#nowSeconds());
+    const slot = this.#headSlot ?? nowSlot;
     const epoch = epochOfSlot(l1Clock, slot);
     const batchNumber = batchOfEpoch(l1Clock, epoch);
     return {
@@ -128,6 +134,7 @@ export class EpochListener {
       nextBatchEpoch: batchWindow(l1Clock, batchNumber + 1n).firstEpoch,
       batchFactor: l1Clock.batchFactor,
       genesisTime: l1Clock.genesisTime,
+      lagSeconds: slot < nowSlot ? (nowSlot - slot) * l1Clock.slotSeconds : 0n,
       source: this.#source,
     };
   }
@@ -231,6 +238,7 @@ export class EpochListener {
       if (still?.answer !== false) continue;
       const now = await this.#eventOf(epoch);
       if (!now?.block) continue;
+      await this.#parts.taker.replaceEpochBlock?.(now);
       this.#recent[index] = now;
       this.#parts.log?.({ event: "epoch_reorganised", epoch: now, before });
     }

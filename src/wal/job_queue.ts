@@ -130,7 +130,8 @@ function wholeJob(job: Partial<ProofJob>): ProofJob {
   const isWhole = typeof job?.id === "string" && typeof job.stage === "string" &&
     typeof job.batch?.chainId === "bigint" && Array.isArray(job.batch.blocks) &&
     typeof job.batch.window?.batchNumber === "bigint" && Array.isArray(job.ranges) &&
-    typeof job.retries === "number" && typeof job.notBeforeMs === "number";
+    typeof job.retries === "number" && typeof job.notBeforeMs === "number" &&
+    typeof job.stageSinceMs === "number";
   if (!isWhole) throw new TypeError("a job lacks a part");
   return job as ProofJob;
 }
