@@ -12,7 +12,7 @@ import { type CommandSpec, EXIT, type FlagValues, JSON_FLAG, listOf } from "./co
 import { findBatch, findTransaction, postedText, postedToJson } from "./inspect_l1.ts";
 import { inspectBytes, inspectionText, inspectionToJson } from "./inspection.ts";
 import { readInput } from "./io.ts";
-import { BATCHER_FLAG, ETHEREUM_FLAGS, INBOX_FLAG, L1_FLAG } from "./l1_flags.ts";
+import { BATCHERS_FLAG, ETHEREUM_FLAGS, INBOX_FLAG, L1_FLAG } from "./l1_flags.ts";
 import { toJson } from "./text.ts";
 import { usage } from "./options.ts";
 
@@ -28,7 +28,7 @@ export const inspect: CommandSpec = {
   flags: [
     { ...L1_FLAG, isRequired: false },
     INBOX_FLAG,
-    BATCHER_FLAG,
+    BATCHERS_FLAG,
     ...ETHEREUM_FLAGS,
     JSON_FLAG,
   ],
