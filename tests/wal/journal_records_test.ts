@@ -157,7 +157,8 @@ test("the records of LogJobQueue are as they were", async () => {
     '{"id":"1001-3","batch":{"chainId":{"$u64":"1001"},"window":{"batchNumber":{"$u64":"3"},' +
     '"firstEpoch":{"$u64":"30"},"lastEpoch":{"$u64":"39"},"firstSlot":{"$u64":"960"},"lastSlot":' +
     '{"$u64":"1279"},"startsAt":{"$u64":"11520"},"endsAt":{"$u64":"15360"}},"blocks":[]},"stage":' +
-    '"range_proof","ranges":[],"retries":0,"notBeforeMs":5,"createdAtMs":5,"updatedAtMs":5}';
+    '"range_proof","ranges":[],"retries":0,"notBeforeMs":5,"createdAtMs":5,' +
+    '"stageSinceMs":5,"updatedAtMs":5}';
   const clock = new ManualClock(5);
   const storage = new MemoryStorage();
   const queue = await LogJobQueue.open({ storage, directory, clock });
