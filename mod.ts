@@ -78,7 +78,7 @@ export {
   splitBlobs,
   toBlobs,
 } from "./src/wire/blob.ts";
-export { batchCalldata, blobCalldata, parseCalldata } from "./src/wire/inbox.ts";
+export { batchCalldata, blobCalldata, CALLDATA_CAPACITY, parseCalldata } from "./src/wire/inbox.ts";
 export { fromHex, toHex } from "./src/wire/hex.ts";
 
 export { BrotliCompressor, type BrotliOptions } from "./src/compress/brotli.ts";
@@ -184,14 +184,23 @@ export {
   type ProvenRollup,
 } from "./src/superblock/proof_config.ts";
 export type { StageParts } from "./src/superblock/stage_run.ts";
-export { OpSuccinctProver } from "./src/provers/op_succinct.ts";
+export { type OpSuccinctOptions, OpSuccinctProver } from "./src/provers/op_succinct.ts";
 export { SuperblockProver, type SuperblockProverOptions } from "./src/provers/superblock_prover.ts";
-export { RpcOutputSource, type RpcOutputSourceParts } from "./src/provers/rpc_outputs.ts";
+export * from "./src/provers/rpc_outputs.ts";
+export { type OutputAt, OutputRoots, type OutputRootsOptions } from "./src/l2/output_roots.ts";
+export { RangeChecker, type RangeCheckerOptions } from "./src/provers/range_check.ts";
+export type { CheckReport } from "./src/provers/execution_check.ts";
 export { SharedPublisher } from "./src/provers/shared_publisher.ts";
 export type { ProverHttpOptions } from "./src/provers/http.ts";
 export { brokenRule, SETTLEMENT_RULES } from "./src/provers/settlement.ts";
-export type { RollupTransition, Transition } from "./src/provers/superblock_json.ts";
+export type {
+  AggregationClaim,
+  RollupTransition,
+  Transition,
+} from "./src/provers/superblock_json.ts";
 export { type ExecuteProverParts, serveExecuteProver } from "./src/service/prover_api.ts";
+export type { StandInPublisherParts } from "./src/service/publisher_api.ts";
+export type { CheckedRanges } from "./src/service/range_prover_api.ts";
 export { type JobQueueParts, LogJobQueue } from "./src/wal/job_queue.ts";
 export { MemoryJobQueue } from "./src/local/memory_job_queue.ts";
 export {
@@ -206,7 +215,6 @@ export { FileBatchSource, FileSink } from "./src/local/files.ts";
 export { L1Directory, type L1DirectoryOptions } from "./src/local/l1_directory.ts";
 export type { L1Block, L1Transaction, L1TransactionDraft } from "./src/local/l1_block.ts";
 export {
-  CALLDATA_CAPACITY,
   DEFAULT_BATCHER,
   DEFAULT_INBOX,
   InboxSink,
@@ -422,5 +430,6 @@ export * from "./src/superblock/coordinator.ts";
 export * from "./src/superblock/sequencer.ts";
 export * from "./src/superblock/config.ts";
 export { BatchApi, serveBatches } from "./src/service/batch_api.ts";
+export { BatchMetrics } from "./src/service/batch_metrics.ts";
 export type * from "./src/service/batch_parts.ts";
 export type { BlockReportJson, ServedL1 } from "./src/service/batch_json.ts";

@@ -4,6 +4,7 @@
  * @module
  */
 import { join } from "node:path";
+import { describeError } from "../errors.ts";
 import { DiskStorage } from "../local/disk_storage.ts";
 import type { Log } from "../ports.ts";
 import {
@@ -13,6 +14,8 @@ import {
   writeStderr,
 } from "../runtime.ts";
 import { serveBatches } from "../service/batch_api.ts";
+import type { ReadyCheck } from "../service/batch_parts.ts";
+import { BatchMetrics } from "../service/batch_metrics.ts";
 import type { Listening } from "../service/http_server.ts";
 import { BatchManager } from "../superblock/batch_manager.ts";
 import { BlockFollower } from "../superblock/block_follower.ts";
@@ -41,6 +44,10 @@ export interface OpenedSuperblock {
   /** Runs where provers are named; jobs can be looked after without. */
   readonly pipeline: ProofPipeline;
   readonly queue: LogJobQueue;
+  /** Reasons not to be ready, beside L1 and the batch that collects. */
+  readonly checks: () => readonly ReadyCheck[];
+  /** Of all that its log is told. */
+  readonly metrics: BatchMetrics;
   /** Runs all of it until aborted. */
   run(signal: AbortSignal): Promise<void>;
   /** When it no longer runs. */
@@ -55,8 +62,10 @@ export interface OpenedSuperblock {
  */
 export async function openSuperblock(
   settings: SuperblockSettings,
-  { log, isReportedInOrder = false }: OpenSuperblockOptions,
+  { log: told, isReportedInOrder = false }: OpenSuperblockOptions,
 ): Promise<OpenedSuperblock> {
+  const metrics = await BatchMetrics.open(clock);
+  const log = metrics.counting(told);
   const { dataDir, config, l2, proving, proofPollMs } = settings;
   const { l1Clock, batchManager, integration } = config;
   await leaveMemoryOutOfCores();
@@ -109,6 +118,8 @@ export async function openSuperblock(
     sequencer,
     pipeline,
     queue,
+    checks: () => follower ? [l2Check(follower)] : [],
+    metrics,
     async run(signal) {
       if (isActive) return await coordinator.run(signal);
       // What was whole before is proved all the same.
@@ -122,6 +133,11 @@ export async function openSuperblock(
   };
 }
 
+function l2Check({ failure }: BlockFollower): ReadyCheck {
+  if (failure === undefined) return { name: "l2", ok: true };
+  return { name: "l2", ok: false, reason: describeError(failure) };
+}
+
 /**
  * Serves it on the control socket, and where `--listen` says.
  *
@@ -130,9 +146,10 @@ export async function openSuperblock(
  */
 export async function serveSuperblock(
   { config, control, listen }: SuperblockSettings,
-  { sequencer, pipeline, queue }: OpenedSuperblock,
+  { sequencer, pipeline, queue, checks, metrics }: OpenedSuperblock,
 ): Promise<() => Promise<void>> {
-  const parts = { clock, ...(config.enabled && { batches: { sequencer, pipeline, queue } }) };
+  const batches = { sequencer, pipeline, queue };
+  const parts = { clock, metrics, checks, ...(config.enabled && { batches }) };
   const servers: Listening[] = [];
   const close = async () => {
     for (const server of servers) await server.close();

@@ -39,6 +39,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<CommandSpec | CommandGroup
   doctor: async () => (await import("./doctor.ts")).doctor,
   superblock: async () => (await import("./superblock.ts")).superblock,
   prover: async () => (await import("./prover.ts")).prover,
+  proofs: async () => (await import("./proofs.ts")).proofs,
   signer: async () => (await import("./signer.ts")).signer,
   version: async () => (await import("./version.ts")).version,
 };
