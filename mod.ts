@@ -78,7 +78,7 @@ export {
   splitBlobs,
   toBlobs,
 } from "./src/wire/blob.ts";
-export { batchCalldata, blobCalldata, parseCalldata } from "./src/wire/inbox.ts";
+export { batchCalldata, blobCalldata, CALLDATA_CAPACITY, parseCalldata } from "./src/wire/inbox.ts";
 export { fromHex, toHex } from "./src/wire/hex.ts";
 
 export { BrotliCompressor, type BrotliOptions } from "./src/compress/brotli.ts";
@@ -158,20 +158,19 @@ export { fieldKey, type KeyOf, shardOf, tabKey } from "./src/wal/shard_key.ts";
 export { sourceIdentity } from "./src/wal/source_identity.ts";
 export { CommandHandler } from "./src/local/command_handler.ts";
 export { HttpHandler, type HttpHandlerOptions } from "./src/local/http_handler.ts";
+export type { ApiRequest, ApiResponse } from "./src/service/api.ts";
 export {
   type Address,
   type Answerer,
   listen,
   type Listening,
   MAX_SOCKET_PATH_BYTES,
-  serve,
 } from "./src/service/http_server.ts";
-export type {
-  ApiDeadline,
-  ApiOptions,
-  ApiRequest,
-  ApiResponse,
-  ServedProcessor,
+export {
+  type ApiDeadline,
+  type ApiOptions,
+  serve,
+  type ServedProcessor,
 } from "./src/service/processor_api.ts";
 export {
   ProofPipeline,
@@ -215,7 +214,6 @@ export { FileBatchSource, FileSink } from "./src/local/files.ts";
 export { L1Directory, type L1DirectoryOptions } from "./src/local/l1_directory.ts";
 export type { L1Block, L1Transaction, L1TransactionDraft } from "./src/local/l1_block.ts";
 export {
-  CALLDATA_CAPACITY,
   DEFAULT_BATCHER,
   DEFAULT_INBOX,
   InboxSink,

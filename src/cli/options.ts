@@ -47,6 +47,19 @@ export function nodeUrl(flag: string, text: string): string {
   return value;
 }
 
+/**
+ * A path, as it is. What is meant for a node, `localhost:8545`, would be a file of that name otherwise.
+ *
+ * @throws {ConfigError} `Usage`
+ */
+export function mustBePath(flag: string, text: string): void {
+  const [said = ""] = text.split("/");
+  const isScheme = /^https?:$/i.test(said);
+  if (!isScheme && !/^[\w.-]*[A-Za-z0-9\]]:\d{1,5}$/.test(said)) return;
+  const node = isScheme ? `${said}//HOST` : `http://${said}`;
+  throw usage(`Cannot use ${flag} ${said}: a node is named ${node}, a file or directory ./${said}`);
+}
+
 /** The error for flags that do not fit. */
 export function usage(message: string): ConfigError {
   return new ConfigError("Usage", message);
@@ -102,8 +115,9 @@ export function parseListen(
   flag: string,
   text: string,
 ): { readonly host: string; readonly port: number } {
-  const [, host = "127.0.0.1", port = ""] = /^(?:\[?([^\]]*)\]?:)?(\d+)$/.exec(text) ?? [];
-  return { host, port: parseCount(flag, port === "" ? text : port, 0, 65_535) };
+  const [, host = "127.0.0.1", port] = /^(?:\[?([^\]]*)\]?:)?(\d+)$/.exec(text) ?? [];
+  if (port !== undefined && Number(port) <= 65_535) return { host, port: Number(port) };
+  throw wrongValue(flag, text, "PORT or HOST:PORT, a port from 0 to 65535");
 }
 
 /** One of a few words. */
