@@ -24,6 +24,7 @@ export const superblock: CommandSpec = {
   examples: [
     "superblock --config montana.yaml --l2 http://127.0.0.1:9545",
     "superblock --config montana.yaml --listen 9000",
+    "superblock --config montana.yaml --l2 http://127.0.0.1:9545 --proof-type execute --prover http://127.0.0.1:3000 --superblock-prover http://127.0.0.1:3000 --publisher http://127.0.0.1:3000",
     "superblock --set batch_manager.chain_id=1001 --preset test --listen 9000",
     "superblock --config montana.yaml --l2 http://127.0.0.1:9545 --prover http://127.0.0.1:3001 --superblock-prover http://127.0.0.1:3000 --publisher http://127.0.0.1:8081 --rollup-node http://127.0.0.1:9546 --rollup-config-hash 0x… --multi-block-vkey 0x… --prover-address 0x… --aggregation-vkey agg.json",
   ],
@@ -86,7 +87,9 @@ function tellStart(settings: SuperblockSettings, { manager }: OpenedSuperblock):
       "warning: nothing is proved: no --prover is given; whole batches are kept, and wait",
     );
   } else if (proving.proofType === "execute") {
-    writeStderr("warning: superblocks are only checked (--proof-type execute), not proved");
+    writeStderr(
+      "warning: blocks and superblocks are only checked (--proof-type execute), not proved",
+    );
   }
 }
 
