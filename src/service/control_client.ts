@@ -85,6 +85,8 @@ function noAnswer({ at, who }: ControlPlace, cause: unknown): SourceError {
     return new SourceError("Damaged", message, { cause });
   }
   const isNobody = ["ENOENT", "ECONNREFUSED"].includes(systemCode(cause) ?? "");
-  const why = isNobody ? `no ${who} runs there` : systemReason(cause);
+  const why = isNobody
+    ? `no ${who} runs there; start one, or name the place of the one that runs`
+    : systemReason(cause);
   return new SourceError("Connection", `Cannot ask the ${who} at ${where}: ${why}`, { cause });
 }
