@@ -23,7 +23,7 @@ import type { ChainStart, FollowedChain } from "../superblock/block_follower.ts"
 import { slotAt } from "../superblock/clock.ts";
 import type { SuperblockConfig } from "../superblock/config.ts";
 import type { StageParts } from "../superblock/stage_run.ts";
-import type { ProvingPlaces, ReportedL2 } from "./superblock_flags.ts";
+import type { ReportedL2, SuperblockSettings } from "./superblock_flags.ts";
 
 /** Beyond all slots that ever are. */
 const LAST_SLOT = 2n ** 62n;
@@ -90,13 +90,12 @@ export async function openReportedL2(
 
 /** Provers, publisher and output roots, as the stages of a job take them. */
 export function provingParts(
-  { l1Listener, batchManager: { chainId } }: SuperblockConfig,
-  places: ProvingPlaces | undefined,
-  l2: ReportedL2 | undefined,
+  config: SuperblockConfig,
+  { proving, l2 }: Pick<SuperblockSettings, "proving" | "l2">,
 ): Pick<StageParts, "prover" | "networkProver" | "publisher" | "outputs" | "rollup"> {
-  if (!places) return NOBODY_PROVES;
-  const { prover, superblockProver, publisher, rollupNode, proofType, rollup } = places;
-  const l1 = new HttpJsonRpc({ url: l1Listener.l1Rpc!, clock });
+  if (!proving) return NOBODY_PROVES;
+  const { prover, superblockProver, publisher, rollupNode, proofType, rollup } = proving;
+  const l1 = new HttpJsonRpc({ url: config.l1Listener.l1Rpc!, clock });
   return {
     prover: new OpSuccinctProver({
       url: prover,
@@ -106,14 +105,15 @@ export function provingParts(
     networkProver: new SuperblockProver({ url: superblockProver, clock, proofType }),
     publisher: new SharedPublisher({ url: publisher, clock }),
     outputs: rollupNode === undefined
-      ? new L2OutputSource({ roots: outputRoots(l2!, chainId), l1 })
+      ? new L2OutputSource({ roots: outputRoots(l2!, config), l1 })
       : new RpcOutputSource({ rollup: new HttpJsonRpc({ url: rollupNode, clock }), l1 }),
     rollup,
   };
 }
 
-function outputRoots({ urls, trustsHashes }: ReportedL2, chainId: bigint): OutputRoots {
+function outputRoots({ urls, trustsHashes }: ReportedL2, config: SuperblockConfig): OutputRoots {
   const endpoints = urls.map((url) => new HttpJsonRpc({ url, clock }));
+  const { chainId } = config.batchManager;
   return new OutputRoots({
     l2: new RpcEndpoints({ endpoints, chainId, clock, random }),
     trustsHashes,

@@ -41,7 +41,7 @@ test(
       const { code, stderr } = await service.ended;
       equal(code, 0, stderr);
       hasNoTrace({ code, stderr, stdout: new Uint8Array() });
-      match(stderr, /warning: blocks and superblocks are only checked \(--proof-type execute\)/);
+      match(stderr, /warning: nothing is proved: --proof-type execute takes execution checks/);
       for (const stage of ["range proof", "aggregation", "network aggregation"]) {
         match(stderr, new RegExp(`passed an execution check of its ${stage}, no proof`));
       }
