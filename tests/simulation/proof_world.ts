@@ -5,7 +5,7 @@
  * @module
  */
 import { isRetryable, MontanaError } from "../../src/errors.ts";
-import type { LogEvent } from "../../src/ports.ts";
+import type { Clock, LogEvent } from "../../src/ports.ts";
 import type { JobClaim, JobQueue, ProofSubmission } from "../../src/proving.ts";
 import type { BatchInfo, BatchState, ProvableBatches } from "../../src/superblock.ts";
 import { ProofPipeline } from "../../src/superblock/proof_pipeline.ts";
@@ -27,6 +27,8 @@ import { nameOf, type Outcome, type Run } from "./run.ts";
 /** What is planted in a run. */
 export interface ProofDefects {
   readonly queue?: (queue: JobQueue) => JobQueue;
+  /** What the pipeline sleeps by. */
+  readonly clock?: (clock: Clock, jobTimeoutMs: number) => Clock;
 }
 
 const LIMIT_MS = 3_600_000;
@@ -140,6 +142,7 @@ class ProofPipelineWorld {
   async #prove(life: Life): Promise<void> {
     const { storage, clock } = life;
     const run = this.#run;
+    const sleeper = this.#defects.clock?.(clock, this.#config.jobTimeoutMs) ?? clock;
     const opened = await LogJobQueue.open({
       storage,
       directory: "/data/jobs",
@@ -160,7 +163,7 @@ class ProofPipelineWorld {
         proverAddress: noise(20, 3),
         aggregationVKey: {},
       },
-      clock,
+      clock: sleeper,
       log: (event) => {
         run.log("pipeline")(event);
         if (event.event === "job_completed") this.#checkCompleted(event.batchNumber);
@@ -362,4 +365,12 @@ export function withEndlessRetries(queue: JobQueue): JobQueue {
     fail: (claim, error, retryAtMs, isCounted) =>
       queue.fail(claim, error, retryAtMs ?? 0, isCounted),
   });
+}
+
+/** A clock by which no try is ever over. */
+export function withoutTimeouts(clock: Clock, jobTimeoutMs: number): Clock {
+  return {
+    now: () => clock.now(),
+    sleep: (ms, signal) => clock.sleep(ms === jobTimeoutMs ? Infinity : ms, signal),
+  };
 }

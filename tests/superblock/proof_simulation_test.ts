@@ -3,6 +3,7 @@ import { test } from "node:test";
 import {
   withEndlessRetries,
   withoutSubmissions,
+  withoutTimeouts,
   withSharedClaims,
 } from "../simulation/proof_world.ts";
 import { seedsHere } from "../simulation/seeds.ts";
@@ -60,4 +61,10 @@ finds(
   "a job that is tried again for ever",
   { queue: withEndlessRetries },
   /is at retry \d+|failed after \d+ retries/,
+);
+finds(
+  "proofs",
+  "a try that takes longer than it may",
+  { clock: withoutTimeouts },
+  /is at its \w+ for \d+ ms, \d+ are allowed/,
 );
