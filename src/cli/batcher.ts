@@ -163,7 +163,7 @@ async function runBatcher(flags: FlagValues): Promise<number> {
     }
   } catch (error) {
     if (!isStopping || !(error instanceof MontanaError)) throw error;
-    writeStderr(`stopped before L1 answered (${describeError(error)}); start again`);
+    writeStderr(`stopped before it could begin (${describeError(error)}); start again`);
     return EXIT.workLeft;
   } finally {
     await journal?.close();
