@@ -10,25 +10,12 @@ import { describeError, MontanaError } from "../errors.ts";
 import { DiskStorage } from "../local/disk_storage.ts";
 import { BatchSubmissionRunner } from "../pipeline/batch_runner.ts";
 import { BatcherJournal } from "../pipeline/batcher_journal.ts";
-import {
-  onShutdownSignal,
-  systemClock,
-  systemRandom,
-  writeStderr,
-  writeStdout,
-} from "../runtime.ts";
+import { systemClock, systemRandom, writeStderr, writeStdout } from "../runtime.ts";
 import { BLOB_SIZE, MAX_BLOBS_PER_TX } from "../wire/blob.ts";
 import { MAX_U16 } from "../wire/batch.ts";
 import { type BatcherL1, DA, openBatcherL1 } from "./batcher_l1.ts";
 import { type BatcherPlace, findPosition, mustBelong, tellPosition } from "./batcher_position.ts";
-import {
-  type CommandSpec,
-  EXIT,
-  type Flag,
-  type FlagValues,
-  JSON_FLAG,
-  textOf,
-} from "./command.ts";
+import { EXIT, type Flag, type FlagValues, JSON_FLAG, textOf } from "./command.ts";
 import { COMPRESSION_FLAGS, compressionInWorkers, LEAST_LEVEL_FLAG } from "./compression.ts";
 import { History } from "./history.ts";
 import {
@@ -55,6 +42,7 @@ import {
 import { LOG_FLAGS, logFrom } from "./log.ts";
 import { parseChoice, parseCount, parseDuration, parseSize } from "./options.ts";
 import { startProgress } from "./progress.ts";
+import { answeringRole, asRole, type RoleContext, type RoleSpec } from "./role.ts";
 import { SENDING_FLAGS } from "./sending_flags.ts";
 import { SIGNER_FLAGS } from "./signer_flags.ts";
 import { countOf, formatBytes, toJson } from "./text.ts";
@@ -82,7 +70,7 @@ const PACKING_FLAGS: readonly Flag[] = [
 ];
 
 /** The batcher. */
-export const batcher: CommandSpec = {
+export const batcher: RoleSpec = asRole({
   name: "batcher",
   summary: "Post L2 blocks as batches to L1",
   flags: [
@@ -115,17 +103,15 @@ export const batcher: CommandSpec = {
     "batcher --l2 blocks.jsonl --l1 ./l1 --data-dir ./batcher --throttle http://127.0.0.1:8545",
     "batcher --l2 blocks.jsonl --l1 http://127.0.0.1:8545 --inbox 0xff00000000000000000000000000000000008453 --key-file batcher.key --data-dir ./batcher",
   ],
-  run: runBatcher,
-};
+  runRole: runBatcher,
+});
 
-async function runBatcher(flags: FlagValues): Promise<number> {
+async function runBatcher(flags: FlagValues, context: RoleContext): Promise<number> {
   const settings = settingsFrom(flags);
   const { l2, dataDir, log, history } = settings;
-  let isStopping = false;
-  const signal = onShutdownSignal((name) => {
-    isStopping = true;
-    writeStderr(`${name}: posting what was taken; once more stops at once, and nothing is lost`);
-  });
+  const signal = context.onStop((why) =>
+    `${why}: posting what was taken; once more stops at once, and nothing is lost`
+  );
 
   // Before an L1 is made: a mistyped name should leave nothing behind.
   await mustBeThere(l2);
@@ -153,7 +139,7 @@ async function runBatcher(flags: FlagValues): Promise<number> {
       if (signal.aborted) stop();
       else signal.addEventListener("abort", stop, { once: true });
       try {
-        return await runWith({ ...run, l2: opened }, () => isStopping, flags);
+        return await runWith({ ...run, l2: opened }, flags);
       } finally {
         await opened.close();
       }
@@ -161,7 +147,7 @@ async function runBatcher(flags: FlagValues): Promise<number> {
       await place.close();
     }
   } catch (error) {
-    if (!isStopping || !(error instanceof MontanaError)) throw error;
+    if (!signal.aborted || !(error instanceof MontanaError)) throw error;
     writeStderr(`stopped before L1 answered (${describeError(error)}); start again`);
     return EXIT.workLeft;
   } finally {
@@ -175,15 +161,11 @@ interface BatcherRun extends BatcherPlace, Pick<BatcherL1, "sink" | "failed" | "
   readonly l2: OpenedL2;
 }
 
-async function runWith(
-  run: BatcherRun,
-  isStopping: () => boolean,
-  flags: FlagValues,
-): Promise<number> {
+async function runWith(run: BatcherRun, flags: FlagValues): Promise<number> {
   const { settings, l2, sink, journal, signal } = run;
   const { shutdownTimeoutMs } = settings;
   const position = await findPosition(run, l2.patient);
-  if (isStopping()) {
+  if (signal.aborted) {
     const { length: left } = journal?.state.taken ?? [];
     if (left === 0) return EXIT.done;
     writeStderr(`stopped with ${countOf(left, "block")} not posted; start again`);
@@ -233,7 +215,7 @@ async function runWith(
     const ended = run.failed ? Promise.race([running, run.failed]) : running;
     if (!await isInTime(ended, signal, shutdownTimeoutMs)) return tellWorkLeft();
   } catch (error) {
-    if (!isStopping() || !(error instanceof MontanaError)) throw error;
+    if (!signal.aborted || !(error instanceof MontanaError)) throw error;
     writeStderr(`error: ${describeError(error)}`);
     return tellWorkLeft();
   } finally {
@@ -247,7 +229,7 @@ async function runWith(
   const deposits = l2.depositsLeftOut ? { deposits_left_out: l2.depositsLeftOut() } : {};
   await writeStdout(
     flags.json
-      ? toJson({ ...metrics, ...deposits })
+      ? toJson({ ...answeringRole(), ...metrics, ...deposits })
       : `posted ${countOf(batches_submitted, "batch")}, ` +
         `${countOf(blocks_processed, "block")}, ${formatBytes(bytes_original)} → ` +
         `${formatBytes(bytes_compressed)}\n`,

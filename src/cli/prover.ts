@@ -3,23 +3,25 @@
  *
  * @module
  */
-import { onShutdownSignal, systemClock, writeStderr } from "../runtime.ts";
+import { systemClock, writeStderr } from "../runtime.ts";
 import { serveExecuteProver } from "../service/prover_api.ts";
-import { type CommandSpec, EXIT, type FlagValues, textOf } from "./command.ts";
+import { EXIT, type FlagValues, textOf } from "./command.ts";
 import { parseListen } from "./options.ts";
+import { asRole, type RoleContext, type RoleSpec } from "./role.ts";
 
 /** Serves until it is told to end. */
-export const prover: CommandSpec = {
+export const prover: RoleSpec = asRole({
   name: "prover",
   summary: "Check the settlement rules over superblock-prover's API; an execution check, no proof",
   flags: [{ flags: "--listen <port>", help: "127.0.0.1:PORT, or HOST:PORT; 0: any", value: "0" }],
   examples: ["prover --listen 3000"],
-  run: runProver,
-};
+  isServer: true,
+  runRole: runProver,
+});
 
-async function runProver(flags: FlagValues): Promise<number> {
+async function runProver(flags: FlagValues, context: RoleContext): Promise<number> {
   const address = parseListen("--listen", textOf(flags, "listen") ?? "");
-  const signal = onShutdownSignal((name) => writeStderr(`${name}: ending`));
+  const signal = context.onStop((why) => `${why}: ending`);
   const server = await serveExecuteProver({
     clock: systemClock,
     onChecked: (superblock, broken) =>
