@@ -36,6 +36,7 @@ export interface JobTableState {
 
 interface Lease {
   readonly token: number;
+  readonly worker: string;
   untilMs: number;
 }
 
@@ -87,6 +88,7 @@ export class JobTable implements JobQueue {
         retries: 0,
         notBeforeMs: nowMs,
         createdAtMs: nowMs,
+        stageSinceMs: nowMs,
         updatedAtMs: nowMs,
       };
       return isForgotten ? job : await this.#keep(job);
@@ -98,8 +100,14 @@ export class JobTable implements JobQueue {
     const job = this.#sorted().find((each) => this.#isDue(each, nowMs));
     if (!job) return Promise.resolve(undefined);
     this.#token += 1;
-    this.#leases.set(job.id, { token: this.#token, untilMs: nowMs + leaseMs });
+    this.#leases.set(job.id, { token: this.#token, worker, untilMs: nowMs + leaseMs });
     return Promise.resolve({ job, worker, token: this.#token });
+  }
+
+  /** Who works on a job now. */
+  claimedBy(id: string): string | undefined {
+    const lease = this.#leases.get(id);
+    return lease && lease.untilMs > this.#parts.clock.now() ? lease.worker : undefined;
   }
 
   // deno-lint-ignore require-await -- it rejects rather than throws
@@ -109,8 +117,10 @@ export class JobTable implements JobQueue {
 
   save(claim: JobClaim, progress: ProofProgress): Promise<ProofJob> {
     return this.#change(claim, (job) => {
-      const { id, batch, retries, notBeforeMs, createdAtMs, updatedAtMs, error } = job;
-      const kept = { id, batch, notBeforeMs, createdAtMs, updatedAtMs, ...progressOf(progress) };
+      const { id, batch, retries, notBeforeMs, createdAtMs, stageSinceMs, updatedAtMs, error } =
+        job;
+      const times = { notBeforeMs, createdAtMs, stageSinceMs, updatedAtMs };
+      const kept = { id, batch, ...times, ...progressOf(progress) };
       if (progress.stage !== job.stage) return { ...kept, retries: 0 };
       return { ...kept, retries, ...(error === undefined ? {} : { error }) };
     });
@@ -184,7 +194,10 @@ export class JobTable implements JobQueue {
   }
 
   async #keep(job: ProofJob): Promise<ProofJob> {
-    const changed = { ...job, updatedAtMs: this.#parts.clock.now() };
+    const nowMs = this.#parts.clock.now();
+    const isNewStage = this.#jobs.get(job.id)?.stage !== job.stage;
+    const since = isNewStage ? { stageSinceMs: nowMs } : {};
+    const changed = { ...job, ...since, updatedAtMs: nowMs };
     await this.#parts.keep(changed, () => this.state);
     this.#put(changed);
     return changed;

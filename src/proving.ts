@@ -102,6 +102,8 @@ export interface ProofJob extends ProofProgress {
   /** Why it last failed. */
   readonly error?: string;
   readonly createdAtMs: number;
+  /** Since when it stands at its stage. */
+  readonly stageSinceMs: number;
   readonly updatedAtMs: number;
 }
 
@@ -245,12 +247,19 @@ interface JobEventFields {
 
 /** What a proof pipeline tells, by the seed's names, and what the seed does not do. */
 export type ProvingEvent =
-  | JobEventFields & { readonly event: "job_created" | "job_completed" }
+  | JobEventFields & { readonly event: "job_created" }
+  | JobEventFields & {
+    readonly event: "job_completed";
+    /** Since the batch was handed in. */
+    readonly durationMs: number;
+  }
   | JobEventFields & { readonly event: "job_requeued" | "job_cancelled" }
   | JobEventFields & {
     readonly event: "stage_completed";
     /** Nothing was proved: the rules were executed. */
     readonly isExecutionCheck: boolean;
+    /** Since the job came to that stage, over all its tries. */
+    readonly durationMs: number;
   }
   | JobEventFields & {
     readonly event: "job_retry";

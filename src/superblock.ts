@@ -261,4 +261,30 @@ export type SuperblockEvent =
     readonly event: "blocks_replaced";
     readonly number: bigint;
     readonly blocks: number;
+  }
+  | {
+    /** Blocks of L2 that were read when their batches were closed already: nobody proves them. */
+    readonly event: "blocks_left_out";
+    readonly firstBlock: bigint;
+    readonly lastBlock: bigint;
+    /** Why the last was. */
+    readonly error: unknown;
+  }
+  | {
+    /** Each minute: how all of it stands. */
+    readonly event: "standing";
+    readonly batch: BatchInfo | undefined;
+    /** When it ends, in Unix seconds. */
+    readonly endsAt: bigint;
+    readonly epoch: bigint;
+    /** `undefined` while nobody tells epochs. */
+    readonly source: EpochSourceName | undefined;
+    /** The newest block that was reported, of those that are known. */
+    readonly newestBlock: ReportedBlock | undefined;
+    readonly batchesByState: Readonly<Record<BatchState, number>>;
+    /** Batches that are over, and wait for the first block behind them. */
+    readonly awaitingBlocks: readonly bigint[];
+    /** Jobs by stage; `undefined` where nobody proves. */
+    readonly jobsByStage: Readonly<Record<string, number>> | undefined;
+    readonly atMs: number;
   };

@@ -121,8 +121,12 @@ export function controlPath(dataDir: string): string {
   return join(dataDir, "control.sock");
 }
 
-/** Before it is made: a directory whose control socket cannot be named is of no use. */
-function dataDirOf(dataDir: string): string {
+/**
+ * Before it is made: a directory whose control socket cannot be named is of no use.
+ *
+ * @throws {ConfigError} `Usage`
+ */
+export function dataDirOf(dataDir: string): string {
   const bytes = new TextEncoder().encode(controlPath(dataDir)).length;
   if (bytes <= MAX_SOCKET_PATH_BYTES) return dataDir;
   throw new ConfigError(

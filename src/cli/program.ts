@@ -29,6 +29,7 @@ const COMMANDS: Readonly<
   wal: async () => (await import("./wal.ts")).wal,
   archive: async () => (await import("./archive.ts")).archive,
   doctor: async () => (await import("./doctor.ts")).doctor,
+  superblock: async () => (await import("./superblock.ts")).superblock,
   prover: async () => (await import("./prover.ts")).prover,
   signer: async () => (await import("./signer.ts")).signer,
   version: async () => (await import("./version.ts")).version,

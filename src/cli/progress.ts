@@ -10,7 +10,7 @@ import { isTerminal, systemClock, writeStatus } from "../runtime.ts";
 import type { ProgressEvent } from "../types.ts";
 import { type FlagValues, textOf } from "./command.ts";
 import type { Described } from "./processor_log.ts";
-import { countOf } from "./text.ts";
+import { countOf, timeText } from "./text.ts";
 
 /** How a work stands. */
 export interface WorkState {
@@ -230,13 +230,4 @@ function perSecond(count: number, ms: number): number {
 
 function inThreeDigits(value: number): string {
   return value >= 100 ? value.toFixed(0) : `${Number(value.toPrecision(3))}`;
-}
-
-/** `42 s`, `12 min`, `3.5 h`, `2.1 d`. */
-function timeText(ms: number): string {
-  const seconds = ms / 1000;
-  if (seconds < 120) return `${Math.round(seconds)} s`;
-  if (seconds < 7200) return `${Math.round(seconds / 60)} min`;
-  if (seconds < 172_800) return `${(seconds / 3600).toFixed(1)} h`;
-  return `${(seconds / 86_400).toFixed(1)} d`;
 }

@@ -51,12 +51,16 @@ function described(event: ProvingEvent): Described {
   switch (event.event) {
     case "job_created":
       return { level: "info", text: "waits for its range proof", fields: {} };
-    case "stage_completed":
+    case "stage_completed": {
+      const fields = { duration_ms: event.durationMs };
       return event.isExecutionCheck
-        ? { level: "warn", text: `passed an execution check of its ${stage}, no proof`, fields: {} }
-        : { level: "info", text: `is done with its ${stage}`, fields: {} };
-    case "job_completed":
-      return { level: "info", text: "is completed: the publisher has accepted it", fields: {} };
+        ? { level: "warn", text: `passed an execution check of its ${stage}, no proof`, fields }
+        : { level: "info", text: `is done with its ${stage}`, fields };
+    }
+    case "job_completed": {
+      const fields = { duration_ms: event.durationMs };
+      return { level: "info", text: "is completed: the publisher has accepted it", fields };
+    }
     case "job_requeued":
       return { level: "info", text: `is taken up again at its ${stage}`, fields: {} };
     case "job_cancelled":
@@ -73,7 +77,7 @@ function described(event: ProvingEvent): Described {
       const error = describeError(event.error);
       return {
         level: "warn",
-        text: `failed, and waits for \`montana proofs retry\`: ${error}`,
+        text: `failed, and waits for \`montana proofs retry ${event.jobId}\`: ${error}`,
         fields: { error },
       };
     }

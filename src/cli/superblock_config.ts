@@ -25,6 +25,8 @@ export interface SuperblockConfigOptions {
   /** Of the process, by default. */
   readonly environment?: Readonly<Record<string, string | undefined>>;
   readonly preset?: PresetName;
+  /** What counts for more than both. */
+  readonly given?: readonly Given[];
 }
 
 /**
@@ -33,10 +35,10 @@ export interface SuperblockConfigOptions {
  * @throws {ConfigError} `Invalid`, naming key, value and where it came from, a file with its line
  */
 export async function readSuperblockConfig(
-  { path, environment = process.env, preset }: SuperblockConfigOptions = {},
+  { path, environment = process.env, preset, given = [] }: SuperblockConfigOptions = {},
 ): Promise<SuperblockConfig> {
   const fromFile = path === undefined ? [] : await settingsIn(path);
-  return superblockConfig([...fromFile, ...settingsOf(environment)], preset);
+  return superblockConfig([...fromFile, ...settingsOf(environment), ...given], preset);
 }
 
 async function settingsIn(path: string): Promise<Given[]> {

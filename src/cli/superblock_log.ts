@@ -8,7 +8,7 @@ import type { LogEvent } from "../ports.ts";
 import type { BatchInfo, SuperblockEvent } from "../superblock.ts";
 import { toHex } from "../wire/hex.ts";
 import type { Described } from "./processor_log.ts";
-import { countOf } from "./text.ts";
+import { countOf, timeText } from "./text.ts";
 
 const NAMES: Readonly<Record<SuperblockEvent["event"], true>> = {
   epoch: true,
@@ -21,6 +21,8 @@ const NAMES: Readonly<Record<SuperblockEvent["event"], true>> = {
   batch_completed: true,
   batch_failed: true,
   blocks_replaced: true,
+  blocks_left_out: true,
+  standing: true,
 };
 
 export function isSuperblockEvent(event: LogEvent): event is SuperblockEvent {
@@ -94,7 +96,64 @@ export function describeSuperblockEvent(event: SuperblockEvent): Described {
         fields: { number: `${number}`, blocks },
       };
     }
+    case "blocks_left_out": {
+      const { firstBlock, lastBlock } = event;
+      const error = describeError(event.error);
+      const which = firstBlock === lastBlock
+        ? `block ${firstBlock} is`
+        : `blocks ${firstBlock} to ${lastBlock} are`;
+      return {
+        level: "warn",
+        text: `${which} left out, and nobody proves them: ${error}`,
+        fields: { first_block: `${firstBlock}`, last_block: `${lastBlock}`, error },
+      };
+    }
+    case "standing":
+      return describeStanding(event);
   }
+}
+
+/** What matters at three in the morning, in a line. */
+function describeStanding(event: Extract<SuperblockEvent, { event: "standing" }>): Described {
+  const { batch, endsAt, epoch, source, newestBlock, batchesByState, jobsByStage, atMs } = event;
+  const { awaitingBlocks } = event;
+  const { proving, failed } = batchesByState;
+  const ageMs = newestBlock && Math.max(0, atMs - Number(newestBlock.timestamp) * 1000);
+  const jobs = Object.entries(jobsByStage ?? {}).filter(([stage]) => stage !== "completed");
+  const isProved = jobsByStage !== undefined;
+  const parts = [
+    batch
+      ? `batch ${batch.window.batchNumber} collects, ${countOf(batch.blocks.length, "block")}, ` +
+        `${timeText(Number(endsAt) * 1000 - atMs)} to go`
+      : "no batch collects",
+    newestBlock
+      ? `newest block ${newestBlock.number}, ${timeText(ageMs!)} old`
+      : "no block was ever reported",
+    source ? `L1 epoch ${epoch} by the ${source}` : "nobody tells L1 epochs",
+    ...(awaitingBlocks.length > 0
+      ? [`batch ${awaitingBlocks.join(", ")} waits for the first block behind it`]
+      : []),
+    `${proving} to be proved` +
+    (isProved ? jobs.map(([stage, count]) => `, ${stage} ${count}`).join("") : ", by nobody"),
+    ...(failed > 0 ? [`${failed} failed: see \`montana proofs ls\``] : []),
+  ];
+  const isWrong = failed > 0 || awaitingBlocks.length > 0 || !source || !batch;
+  return {
+    level: isWrong ? "warn" : "info",
+    text: parts.join("; "),
+    fields: {
+      epoch: `${epoch}`,
+      ...(source && { source }),
+      ...(batch && { batch: `${batch.window.batchNumber}`, blocks: batch.blocks.length }),
+      ends_at: `${endsAt}`,
+      ...(newestBlock && { newest_block: `${newestBlock.number}`, newest_age_ms: ageMs! }),
+      awaiting_blocks: awaitingBlocks.length,
+      ...Object.fromEntries(
+        Object.entries(batchesByState).map(([state, count]) => [`batches_${state}`, count]),
+      ),
+      ...Object.fromEntries(jobs.map(([stage, count]) => [`jobs_${stage}`, count])),
+    },
+  };
 }
 
 function ofBatch(batch: BatchInfo, what: string): Pick<Described, "text" | "fields"> {

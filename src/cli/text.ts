@@ -28,6 +28,15 @@ export function countOf(count: number | bigint, noun: string): string {
   return `${count} ${Number(count) === 1 ? noun : plural}`;
 }
 
+/** `42 s`, `12 min`, `3.5 h`, `2.1 d`. */
+export function timeText(ms: number): string {
+  const seconds = ms / 1000;
+  if (seconds < 120) return `${Math.round(seconds)} s`;
+  if (seconds < 7200) return `${Math.round(seconds / 60)} min`;
+  if (seconds < 172_800) return `${(seconds / 3600).toFixed(1)} h`;
+  return `${(seconds / 86_400).toFixed(1)} d`;
+}
+
 /** `0.0213 ether`, `31.4 gwei`, `7 wei`, in four digits. */
 export function formatWei(wei: bigint): string {
   if (wei >= 10n ** 15n) return `${inFourDigits(Number(wei) / 1e18)} ether`;

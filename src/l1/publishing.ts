@@ -43,6 +43,9 @@ export interface Offered {
 
 const TAKEN: Offered = { answer: "taken", text: "taken" };
 
+/** Who refuses the newest for one of these refuses all before it of its kind as well: they offer less. */
+const OFFERS_TOO_LITTLE: readonly Offered["answer"][] = ["fee below floor", "blob fee too low"];
+
 /** Signs and sends for one account. */
 export class Publishing {
   readonly #parts: PublishingParts;
@@ -79,8 +82,8 @@ export class Publishing {
   }
 
   /**
-   * Offers what was signed for a nonce, the newest first: an older one where the newest is refused, so that
-   * one of them stays in the pool.
+   * Offers what was signed for a nonce, the newest first: an older one where the newest is refused for what
+   * may not hold for that, so that one of them stays in the pool.
    *
    * @returns what came of the newest
    * @throws {RpcError} where nobody knows whether it was sent
@@ -91,7 +94,7 @@ export class Publishing {
     try {
       const offered = await this.#send(slot, slot.newest, await this.payload(slot));
       if (offered.answer === "taken") slot.isOffered = true;
-      else if (slot.isOffered) await this.#offerOlder(slot);
+      else if (slot.isOffered) await this.#offerOlder(slot, offered.answer);
       return offered;
     } finally {
       slot.newestSentMs ??= clock.now();
@@ -114,13 +117,17 @@ export class Publishing {
     return slot.payload;
   }
 
-  async #offerOlder(slot: NonceSlot): Promise<void> {
+  async #offerOlder(slot: NonceSlot, refusal: Offered["answer"]): Promise<void> {
     const { chain } = this.#parts;
     const { newest } = slot;
+    // They have the same nonce.
+    if (refusal === "nonce too low") return;
     const isCancel = newest.batchNumber === undefined;
     for (const attempt of slot.attempts.slice(0, -1).toReversed()) {
       // What was cancelled is not brought back.
       if (isCancel && attempt.batchNumber !== undefined) return;
+      const isSameKind = attempt.blobHashes.length > 0 === slot.hasBlobs;
+      if (isSameKind && OFFERS_TOO_LITTLE.includes(refusal)) continue;
       if (await chain.knows(attempt.signed.hash)) return;
       const payload = await this.#payloadOf(slot, attempt);
       if ((await this.#send(slot, attempt, payload)).answer === "taken") return;

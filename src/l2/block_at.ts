@@ -24,7 +24,7 @@ export async function blockAt(
   { timestamp, parentCheck }: FirstDerived,
   head: L2Head,
 ): Promise<bigint | undefined> {
-  const last = (await nodes.head(head))?.number ?? 0n;
+  const last = (await nodes.head(head)).number;
   let [low, high] = [1n, last + 1n];
   while (low < high) {
     const middle = (low + high) / 2n;

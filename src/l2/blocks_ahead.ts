@@ -1,6 +1,7 @@
 /**
  * Blocks read ahead of whoever takes them: some at a time, in bounded memory, and more or fewer at a time
- * as they are small or large.
+ * as they are small or large. What fails, or comes short, is asked for again in its turn, without what was
+ * read behind it.
  *
  * @module
  */
@@ -31,16 +32,20 @@ const TRANSACTION_BYTES = 900;
 /** A run of blocks that was asked for. */
 interface Run {
   readonly first: bigint;
-  readonly count: number;
+  /** As many as were asked for, then as many as are there. */
+  count: number;
   readonly blocks: Promise<readonly NodeBlock[]>;
   /** Once they are there. */
   read?: readonly NodeBlock[];
+  /** Nothing came; its room is kept until its turn comes. */
+  hasFailed: boolean;
   heldBytes: number;
 }
 
 /** The blocks that follow, in their order. */
 export class BlocksAhead {
   readonly #parts: BlocksAheadParts;
+  /** In their order; where one came short, the rest of it is missing until it is asked for again. */
   #line: Run[] = [];
   /** Of a block as JSON, of late. */
   #blockBytes: number | undefined;
@@ -63,27 +68,23 @@ export class BlocksAhead {
    * @throws what reading the first of them threw: the next call reads it anew
    */
   async take(first: bigint, last: bigint, maxBytes: number): Promise<readonly NodeBlock[]> {
-    if (this.#line[0]?.first !== first) this.#line = [];
+    this.#line = this.#line.filter((run) =>
+      run.first > first || (run.first === first && !run.hasFailed)
+    );
     this.#advance(first, last);
     const taken: NodeBlock[] = [];
-    let bytes = 0;
+    let [next, bytes] = [first, 0];
     for (let run = this.#line[0]; run && bytes < maxBytes; run = this.#line[0]) {
-      if (taken.length > 0 && !run.read) break;
-      let read: readonly NodeBlock[];
-      try {
-        read = await run.blocks;
-      } catch (error) {
-        this.#line = [];
-        throw error;
-      }
+      if (run.first !== next || (taken.length > 0 && !run.read)) break;
+      const read = await run.blocks;
       // It may have been cleared meanwhile.
       if (this.#line[0] === run) this.#line.shift();
       taken.push(...read);
+      next += BigInt(read.length);
       bytes += bytesOf(read);
-      if (read.length < run.count) this.#line = [];
       if (read.length === 0) return taken;
     }
-    this.#advance(first + BigInt(taken.length), last);
+    this.#advance(next, last);
     return taken;
   }
 
@@ -99,21 +100,31 @@ export class BlocksAhead {
     while (this.#underWay.size > 0) await Promise.allSettled(this.#underWay);
   }
 
-  /** Asks for as much as there is room for. */
+  /** Asks for what is not there yet from `next` on, as much as there is room for. */
   #advance(next: bigint, last: bigint): void {
-    const behind = this.#line.at(-1);
-    let first = behind ? behind.first + BigInt(behind.count) : next;
-    const awaited = () => this.#line.filter(({ read }) => !read).length;
-    while (first <= last && !this.#isStopped && awaited() < MAX_REQUESTS) {
-      const left = Number(last - first) + 1;
-      const count = Math.min(left, this.#runLength());
-      const bytes = count * (this.#blockBytes ?? BLOCK_BYTES);
-      if (this.#line.length > 0 && this.heldBytes + bytes > this.#parts.maxBytes) return;
-      this.#begin(first, count, bytes);
-      first += BigInt(count);
-      // What blocks are like is to be seen first.
-      if (this.#blockBytes === undefined) return;
+    let first = next;
+    for (let at = 0; first <= last && !this.#isStopped; at++) {
+      const behind = this.#line[at];
+      if (behind?.first !== first) {
+        const end = behind && behind.first <= last ? behind.first : last + 1n;
+        const missing = Number(end - first);
+        const count = this.#countNow(missing, first === next);
+        if (count === 0) return;
+        this.#line.splice(at, 0, this.#begin(first, count));
+        // What blocks are like is to be seen first.
+        if (this.#blockBytes === undefined) return;
+      }
+      first += BigInt(this.#line[at]!.count);
     }
+  }
+
+  /** How many of the missing blocks to ask for; one at least of those that are waited for. */
+  #countNow(missing: number, isFirst: boolean): number {
+    const count = Math.min(missing, this.#runLength());
+    const room = Math.floor((this.#parts.maxBytes - this.heldBytes) / this.#answerBytes(1));
+    if (isFirst) return Math.max(1, Math.min(count, room));
+    const awaited = this.#line.filter(({ read, hasFailed }) => !read && !hasFailed).length;
+    return awaited < MAX_REQUESTS && count <= room ? count : 0;
   }
 
   #runLength(): number {
@@ -122,21 +133,32 @@ export class BlocksAhead {
     return Math.max(1, Math.min(MAX_BLOCKS, Math.floor(bytes / this.#blockBytes)));
   }
 
-  #begin(first: bigint, count: number, heldBytes: number): void {
-    const blocks = this.#parts.read(first, count).then((read) => {
-      run.read = read;
-      run.heldBytes = bytesOf(read);
-      // Large ones count at once, small ones by and by: what is awaited must not be far more.
-      const mean = read.reduce((sum, each) => sum + jsonBytesOf(each), 0) /
-        Math.max(1, read.length);
-      this.#blockBytes = Math.max(mean, ((this.#blockBytes ?? mean) + mean) / 2);
-      return read;
-    });
-    const run: Run = { first, count, blocks, heldBytes };
-    this.#line.push(run);
+  /** What is to be expected of so many blocks. */
+  #answerBytes(count: number): number {
+    return count * (this.#blockBytes ?? BLOCK_BYTES);
+  }
+
+  #begin(first: bigint, count: number): Run {
+    const blocks = this.#parts.read(first, count);
+    const heldBytes = this.#answerBytes(count);
+    const run: Run = { first, count, blocks, hasFailed: false, heldBytes };
     this.#underWay.add(blocks);
-    const done = () => this.#underWay.delete(blocks);
-    blocks.then(done, done);
+    const end = (read: readonly NodeBlock[]) => {
+      this.#underWay.delete(blocks);
+      if (read.length > 0) this.#came(run, read);
+      else run.hasFailed = true;
+    };
+    blocks.then(end, () => end([]));
+    return run;
+  }
+
+  #came(run: Run, read: readonly NodeBlock[]): void {
+    run.read = read;
+    run.count = read.length;
+    run.heldBytes = bytesOf(read);
+    // Large ones count at once, small ones by and by: what is awaited must not be far more.
+    const mean = read.reduce((sum, each) => sum + jsonBytesOf(each), 0) / read.length;
+    this.#blockBytes = Math.max(mean, ((this.#blockBytes ?? mean) + mean) / 2);
   }
 }
 

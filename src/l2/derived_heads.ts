@@ -4,37 +4,33 @@
  *
  * @module
  */
+import type { BlockRef } from "../engine.ts";
 import type { L1Heads } from "../ports.ts";
 
 /** A derived block. */
-export interface DerivedMark {
-  readonly number: bigint;
-  readonly hash: Uint8Array;
+export interface DerivedMark extends BlockRef {
   /** The L1 block that it came from. */
   readonly l1Block: bigint;
 }
-
-/** A block by number and hash. */
-export type BlockName = Pick<DerivedMark, "number" | "hash">;
 
 /** The safe and the final block. */
 export class DerivedHeads {
   /** Those above the final one; `number` and `l1Block` grow. */
   #marks: DerivedMark[] = [];
-  #safe: BlockName | undefined;
-  #finalized: BlockName | undefined;
+  #safe: BlockRef | undefined;
+  #finalized: BlockRef | undefined;
 
   /** What was safe and final before. */
-  constructor(safe?: BlockName, finalized?: BlockName) {
+  constructor(safe?: BlockRef, finalized?: BlockRef) {
     this.#safe = safe;
     this.#finalized = finalized;
   }
 
-  get safe(): BlockName | undefined {
+  get safe(): BlockRef | undefined {
     return this.#safe;
   }
 
-  get finalized(): BlockName | undefined {
+  get finalized(): BlockRef | undefined {
     return this.#finalized;
   }
 
@@ -73,6 +69,6 @@ export class DerivedHeads {
   }
 }
 
-function higher(a: BlockName | undefined, b: BlockName | undefined): BlockName | undefined {
+function higher(a: BlockRef | undefined, b: BlockRef | undefined): BlockRef | undefined {
   return a && (!b || b.number <= a.number) ? a : b;
 }

@@ -152,7 +152,7 @@ export class EngineClient {
     const offered = await this.#offers();
     if (offered === null) return await this.#probe();
     for (const method of Object.keys(METHODS)) {
-      if (offered?.some((each) => each.startsWith(`${method}V`)) ?? true) continue;
+      if (offered.some((each) => each.startsWith(`${method}V`))) continue;
       throw this.#unsupported(`it offers no version of ${method}`);
     }
   }

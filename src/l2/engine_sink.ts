@@ -26,12 +26,13 @@
  *
  * @module
  */
+import type { BlockRef } from "../engine.ts";
 import { RpcError, SinkError } from "../errors.ts";
 import type { Clock, L1Heads, L2BlockSink, Log } from "../ports.ts";
 import type { DerivedBlock } from "../types.ts";
 import { equalBytes } from "../wire/bytes.ts";
 import { toHex } from "../wire/hex.ts";
-import { type BlockName, DerivedHeads, type DerivedMark } from "./derived_heads.ts";
+import { DerivedHeads, type DerivedMark } from "./derived_heads.ts";
 import { type BlockAttributes, engineAttributes } from "./engine_attributes.ts";
 import { type EngineBlock, type EnginePayload, hashesOf } from "./engine_block.ts";
 import type { EngineAttributes, EngineClient } from "./engine_client.ts";
@@ -104,7 +105,7 @@ export class EngineApiSink implements L2BlockSink {
   /** The last block that was handed over. */
   #last: EngineBlock | undefined;
   /** The head that the client had by itself: up to there it may have what is derived. */
-  #theirs: BlockName | undefined;
+  #theirs: BlockRef | undefined;
   #heads = new DerivedHeads();
   readonly #recent = new RecentBlocks();
   /** What it was handed and lost since: it is handed over again before anything else. */
@@ -341,7 +342,7 @@ export class EngineApiSink implements L2BlockSink {
     await this.#tellHead(isPassing ? this.#theirs! : this.#last!);
   }
 
-  async #tellHead(head: BlockName): Promise<void> {
+  async #tellHead(head: BlockRef): Promise<void> {
     const { state, text, numbers } = this.#stateOf(head);
     if (text === this.#told) return;
     await this.#calls.chosen(
@@ -353,9 +354,9 @@ export class EngineApiSink implements L2BlockSink {
     this.#log({ event: "engine.heads", ...numbers });
   }
 
-  #stateOf(head: BlockName) {
+  #stateOf(head: BlockRef) {
     // What gives way may have been safe; and what was lost, final.
-    const upTo = (block: BlockName | undefined) =>
+    const upTo = (block: BlockRef | undefined) =>
       block && block.number <= head.number ? block : undefined;
     const finalized = upTo(this.#heads.finalized);
     const safe = upTo(this.#heads.safe) ?? finalized;
@@ -379,7 +380,7 @@ export class EngineApiSink implements L2BlockSink {
 /** For {@link EngineApiSink}: whether an execution client still has the block that an earlier run handed it. */
 export async function isOnClient(
   client: EngineClient,
-  { number, hash }: Pick<DerivedMark, "number" | "hash">,
+  { number, hash }: BlockRef,
 ): Promise<boolean> {
   try {
     const block = await client.block(number);

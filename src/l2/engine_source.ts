@@ -18,11 +18,12 @@ import type { L2Block } from "../types.ts";
 import { equalBytes } from "../wire/bytes.ts";
 import { toHex } from "../wire/hex.ts";
 import { isDeposit, l1BlockOf } from "./deposits.ts";
-import type { L1Attributes } from "./l1_attributes.ts";
+import { type L1Attributes, originOf } from "./l1_attributes.ts";
 import type { NewPayload } from "./payload.ts";
 import { sharedAtMost } from "./other_branch.ts";
 import { PayloadChain } from "./payload_chain.ts";
 import type { TreeBlock } from "./payload_tree.ts";
+import { takenRef } from "./taken_block.ts";
 
 /** Transactions after which one call of `pendingBlocks()` returns. */
 const BYTES_PER_CALL = 8 * 2 ** 20;
@@ -124,7 +125,7 @@ export class EngineApiSource implements BatchSource {
    */
   static async open(options: EngineApiSourceOptions): Promise<EngineApiSource> {
     const { journal, log = () => {}, startBlock, maxHeldBytes = MAX_HELD_BYTES } = options;
-    const taken = (options.taken ?? []).map(refOf);
+    const taken = (options.taken ?? []).map(takenRef);
     const parts = { journal, log, startBlock, maxHeldBytes };
     const chain = await PayloadChain.open(parts, taken.at(-1));
     const source = new EngineApiSource(chain, options);
@@ -245,8 +246,7 @@ export class EngineApiSource implements BatchSource {
     const final = await this.#options.l1.head("safe");
     const payload = this.#given && this.#chain.tree.get(this.#given.hash)?.envelope.payload;
     this.#origin ??= payload && await l1BlockOf(payload.transactions);
-    const number = this.#origin?.number ?? final;
-    return number < final ? number : final;
+    return originOf(this.#origin, final);
   }
 
   async l1OriginHash(number: bigint): Promise<Uint8Array> {
@@ -373,12 +373,3 @@ export class EngineApiSource implements BatchSource {
 }
 
 const TARGETS = { unsafe: "head", safe: "safe", finalized: "finalized" } as const;
-
-function refOf({ number, hash }: L2Block): BlockRef {
-  if (number !== undefined && hash) return { number, hash };
-  throw new SourceError(
-    "InvalidBlock",
-    "Cannot go on behind blocks that were taken before: they came without numbers and hashes, out of " +
-      "another kind of source",
-  );
-}

@@ -26,6 +26,11 @@ export interface L1Attributes {
   readonly hash: Uint8Array;
 }
 
+/** What a batch names: the L1 block that its newest block names, or the newest final one where that is older. */
+export function originOf(named: L1Attributes | undefined, final: bigint): bigint {
+  return named && named.number < final ? named.number : final;
+}
+
 /** Who deposits them, and where to. */
 const DEPOSITOR = fromHex("0xdeaddeaddeaddeaddeaddeaddeaddeaddead0001", "address", 20);
 const L1_BLOCK = fromHex("0x4200000000000000000000000000000000000015", "address", 20);

@@ -16,6 +16,7 @@ import { equalBytes } from "../wire/bytes.ts";
 import { toHex } from "../wire/hex.ts";
 import { HeadWatch, type HeadWatchParts } from "./head_watch.ts";
 import { type NodeBlock, type NodeHeader, readBlock, readHeader } from "./node_block.ts";
+import { toQuantity } from "./payload.ts";
 import { type Parting, Reorganisations } from "./reorganisations.ts";
 
 /** Which blocks are taken: any, or those that L1 has, or those that L1 cannot lose. */
@@ -216,7 +217,7 @@ export class L2Nodes {
     const from = first + BigInt(read.length);
     const calls = Array.from({ length: count - read.length }, (_, at) => ({
       method: "eth_getBlockByNumber",
-      params: [hexOf(from + BigInt(at)), true],
+      params: [toQuantity(from + BigInt(at)), true],
     }));
     for (const [index, outcome] of (await requestAll(rpc, calls)).entries()) {
       const isMissing = "result" in outcome && outcome.result === null;
@@ -251,9 +252,9 @@ export class L2Nodes {
   }
 
   async #header(rpc: JsonRpc, number: bigint): Promise<NodeHeader | undefined> {
-    const answer = await this.#askForHeader(rpc, hexOf(number));
+    const answer = await this.#askForHeader(rpc, toQuantity(number));
     if (answer === null || isNoSuchBlock(answer)) return undefined;
-    return await this.#read(rpc, hexOf(number), answer);
+    return await this.#read(rpc, toQuantity(number), answer);
   }
 
   /** What the node says, an error as well. */
@@ -325,10 +326,6 @@ export class L2Nodes {
     return this.#loading ??= blockHashing()
       .then((hashing) => ({ hashing, raw: new RawAnswers(hashing) }));
   }
-}
-
-function hexOf(number: bigint): string {
-  return `0x${number.toString(16)}`;
 }
 
 /** What a node says instead of a block that it should have. */

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { BlockRef } from "../engine.ts";
 import type { JsonRpc } from "../ethereum.ts";
 import type { BlockHashing } from "../l1/block_hashing.ts";
 import { data, type JsonFields, quantity } from "../l1/json_fields.ts";
@@ -12,7 +13,7 @@ import type { L2Block } from "../types.ts";
 import { type L1Attributes, l1AttributesOf } from "./l1_attributes.ts";
 
 /** A block as its node has it. */
-export interface NodeBlock extends Mark {
+export interface NodeBlock extends BlockRef {
   readonly block: L2Block & Required<Pick<L2Block, "number" | "hash" | "parentHash">>;
   /** Transactions that L1 made, and that are left out. */
   readonly deposits: number;
@@ -24,15 +25,8 @@ export interface NodeBlock extends Mark {
   readonly from?: JsonRpc;
 }
 
-/** Which block. */
-export interface Mark {
-  readonly number: bigint;
-  /** 32 bytes. */
-  readonly hash: Uint8Array;
-}
-
 /** What is known of a header. */
-export interface NodeHeader extends Mark {
+export interface NodeHeader extends BlockRef {
   readonly parentHash: Uint8Array;
   readonly timestamp: bigint;
 }

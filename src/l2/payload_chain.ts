@@ -126,10 +126,9 @@ export class PayloadChain {
   /**
    * Chooses a branch.
    *
-   * @param then what belongs to the call, before the next one comes
    * @throws {EngineError} `InvalidForkchoice`, `Unavailable`
    */
-  async choose(state: ForkchoiceUpdate, then: () => void = () => {}): Promise<PayloadStatus> {
+  async choose(state: ForkchoiceUpdate): Promise<PayloadStatus> {
     return await this.#inTurn(async () => {
       const status = await this.#choose(state);
       const { head, safe, finalized } = state;
@@ -146,7 +145,6 @@ export class PayloadChain {
         ...number("finalizedNumber", finalized),
         ...(status.validationError === undefined ? {} : { reason: status.validationError }),
       });
-      if (status.status === "VALID") then();
       return status.status === "INVALID" ? status : withoutReason(status);
     });
   }

@@ -159,12 +159,8 @@ export class PayloadTree {
     return { number, hash: left };
   }
 
-  /**
-   * Makes a connected block the root, and lets go of all that does not follow it.
-   *
-   * @returns how many blocks went
-   */
-  prune(root: BlockRef): number {
+  /** Makes a connected block the root, and lets go of all that does not follow it. */
+  prune(root: BlockRef): void {
     this.setRoot(root);
     const gone = [...this.#blocks.values()].filter(({ isConnected, number }) =>
       !isConnected && number <= root.number
@@ -173,7 +169,6 @@ export class PayloadTree {
       gone.push(...this.children(block.hash).filter(({ isConnected }) => !isConnected));
       this.#remove(block);
     }
-    return gone.length;
   }
 
   /** Lets go of a block, and of all that follows it. */

@@ -4,14 +4,14 @@
  *
  * @module
  */
+import type { BlockRef } from "../engine.ts";
 import type { DerivedBlock } from "../types.ts";
-import type { BlockName } from "./derived_heads.ts";
 
 const MAX_BYTES = 32 * 2 ** 20;
 /** What a block takes besides its transactions. */
 const BLOCK_BYTES = 512;
 
-interface Entry extends BlockName {
+interface Entry extends BlockRef {
   /** None for the block that handing over began behind. */
   readonly block: DerivedBlock | undefined;
   readonly bytes: number;
@@ -22,7 +22,7 @@ export class RecentBlocks {
   #entries: Entry[] = [];
   #bytes = 0;
 
-  push({ number, hash }: BlockName, block?: DerivedBlock): void {
+  push({ number, hash }: BlockRef, block?: DerivedBlock): void {
     this.cutTo(number - 1n);
     const transactions = block?.transactions ?? [];
     const bytes = transactions.reduce((sum, each) => sum + each.length, BLOCK_BYTES);

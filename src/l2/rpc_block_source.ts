@@ -13,9 +13,10 @@ import type { L2Block } from "../types.ts";
 import { equalBytes } from "../wire/bytes.ts";
 import { toHex } from "../wire/hex.ts";
 import { BlocksAhead } from "./blocks_ahead.ts";
-import type { L1Attributes } from "./l1_attributes.ts";
+import { type L1Attributes, originOf } from "./l1_attributes.ts";
 import { type L2Chain, type L2Head, L2Nodes } from "./l2_nodes.ts";
 import type { NodeBlock, NodeHeader } from "./node_block.ts";
+import { takenRef } from "./taken_block.ts";
 
 /** Bytes of blocks that are read ahead, and of answers that are awaited. */
 export const PREFETCH_BYTES: number = 32 * 2 ** 20;
@@ -117,7 +118,7 @@ export class RpcBlockSource implements BatchSource {
     this.#nodes = new L2Nodes(options);
     this.#options = options;
     this.#log = options.log ?? (() => {});
-    this.#marks = new BlockMarks(REMEMBERED_BLOCKS, taken.map(markOf));
+    this.#marks = new BlockMarks(REMEMBERED_BLOCKS, taken.map(takenRef));
     this.#next = this.#marks.top ? this.#marks.top.number + 1n : startBlock;
     this.#ahead = new BlocksAhead({
       read: (first, count) => {
@@ -187,8 +188,7 @@ export class RpcBlockSource implements BatchSource {
    */
   async l1Origin(): Promise<bigint> {
     const final = await this.#options.l1.head("safe");
-    const { number } = await this.#newestOrigin() ?? { number: final };
-    return number < final ? number : final;
+    return originOf(await this.#newestOrigin(), final);
   }
 
   async l1OriginHash(number: bigint): Promise<Uint8Array> {
@@ -333,15 +333,6 @@ export class RpcBlockSource implements BatchSource {
     }
     return this.#origin;
   }
-}
-
-function markOf({ number, hash }: L2Block): { number: bigint; hash: Uint8Array } {
-  if (number !== undefined && hash) return { number, hash };
-  throw new SourceError(
-    "InvalidBlock",
-    "Cannot go on behind blocks that were taken before: they came without numbers and hashes, out of " +
-      "another kind of source",
-  );
 }
 
 /** What is not known here stays so; all else may pass. */

@@ -248,8 +248,9 @@ export class L1Directory implements LocalL1 {
       throw readError("L1 heads", path, cause);
     });
     if (text === undefined) return await this.#highestBlock();
+    let latest: bigint;
     try {
-      return parseU64(JSON.parse(text).latest.number, "latest.number");
+      latest = parseU64(JSON.parse(text).latest.number, "latest.number");
     } catch (cause) {
       throw damaged(
         "L1 heads",
@@ -258,6 +259,10 @@ export class L1Directory implements LocalL1 {
         cause,
       );
     }
+    if (await this.#hasBlock(latest)) return latest;
+    const missing = `it names block ${latest}, and ${blockPath(this.path, latest)} is missing`;
+    const todo = "bring that back, or remove the heads if there never was one";
+    throw damaged("L1 heads", path, `${missing}; ${todo}`);
   }
 
   async #highestBlock(): Promise<bigint> {

@@ -5,10 +5,12 @@
  *
  * @module
  */
-import { isRetryable, WalError } from "../errors.ts";
+import { WalError } from "../errors.ts";
 import type { L2Block, SubmissionReceipt } from "../types.ts";
 import { equalBytes } from "../wire/bytes.ts";
-import { Wal, type WalConfig, type WalParts } from "../wal/log.ts";
+import { forgetBefore, openLog, replay } from "../wal/journal_log.ts";
+import type { Wal, WalConfig, WalParts } from "../wal/log.ts";
+import type { WalRecord } from "../wal/record.ts";
 import {
   decodePosition,
   decodeSealed,
@@ -111,22 +113,15 @@ export class BatcherJournal {
     parts: WalParts,
     config: Partial<WalConfig> = {},
   ): Promise<BatcherJournal> {
-    const wal = await Wal.open(parts, config);
-    const journal = new BatcherJournal(wal, parts.directory);
-    try {
-      for await (const { sequence, type, payload } of wal.read()) {
-        try {
-          journal.#replay(sequence, type, payload);
-        } catch (cause) {
-          throw journal.#corrupted(sequence, cause);
-        }
-      }
+    return await openLog(parts, config, async (wal) => {
+      const journal = new BatcherJournal(wal, parts.directory);
+      await replay(wal, (record) => journal.#replay(record), {
+        called: (sequence) => `record ${sequence} of the journal in ${parts.directory}`,
+        advice: "Move it away to start from L1 alone",
+      });
       journal.#forgetConfirmed();
       return journal;
-    } catch (error) {
-      await wal.close();
-      throw error;
-    }
+    });
   }
 
   /** What it tells, as things stand. */
@@ -151,12 +146,7 @@ export class BatcherJournal {
     const sequence = await this.#wal.append(RECORD.position, encodePosition(position));
     this.#position = position;
     this.#forgetConfirmed();
-    try {
-      await this.#wal.checkpoint(this.#entries[0]?.sequence ?? sequence);
-    } catch (error) {
-      // It only gives room back: the next one does it as well.
-      if (!isRetryable(error)) throw error;
-    }
+    await forgetBefore(this.#wal, this.#entries[0]?.sequence ?? sequence);
   }
 
   /** Resolves when `blocks`, the next of the source, would survive a crash. */
@@ -222,7 +212,7 @@ export class BatcherJournal {
     throw new WalError("OutOfRange", `Cannot use the journal in ${this.#directory}: it is empty`);
   }
 
-  #replay(sequence: bigint, type: number, payload: Uint8Array): void {
+  #replay({ sequence, type, payload }: WalRecord): void {
     switch (type) {
       case RECORD.position: {
         this.#position = decodePosition(payload);
@@ -292,15 +282,5 @@ export class BatcherJournal {
       this.#sealed.push(each);
       next = { batchNumber: each.batchNumber + 1n, index: each.index + each.blocks };
     }
-  }
-
-  #corrupted(sequence: bigint, cause: unknown): WalError {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    return new WalError(
-      "Corrupted",
-      `Cannot read record ${sequence} of the journal in ${this.#directory}: ${reason}; it is not what ` +
-        `a batcher writes. Move it away to start from L1 alone`,
-      { cause, details: { sequence } },
-    );
   }
 }

@@ -58,7 +58,8 @@ export function serve(
 /**
  * Listens.
  *
- * @param stalledMs how long a client of a stream may read nothing: then it is cut off, and may come back
+ * @param stalledMs how long a client may send nothing of a body, or read nothing of a stream: then it is
+ * cut off, and may come back. All of a body may take ten times that
  * @param room of bodies under way; who comes when it is taken is answered 503
  * @throws {ConfigError} `Invalid` when that cannot be
  */
@@ -69,7 +70,7 @@ export async function listen(
   room: BodyRoom = new BodyRoom(),
 ): Promise<Listening> {
   const server = createServer((request, response) => {
-    const body = new RequestBody(request, room);
+    const body = new RequestBody(request, room, stalledMs);
     handle(answerer, stalledMs, { request, body, response }).catch(() => response.destroy())
       .finally(() => body.letGo());
   });
@@ -103,6 +104,11 @@ const CROWDED: ApiResponse = {
   headers: { "retry-after": "1" },
 };
 
+const LATE: ApiResponse = {
+  status: 408,
+  body: { error: "Cannot take the request: its body came too slowly" },
+};
+
 async function handle(
   answerer: Answerer,
   stalledMs: number,
@@ -119,15 +125,12 @@ async function handle(
     body: (maxBytes) => sent.read(maxBytes),
   };
   const answered = await answerer(request);
-  const { status, body, headers, stream } = sent.isCrowded ? CROWDED : answered;
+  const given = sent.isCrowded ? CROWDED : sent.isLate ? LATE : answered;
+  const { status, headers, stream, text = jsonOf(given.body) } = given;
   if (stream) {
     response.writeHead(status, headers);
     return await sendStream(response, stream, stalledMs);
   }
-  const text = JSON.stringify(body, (_key, each) => {
-    if (typeof each === "bigint") return `${each}`;
-    return each instanceof Error ? each.message : each;
-  }) + "\n";
   const whole = { "content-type": "application/json", ...headers };
   if (message.complete) {
     response.writeHead(status, whole);
@@ -139,8 +142,15 @@ async function handle(
   const length = `${new TextEncoder().encode(text).length}`;
   response.writeHead(status, { ...whole, "content-length": length, connection: "close" });
   response.write(text);
-  await sent.drain();
+  if (!sent.isLate) await sent.drain();
   response.end();
+}
+
+function jsonOf(body: object): string {
+  return JSON.stringify(body, (_key, each) => {
+    if (typeof each === "bigint") return `${each}`;
+    return each instanceof Error ? each.message : each;
+  }) + "\n";
 }
 
 async function sendStream(

@@ -61,6 +61,8 @@ export interface ApiResponse {
   /** Made JSON; 64-bit numbers are decimal text. */
   readonly body: object;
   readonly headers?: Readonly<Record<string, string>>;
+  /** In place of the body, as it is. */
+  readonly text?: string;
   /**
    * In place of the body: texts that go out one after the other, each when the one before is gone. Begun
    * with a signal that is aborted when nobody listens any more.

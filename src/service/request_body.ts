@@ -11,6 +11,9 @@ export const MAX_BYTES_UNDER_WAY: number = 256 * 2 ** 20;
 /** How long the rest of a body is read that nobody wants: who still sends does not read the answer yet. */
 const DRAIN_MS = 5000;
 
+/** A whole body may take so many times what may pass without a byte of it. */
+const WHOLE_TIMES = 10;
+
 /** Room that all requests of a server share. */
 export class BodyRoom {
   #left: number;
@@ -35,12 +38,16 @@ export class BodyRoom {
 export class RequestBody {
   readonly #message: IncomingMessage;
   readonly #room: BodyRoom;
+  readonly #stalledMs: number;
   #taken = 0;
   #isCrowded = false;
+  #isLate = false;
 
-  constructor(message: IncomingMessage, room: BodyRoom) {
+  /** @param stalledMs how long its sender may be silent */
+  constructor(message: IncomingMessage, room: BodyRoom, stalledMs = 30_000) {
     this.#message = message;
     this.#room = room;
+    this.#stalledMs = stalledMs;
   }
 
   /** Whether it was not read because others took the room. */
@@ -48,19 +55,53 @@ export class RequestBody {
     return this.#isCrowded;
   }
 
-  /** All of it; `undefined` where it has more bytes, or where {@link RequestBody.isCrowded}. */
+  /** Whether it was not read because it came too slowly. */
+  get isLate(): boolean {
+    return this.#isLate;
+  }
+
+  /**
+   * All of it; `undefined` where it has more bytes, or where {@link RequestBody.isCrowded} or
+   * {@link RequestBody.isLate}.
+   */
   async read(maxBytes: number): Promise<Uint8Array | undefined> {
     const told = Number(this.#message.headers["content-length"] ?? 0);
     if (told > maxBytes || !this.#take(told)) return undefined;
     const parts: Uint8Array[] = [];
     let size = 0;
     // The message stays whole when this ends early: who sent it is answered.
-    for await (const part of this.#message.iterator({ destroyOnReturn: false })) {
+    const iterator = this.#message.iterator({ destroyOnReturn: false });
+    const until = performance.now() + WHOLE_TIMES * this.#stalledMs;
+    for (;;) {
+      const next = await this.#inTime(iterator.next(), until);
+      if (!next) return undefined;
+      if (next.done) return new Uint8Array(Buffer.concat(parts));
+      const part: Uint8Array = next.value;
       size += part.length;
-      if (size > maxBytes || !this.#take(size - this.#taken)) return undefined;
+      if (size > maxBytes || !this.#take(size - this.#taken)) {
+        await iterator.return?.();
+        return undefined;
+      }
       parts.push(part);
     }
-    return new Uint8Array(Buffer.concat(parts));
+  }
+
+  /** `undefined` where it took too long: then {@link RequestBody.isLate}. */
+  async #inTime<T>(next: Promise<T>, until: number): Promise<T | undefined> {
+    const waitMs = Math.min(this.#stalledMs, until - performance.now());
+    let limit: ReturnType<typeof setTimeout> | undefined;
+    const late = new Promise<undefined>((resolve) => {
+      limit = setTimeout(() => resolve(undefined), Math.max(0, waitMs));
+    });
+    try {
+      const first = await Promise.race([next, late]);
+      this.#isLate = first === undefined;
+      // Whoever waits no longer hears of no fault.
+      if (this.#isLate) next.catch(() => {});
+      return first;
+    } finally {
+      clearTimeout(limit);
+    }
   }
 
   /** Reads what is left, and keeps none of it; resolves too when that takes long. */

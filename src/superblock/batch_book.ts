@@ -74,7 +74,11 @@ export class BatchBook {
     let below: ReportedBlock | undefined;
     let above: ReportedBlock | undefined;
     for (const { blocks } of this.#batches) {
-      for (const block of blocks) {
+      // Of those that lie wholly on one side, the outermost is the next.
+      const [first, last] = [blocks[0], blocks.at(-1)];
+      if (!first || !last) continue;
+      const isApart = last.number < number || first.number > number;
+      for (const block of isApart ? [first, last] : blocks) {
         if (block.number < number && (!below || block.number > below.number)) below = block;
         if (block.number > number && (!above || block.number < above.number)) above = block;
       }

@@ -19,6 +19,11 @@ export interface BatchManagerConfig {
   readonly lateBlockGraceMs: number;
   /** So far ahead of the clock here a block's time may be. */
   readonly maxAheadMs: number;
+  /**
+   * Blocks are reported in the order of their numbers, each of them, if late: after its end and its grace a
+   * batch waits for the first block behind it, so that none is missing while nobody can read them.
+   */
+  readonly awaitsNextBlock?: boolean;
 }
 
 /** The seed's, with the bounds it lacks. */

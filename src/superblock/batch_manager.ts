@@ -80,6 +80,8 @@ export class BatchManager implements EpochTaker, ProvableBatches {
   readonly #book: BatchBook;
   #last: Promise<unknown> = Promise.resolve();
   #changed = new AbortController();
+  /** What the log said when it broke, in whose hands ever. */
+  #broken: { readonly error: unknown } | undefined;
 
   /** @throws {ConfigError} `Invalid` for values that contradict each other */
   constructor(parts: BatchManagerParts, config: BatchManagerConfig) {
@@ -103,6 +105,14 @@ export class BatchManager implements EpochTaker, ProvableBatches {
   get currentBatch(): BatchInfo | undefined {
     const newest = this.#book.batches.at(-1);
     return newest?.state === "collecting" && !newest.endedBy ? newest : undefined;
+  }
+
+  /** Those whose grace is over, and that wait for the first block behind them. */
+  get batchesAwaitingBlocks(): readonly BatchInfo[] {
+    const nowMs = this.#parts.clock.now();
+    return this.#book.batches.filter((batch) =>
+      this.#isOver(batch, nowMs) && !this.#isWhole(batch)
+    );
   }
 
   get stats(): BatchStats {
@@ -228,6 +238,7 @@ export class BatchManager implements EpochTaker, ProvableBatches {
     const { clock } = this.#parts;
     while (!signal.aborted) {
       const changed = this.#changed;
+      if (this.#broken) throw this.#broken.error;
       try {
         await this.finalizeDue();
       } catch (error) {
@@ -252,15 +263,33 @@ export class BatchManager implements EpochTaker, ProvableBatches {
         ) {
           await this.#end(batchNumber, "timeout");
         }
-        const { endedAtMs } = this.batch(batchNumber)!;
-        if (endedAtMs === undefined) continue;
-        if (nowMs >= endedAtMs + this.config.lateBlockGraceMs) await this.#finalize(batchNumber);
+        const batch = this.batch(batchNumber)!;
+        if (this.#isOver(batch, nowMs) && this.#isWhole(batch)) await this.#finalize(batchNumber);
       }
     });
   }
 
+  /** Collecting still, ended, and its grace is over. */
+  #isOver({ state, endedAtMs }: BatchInfo, nowMs: number): boolean {
+    return state === "collecting" && endedAtMs !== undefined &&
+      nowMs >= endedAtMs + this.config.lateBlockGraceMs;
+  }
+
+  /** No block of its window can come any more, where they come in order. */
+  #isWhole({ window: { batchNumber } }: BatchInfo): boolean {
+    return !this.config.awaitsNextBlock ||
+      this.#book.batches.some(({ window, blocks }) =>
+        window.batchNumber > batchNumber && blocks.length > 0
+      );
+  }
+
   #dueAtMs(): number[] {
-    return this.#book.batches.filter(({ state }) => state === "collecting").map((batch) =>
+    const awaiting = this.batchesAwaitingBlocks;
+    const collecting = this.#book.batches.filter((batch) =>
+      // A block behind it wakes it.
+      batch.state === "collecting" && !awaiting.includes(batch)
+    );
+    return collecting.map((batch) =>
       batch.endedAtMs === undefined
         ? this.#timeoutMs(batch)
         : batch.endedAtMs + this.config.lateBlockGraceMs
@@ -324,7 +353,13 @@ export class BatchManager implements EpochTaker, ProvableBatches {
   /** Into the log first. */
   async #change(change: BatchChange): Promise<void> {
     const { journal, log } = this.#parts;
-    await journal.note(change);
+    await journal.note(change).catch((error) => {
+      if (!isRetryable(error)) {
+        this.#broken = { error };
+        this.#changed.abort();
+      }
+      throw error;
+    });
     for (const batch of this.#book.apply(change)) log?.({ event: "batch_started", batch });
     if (journal.isSnapshotDue) await journal.save(this.#book.snapshot);
     this.#changed.abort();

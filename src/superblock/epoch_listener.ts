@@ -58,6 +58,8 @@ export interface EpochListenerStatus {
   readonly nextBatchEpoch: bigint;
   readonly batchFactor: bigint;
   readonly genesisTime: bigint;
+  /** That the head is behind the clock here; 0 while nobody told. */
+  readonly lagSeconds: bigint;
   /** `undefined` while nobody tells. */
   readonly source: EpochSourceName | undefined;
 }
@@ -117,7 +119,8 @@ export class EpochListener {
 
   get status(): EpochListenerStatus {
     const { l1Clock } = this.#config;
-    const slot = this.#headSlot ?? slotAt(l1Clock, this.#nowSeconds());
+    const nowSlot = slotAt(l1Clock, this.#nowSeconds());
+    const slot = this.#headSlot ?? nowSlot;
     const epoch = epochOfSlot(l1Clock, slot);
     const batchNumber = batchOfEpoch(l1Clock, epoch);
     return {
@@ -128,6 +131,7 @@ export class EpochListener {
       nextBatchEpoch: batchWindow(l1Clock, batchNumber + 1n).firstEpoch,
       batchFactor: l1Clock.batchFactor,
       genesisTime: l1Clock.genesisTime,
+      lagSeconds: slot < nowSlot ? (nowSlot - slot) * l1Clock.slotSeconds : 0n,
       source: this.#source,
     };
   }

@@ -19,6 +19,7 @@ import { withDeadline } from "./deadline.ts";
 import { PROOF_PIPELINE_DEFAULTS, type ProofPipelineConfig } from "./proof_config.ts";
 import { runStage } from "./proof_stages.ts";
 import { type StageParts, StageRun, WaitsForBatch } from "./stage_run.ts";
+import { aborted, together } from "./together.ts";
 
 /** What a proof pipeline is made of. */
 export interface ProofPipelineParts extends StageParts {
@@ -70,6 +71,8 @@ export interface ProofPipelineStats {
 export class ProofPipeline {
   readonly #parts: ProofPipelineParts;
   readonly #config: ProofPipelineConfig;
+  /** Aborted with what the log said when it broke in the hands of a caller. */
+  readonly #broken = new AbortController();
 
   constructor(parts: ProofPipelineParts, config: Partial<ProofPipelineConfig> = {}) {
     this.#parts = parts;
@@ -80,14 +83,14 @@ export class ProofPipeline {
   async enqueue(batch: ProvableBatch): Promise<ProofJob> {
     const { queue } = this.#parts;
     const known = await queue.get(jobId(batch));
-    const job = await queue.enqueue(batch);
+    const job = await this.#kept(queue.enqueue(batch));
     if (!known && isUnderWay(job)) this.#tell({ event: "job_created", ...named(job) });
     return job;
   }
 
   /** @throws {ProvingError} as {@link JobQueue.requeue} does */
   async requeue(id: string): Promise<ProofJob> {
-    const job = await this.#parts.queue.requeue(id);
+    const job = await this.#kept(this.#parts.queue.requeue(id));
     this.#tell({ event: "job_requeued", ...named(job) });
     if (this.#parts.batches) await this.#reportJob(this.#parts.batches, job);
     return job;
@@ -95,7 +98,7 @@ export class ProofPipeline {
 
   /** @throws {ProvingError} as {@link JobQueue.cancel} does */
   async cancel(id: string): Promise<ProofJob> {
-    const job = await this.#parts.queue.cancel(id);
+    const job = await this.#kept(this.#parts.queue.cancel(id));
     this.#tell({ event: "job_cancelled", ...named(job) });
     return job;
   }
@@ -119,25 +122,27 @@ export class ProofPipeline {
    * @throws {WalError} where nothing can be kept any more
    */
   async run(signal: AbortSignal): Promise<void> {
-    const own = new AbortController();
-    const stop = () => own.abort(signal.reason);
-    if (signal.aborted) stop();
-    signal.addEventListener("abort", stop);
     const names = Array.from({ length: this.#config.maxConcurrentJobs }, (_, at) => `worker ${at}`);
-    const loops = [
-      this.#intake(own.signal),
-      ...names.map((name) => this.#worker(name, own.signal)),
-    ];
+    await together([
+      (signal) => this.#intake(signal),
+      ...names.map((name) => (signal: AbortSignal) => this.#worker(name, signal)),
+      (signal) => this.#untilBroken(signal),
+    ], signal);
+  }
+
+  async #untilBroken(signal: AbortSignal): Promise<void> {
+    const broken = this.#broken.signal;
+    await aborted(AbortSignal.any([signal, broken]));
+    if (broken.aborted) throw broken.reason;
+  }
+
+  /** A change that somebody asks for: where the log breaks, nothing is kept any more, and the run ends. */
+  async #kept(change: Promise<ProofJob>): Promise<ProofJob> {
     try {
-      await Promise.all(loops.map((loop) =>
-        loop.catch((error) => {
-          own.abort(error);
-          throw error;
-        })
-      ));
-    } finally {
-      await Promise.allSettled(loops);
-      signal.removeEventListener("abort", stop);
+      return await change;
+    } catch (error) {
+      if (error instanceof WalError && !isRetryable(error)) this.#broken.abort(error);
+      throw error;
     }
   }
 
@@ -220,7 +225,7 @@ export class ProofPipeline {
     let { job } = claim;
     try {
       for (;;) {
-        const { stage } = job;
+        const { stage, stageSinceMs } = job;
         await withDeadline({
           clock,
           ms: this.#config.jobTimeoutMs,
@@ -240,11 +245,19 @@ export class ProofPipeline {
         });
         const isExecutionCheck = stage === "network_agg" &&
           (job.network?.isExecutionCheck ?? false);
-        this.#tell({ event: "stage_completed", ...named(job), stage, isExecutionCheck });
+        const durationMs = clock.now() - stageSinceMs;
+        this.#tell({
+          event: "stage_completed",
+          ...named(job),
+          stage,
+          isExecutionCheck,
+          durationMs,
+        });
         if (stage === "submission") break;
       }
       const completed = await queue.complete(claim);
-      this.#tell({ event: "job_completed", ...named(completed) });
+      const durationMs = completed.updatedAtMs - completed.createdAtMs;
+      this.#tell({ event: "job_completed", ...named(completed), durationMs });
       if (this.#parts.batches) await this.#reportJob(this.#parts.batches, completed);
       return true;
     } catch (error) {

@@ -58,6 +58,8 @@ export interface SequencerStatus {
   readonly window: BatchWindow;
   readonly batch: BatchInfo | undefined;
   readonly stats: BatchStats;
+  /** How many blocks were reported since it runs, by what became of them. */
+  readonly blockReports: Readonly<Record<BlockReportOutcome | "refused", number>>;
   readonly l1: EpochListenerStatus;
 }
 
@@ -103,6 +105,7 @@ export interface SequencerStatus {
 export class SequencerIntegration {
   readonly #parts: SequencerParts;
   readonly #config: SequencerConfig;
+  readonly #reports = { added: 0, known: 0, replaced: 0, off: 0, refused: 0 };
   #lastProcessedSlot: bigint | undefined;
 
   constructor(parts: SequencerParts, config: SequencerConfig) {
@@ -119,6 +122,7 @@ export class SequencerIntegration {
       window: this.#openWindow(),
       batch: manager.currentBatch,
       stats: manager.stats,
+      blockReports: { ...this.#reports },
       l1: listener.status,
     };
   }
@@ -130,6 +134,17 @@ export class SequencerIntegration {
    * timestamp is given
    */
   async reportBlock(report: BlockReport): Promise<BlockReportOutcome> {
+    try {
+      const outcome = await this.#report(report);
+      this.#reports[outcome] += 1;
+      return outcome;
+    } catch (error) {
+      this.#reports.refused += 1;
+      throw error;
+    }
+  }
+
+  async #report(report: BlockReport): Promise<BlockReportOutcome> {
     if (!this.#config.enableBatchSync || !this.#config.blockReporting) return "off";
     const { l1Clock } = this.#parts.manager.config;
     const { slot, timestamp } = report;

@@ -9,17 +9,13 @@
  *
  * @module
  */
-import { ConfigError, isRetryable, WalError } from "../errors.ts";
 import type { BatchChange, BatchJournal, BatchSnapshot, L1ClockConfig } from "../superblock.ts";
-import { fromJsonPayload, toJsonPayload } from "./json_payload.ts";
-import { Wal, type WalConfig, type WalParts } from "./log.ts";
+import { openLog } from "./journal_log.ts";
+import type { WalConfig, WalParts } from "./log.ts";
+import { SnapshotLog } from "./snapshot_log.ts";
 
 const RECORD = { owner: 1, change: 2, snapshot: 3 } as const;
 const CHANGES: readonly unknown[] = ["epoch", "block", "ended", "state", "job"];
-
-/** A snapshot is due after so many bytes of changes, and after so many times its own size. */
-const SNAPSHOT_AFTER_BYTES = 4 * 1024 * 1024;
-const SNAPSHOT_AFTER_TIMES = 4;
 
 /** Whose batches a journal holds: neither may change, or its numbers would mean other windows. */
 export interface BatchJournalOwner {
@@ -46,17 +42,13 @@ export interface BatchJournalOwner {
  * ```
  */
 export class LogBatchJournal implements BatchJournal {
-  readonly #wal: Wal;
-  readonly #directory: string;
+  readonly #log: SnapshotLog;
   #owner: BatchJournalOwner | undefined;
   #snapshot: BatchSnapshot | undefined;
   #changes: BatchChange[] = [];
-  #bytesSinceSnapshot = 0;
-  #snapshotBytes = 0;
 
-  private constructor(wal: Wal, directory: string) {
-    this.#wal = wal;
-    this.#directory = directory;
+  private constructor(log: SnapshotLog) {
+    this.#log = log;
   }
 
   /**
@@ -70,18 +62,19 @@ export class LogBatchJournal implements BatchJournal {
     owner: BatchJournalOwner,
     config: Partial<WalConfig> = {},
   ): Promise<LogBatchJournal> {
-    const wal = await Wal.open(parts, config);
-    try {
-      const journal = new LogBatchJournal(wal, parts.directory);
-      for await (const { sequence, type, payload } of wal.read()) {
-        journal.#replay(sequence, type, payload);
-      }
-      await journal.#claim(owner);
+    const name = `the batches in ${parts.directory}`;
+    return await openLog(parts, config, async (wal) => {
+      const log = new SnapshotLog(wal, { name, snapshotType: RECORD.snapshot });
+      const journal = new LogBatchJournal(log);
+      await log.replay((type, value) => journal.#replay(type, value));
+      const { chainId, l1Clock } = owner;
+      const found = journal.#owner;
+      journal.#owner = await log.claim(RECORD.owner, found, { chainId, l1Clock }, {
+        named,
+        refusal: (expected) => `they are of ${expected}. Configure that`,
+      });
       return journal;
-    } catch (error) {
-      await wal.close();
-      throw error;
-    }
+    });
   }
 
   get found(): BatchJournal["found"] {
@@ -89,87 +82,41 @@ export class LogBatchJournal implements BatchJournal {
   }
 
   get isSnapshotDue(): boolean {
-    const times = SNAPSHOT_AFTER_TIMES * this.#snapshotBytes;
-    return this.#bytesSinceSnapshot >= Math.max(SNAPSHOT_AFTER_BYTES, times);
+    return this.#log.isSnapshotDue;
   }
 
   async note(change: BatchChange): Promise<void> {
-    await this.#append(RECORD.change, change);
+    await this.#log.append(RECORD.change, change);
   }
 
   async save(snapshot: BatchSnapshot): Promise<void> {
-    try {
-      const sequence = await this.#append(RECORD.snapshot, { ...this.#owner!, ...snapshot });
-      this.#snapshotBytes = this.#bytesSinceSnapshot;
-      await this.#wal.checkpoint(sequence);
-    } catch (error) {
-      // It only gives room back: the next one does it as well.
-      if (!isRetryable(error)) throw error;
-    }
+    await this.#log.save({ ...this.#owner!, ...snapshot });
   }
 
   async close(): Promise<void> {
-    await this.#wal.close();
+    await this.#log.close();
   }
 
-  async #claim(owner: BatchJournalOwner): Promise<void> {
-    const own = this.#owner;
-    if (own === undefined) {
-      await this.#append(RECORD.owner, { chainId: owner.chainId, l1Clock: owner.l1Clock });
-      this.#owner = owner;
-      return;
-    }
-    if (named(own) === named(owner)) return;
-    throw new ConfigError(
-      "Invalid",
-      `Cannot use the batches in ${this.#directory} for ${named(owner)}: they are of ${
-        named(own)
-      }. ` +
-        `Configure that, or give another directory`,
-      { details: { expected: named(own), value: named(owner) } },
-    );
-  }
-
-  async #append(type: number, value: object): Promise<bigint> {
-    const payload = toJsonPayload(value);
-    const sequence = await this.#wal.append(type, payload);
-    if (type === RECORD.snapshot) this.#bytesSinceSnapshot = 0;
-    this.#bytesSinceSnapshot += payload.length;
-    return sequence;
-  }
-
-  #replay(sequence: bigint, type: number, payload: Uint8Array): void {
-    try {
-      const value = Object(fromJsonPayload(payload)) as Record<string, unknown>;
-      this.#bytesSinceSnapshot += payload.length;
-      switch (type) {
-        case RECORD.owner:
-          this.#owner = ownerOf(value);
-          return;
-        case RECORD.change:
-          if (!CHANGES.includes(value.change)) throw new TypeError("it is no change");
-          this.#changes.push(value as unknown as BatchChange);
-          return;
-        case RECORD.snapshot: {
-          if (!Array.isArray(value.batches)) throw new TypeError("it has no batches");
-          this.#owner = ownerOf(value);
-          // JSON leaves out what is undefined.
-          const { lastEpoch, finalized, batches } = value as unknown as BatchSnapshot;
-          this.#snapshot = { lastEpoch, finalized, batches };
-          this.#changes = [];
-          this.#snapshotBytes = this.#bytesSinceSnapshot = payload.length;
-          return;
-        }
-        default:
-          throw new TypeError(`type ${type} is unknown`);
+  #replay(type: number, value: Record<string, unknown>): void {
+    switch (type) {
+      case RECORD.owner:
+        this.#owner = ownerOf(value);
+        return;
+      case RECORD.change:
+        if (!CHANGES.includes(value.change)) throw new TypeError("it is no change");
+        this.#changes.push(value as unknown as BatchChange);
+        return;
+      case RECORD.snapshot: {
+        if (!Array.isArray(value.batches)) throw new TypeError("it has no batches");
+        this.#owner = ownerOf(value);
+        // JSON leaves out what is undefined.
+        const { lastEpoch, finalized, batches } = value as unknown as BatchSnapshot;
+        this.#snapshot = { lastEpoch, finalized, batches };
+        this.#changes = [];
+        return;
       }
-    } catch (cause) {
-      throw new WalError(
-        "Corrupted",
-        `Cannot read record ${sequence} of the batches in ${this.#directory}: it is not as this ` +
-          `program writes it`,
-        { cause, details: { sequence } },
-      );
+      default:
+        throw new TypeError(`type ${type} is unknown`);
     }
   }
 }

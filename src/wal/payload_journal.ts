@@ -13,8 +13,8 @@
  * @module
  */
 import type { Forkchoice, PayloadEnvelope, PayloadJournal, PayloadRecord } from "../engine.ts";
-import { isRetryable, WalError } from "../errors.ts";
 import { Reader, Writer } from "../wire/bytes.ts";
+import { decoded, forgetBefore } from "./journal_log.ts";
 import { fromJsonPayload, toJsonPayload } from "./json_payload.ts";
 import { Wal, type WalConfig, type WalParts } from "./log.ts";
 
@@ -67,19 +67,14 @@ export class LogPayloadJournal implements PayloadJournal {
   }
 
   /** @throws {WalError} what reading a log throws; `Corrupted` where it holds what is no such record */
-  async *read(): AsyncIterable<PayloadRecord> {
-    for await (const { sequence, type, payload } of this.#wal.read()) {
-      try {
-        yield { sequence, ...recordOf(type, payload) };
-      } catch (cause) {
-        throw new WalError(
-          "Corrupted",
-          `Cannot read record ${sequence} of the journal of payloads in ${this.#directory}: it is not as ` +
-            `this program writes it`,
-          { cause, details: { sequence } },
-        );
-      }
-    }
+  read(): AsyncIterable<PayloadRecord> {
+    return decoded(
+      this.#wal,
+      ({ sequence, type, payload }) => ({ sequence, ...recordOf(type, payload) }),
+      {
+        called: (sequence) => `record ${sequence} of the journal of payloads in ${this.#directory}`,
+      },
+    );
   }
 
   taken(envelope: PayloadEnvelope): Promise<bigint> {
@@ -91,12 +86,7 @@ export class LogPayloadJournal implements PayloadJournal {
   }
 
   async forget(sequence: bigint): Promise<void> {
-    try {
-      await this.#wal.checkpoint(sequence);
-    } catch (error) {
-      // It only gives room back: the next one does it as well.
-      if (!isRetryable(error)) throw error;
-    }
+    await forgetBefore(this.#wal, sequence);
   }
 
   async close(): Promise<void> {

@@ -4,9 +4,9 @@
  *
  * @module
  */
-import { WalError } from "../errors.ts";
+import { openLog, replay } from "./journal_log.ts";
 import { fromJsonPayload, toJsonPayload } from "./json_payload.ts";
-import { Wal, type WalConfig, type WalParts } from "./log.ts";
+import type { Wal, WalConfig, WalParts } from "./log.ts";
 
 const STATE = 1;
 
@@ -59,18 +59,13 @@ export class StateJournal<T extends object> {
     { keep, isWhole }: StateJournalOptions<T>,
     config: Partial<WalConfig> = {},
   ): Promise<StateJournal<T>> {
-    const wal = await Wal.open(parts, config);
-    try {
+    return await openLog(parts, config, async (wal) => {
       const journal = new StateJournal<T>(wal, keep);
-      for await (const { sequence, payload } of wal.read()) {
-        const state = parseState<T>(payload, isWhole, `${parts.directory}, record ${sequence}`);
-        journal.#states.push({ sequence, state });
-      }
+      await replay(wal, ({ sequence, payload }) => {
+        journal.#states.push({ sequence, state: parseState<T>(payload, isWhole) });
+      }, { called: (sequence) => `the state in ${parts.directory}, record ${sequence}` });
       return journal;
-    } catch (error) {
-      await wal.close();
-      throw error;
-    }
+    });
   }
 
   /** Those kept, the newest last. */
@@ -93,22 +88,9 @@ export class StateJournal<T extends object> {
   }
 }
 
-function parseState<T>(
-  payload: Uint8Array,
-  isWhole: (value: Partial<T>) => boolean,
-  where: string,
-): T {
-  let cause: unknown;
-  try {
-    const value = fromJsonPayload(payload);
-    const isObject = typeof value === "object" && value !== null && !Array.isArray(value);
-    if (isObject && isWhole(value as Partial<T>)) return value as T;
-  } catch (error) {
-    cause = error;
-  }
-  throw new WalError(
-    "Corrupted",
-    `Cannot read the state in ${where}: it is not as this program writes it`,
-    cause === undefined ? {} : { cause },
-  );
+function parseState<T>(payload: Uint8Array, isWhole: (value: Partial<T>) => boolean): T {
+  const value = fromJsonPayload(payload);
+  const isObject = typeof value === "object" && value !== null && !Array.isArray(value);
+  if (isObject && isWhole(value as Partial<T>)) return value as T;
+  throw new TypeError("it lacks what a state needs");
 }

@@ -11,18 +11,14 @@
  *
  * @module
  */
-import { ConfigError, isRetryable, WalError } from "../errors.ts";
 import type { LandedTx, TxAttempt, TxJournal } from "../ethereum.ts";
-import { equalBytes } from "../wire/bytes.ts";
 import { toHex } from "../wire/hex.ts";
-import { fromJsonPayload, toJsonPayload } from "./json_payload.ts";
-import { Wal, type WalConfig, type WalParts } from "./log.ts";
+import { openLog } from "./journal_log.ts";
+import type { WalConfig, WalParts } from "./log.ts";
+import { SnapshotLog } from "./snapshot_log.ts";
 
 const RECORD = { owner: 1, attempt: 2, final: 3, snapshot: 4 } as const;
 
-/** A snapshot is due after so many bytes of other records, and after so many times its own size. */
-const SNAPSHOT_AFTER_BYTES = 4 * 1024 * 1024;
-const SNAPSHOT_AFTER_TIMES = 4;
 /** What is final is kept for a day, and the newest in any case. */
 const KEPT_MS = 24 * 60 * 60 * 1000;
 const KEPT_AT_LEAST = 64;
@@ -70,17 +66,13 @@ interface Snapshot extends TxJournalOwner {
  * ```
  */
 export class LogTxJournal implements TxJournal {
-  readonly #wal: Wal;
-  readonly #directory: string;
+  readonly #log: SnapshotLog;
   #owner: TxJournalOwner | undefined;
   #attempts: TxAttempt[] = [];
   #landed: LandedTx[] = [];
-  #bytesSinceSnapshot = 0;
-  #snapshotBytes = 0;
 
-  private constructor(wal: Wal, directory: string) {
-    this.#wal = wal;
-    this.#directory = directory;
+  private constructor(log: SnapshotLog) {
+    this.#log = log;
   }
 
   /**
@@ -94,18 +86,19 @@ export class LogTxJournal implements TxJournal {
     owner: TxJournalOwner,
     config: Partial<WalConfig> = {},
   ): Promise<LogTxJournal> {
-    const wal = await Wal.open(parts, config);
-    try {
-      const journal = new LogTxJournal(wal, parts.directory);
-      for await (const { sequence, type, payload } of wal.read()) {
-        journal.#replay(sequence, type, payload);
-      }
-      await journal.#claim(owner);
+    const name = `the journal of transactions in ${parts.directory}`;
+    return await openLog(parts, config, async (wal) => {
+      const log = new SnapshotLog(wal, { name, snapshotType: RECORD.snapshot });
+      const journal = new LogTxJournal(log);
+      await log.replay((type, value) => journal.#replay(type, value));
+      const { address, chainId } = owner;
+      const found = journal.#owner;
+      journal.#owner = await log.claim(RECORD.owner, found, { address, chainId }, {
+        named,
+        refusal: (expected) => `it is of ${expected}. Give that key`,
+      });
       return journal;
-    } catch (error) {
-      await wal.close();
-      throw error;
-    }
+    });
   }
 
   get attempts(): readonly TxAttempt[] {
@@ -117,100 +110,46 @@ export class LogTxJournal implements TxJournal {
   }
 
   async signed(attempt: TxAttempt): Promise<void> {
-    await this.#append(RECORD.attempt, attempt);
+    await this.#log.append(RECORD.attempt, attempt);
     this.#attempts = [...this.#attempts, attempt];
   }
 
   async forget(nonce: bigint, landed: readonly LandedTx[]): Promise<void> {
-    await this.#append(RECORD.final, { nonce, landed } satisfies FinalRecord);
+    await this.#log.append(RECORD.final, { nonce, landed } satisfies FinalRecord);
     this.#forget({ nonce, landed });
-    const dueBytes = Math.max(SNAPSHOT_AFTER_BYTES, SNAPSHOT_AFTER_TIMES * this.#snapshotBytes);
-    if (this.#bytesSinceSnapshot >= dueBytes) await this.#makeRoom();
+    if (!this.#log.isSnapshotDue) return;
+    const { attempts, landed: kept } = this;
+    await this.#log.save({ ...this.#owner!, attempts, landed: kept } satisfies Snapshot);
   }
 
   async close(): Promise<void> {
-    await this.#wal.close();
+    await this.#log.close();
   }
 
-  async #claim(owner: TxJournalOwner): Promise<void> {
-    const own = this.#owner;
-    if (own === undefined) {
-      await this.#append(RECORD.owner, { address: owner.address, chainId: owner.chainId });
-      this.#owner = owner;
-      return;
-    }
-    if (equalBytes(own.address, owner.address) && own.chainId === owner.chainId) return;
-    const named = ({ address, chainId }: TxJournalOwner) => `${toHex(address)} on chain ${chainId}`;
-    throw new ConfigError(
-      "Invalid",
-      `Cannot use the journal of transactions in ${this.#directory} for account ${
-        named(owner)
-      }: it is of ` +
-        `${named(own)}. Give that key, or another directory`,
-      { details: { expected: named(own), value: named(owner) } },
-    );
-  }
-
-  /** One record instead of all those before it. */
-  async #makeRoom(): Promise<void> {
-    const owner = this.#owner!;
-    const snapshot: Snapshot = { ...owner, attempts: this.#attempts, landed: this.#landed };
-    try {
-      const sequence = await this.#append(RECORD.snapshot, snapshot);
-      this.#snapshotBytes = this.#bytesSinceSnapshot;
-      await this.#wal.checkpoint(sequence);
-    } catch (error) {
-      // It only gives room back: the next one does it as well.
-      if (!isRetryable(error)) throw error;
-    }
-  }
-
-  async #append(type: number, value: object): Promise<bigint> {
-    const payload = toJsonPayload(value);
-    const sequence = await this.#wal.append(type, payload);
-    if (type === RECORD.snapshot) this.#bytesSinceSnapshot = 0;
-    this.#bytesSinceSnapshot += payload.length;
-    return sequence;
-  }
-
-  #replay(sequence: bigint, type: number, payload: Uint8Array): void {
-    this.#bytesSinceSnapshot += payload.length;
-    let value: Record<string, unknown>;
-    try {
-      value = fromJsonPayload(payload) as Record<string, unknown>;
-      switch (type) {
-        case RECORD.owner: {
-          this.#owner = whole<TxJournalOwner>(value, { address: "bytes", chainId: "bigint" });
-          return;
-        }
-        case RECORD.attempt: {
-          this.#attempts.push(attemptOf(value));
-          return;
-        }
-        case RECORD.final: {
-          const { nonce } = whole<FinalRecord>(value, { nonce: "bigint", landed: "list" });
-          this.#forget({ nonce, landed: landedOf(value) });
-          return;
-        }
-        case RECORD.snapshot: {
-          this.#owner = whole<TxJournalOwner>(value, { address: "bytes", chainId: "bigint" });
-          const { attempts } = whole<Snapshot>(value, { attempts: "list", landed: "list" });
-          this.#attempts = attempts.map((each) => attemptOf(each));
-          this.#landed = landedOf(value);
-          this.#snapshotBytes = payload.length;
-          this.#bytesSinceSnapshot = payload.length;
-          return;
-        }
-        default:
-          throw new TypeError(`type ${type} is unknown`);
+  #replay(type: number, value: Record<string, unknown>): void {
+    switch (type) {
+      case RECORD.owner: {
+        this.#owner = ownerOf(value);
+        return;
       }
-    } catch (cause) {
-      throw new WalError(
-        "Corrupted",
-        `Cannot read record ${sequence} of the journal of transactions in ${this.#directory}: it is not as ` +
-          `this program writes it`,
-        { cause, details: { sequence } },
-      );
+      case RECORD.attempt: {
+        this.#attempts.push(attemptOf(value));
+        return;
+      }
+      case RECORD.final: {
+        const { nonce } = whole<FinalRecord>(value, { nonce: "bigint", landed: "list" });
+        this.#forget({ nonce, landed: landedOf(value) });
+        return;
+      }
+      case RECORD.snapshot: {
+        this.#owner = ownerOf(value);
+        const { attempts } = whole<Snapshot>(value, { attempts: "list", landed: "list" });
+        this.#attempts = attempts.map((each) => attemptOf(each));
+        this.#landed = landedOf(value);
+        return;
+      }
+      default:
+        throw new TypeError(`type ${type} is unknown`);
     }
   }
 
@@ -222,6 +161,10 @@ export class LogTxJournal implements TxJournal {
       each.landedAtMs >= newestMs - KEPT_MS || at >= all.length - KEPT_AT_LEAST
     );
   }
+}
+
+function named({ address, chainId }: TxJournalOwner): string {
+  return `account ${toHex(address)} on chain ${chainId}`;
 }
 
 type Kind = "bytes" | "bigint" | "number" | "boolean" | "list" | "object";
@@ -240,6 +183,14 @@ function kindOf(value: unknown): string {
   if (value instanceof Uint8Array) return "bytes";
   if (Array.isArray(value)) return "list";
   return typeof value;
+}
+
+function ownerOf(value: unknown): TxJournalOwner {
+  const { address, chainId } = whole<TxJournalOwner>(value, {
+    address: "bytes",
+    chainId: "bigint",
+  });
+  return { address, chainId };
 }
 
 function attemptOf(value: unknown): TxAttempt {

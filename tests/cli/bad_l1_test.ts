@@ -94,8 +94,7 @@ const damages: [string, (l1: string) => Promise<void>, RegExp][] = [
   [
     "heads above its blocks",
     (l1) => writeFile(join(l1, "heads.json"), '{"latest":{"number":9}}'),
-    // The first that is missing, or the head, which a batcher looks at before it reads.
-    /Damaged: Cannot read L1 block (?:4|9) from .*: the file is missing/,
+    /Damaged: Cannot read L1 heads from l1\/heads\.json: it names block 9, and .*9\.json is missing/,
   ],
   [
     "settings that are garbage",

@@ -298,15 +298,11 @@ function worstOf({ input, fees, blobHashes }: FaultProxy["sent"][number]["tx"]):
 /** Makes sure that each replacement with blobs offers the double of each field: pools take nothing less. */
 function doubledEachTime({ sent }: FaultProxy): void {
   const newest = new Map<bigint, FaultProxy["sent"][number]["tx"]["fees"]>();
-  const seen = new Set<string>();
   for (const { tx: { nonce, fees } } of sent) {
-    // What was sent before may come once more, also behind its replacement: a runtime repeats requests.
-    const offer = `${nonce} ${fees.maxFeePerGas}`;
-    if (seen.has(offer)) continue;
-    seen.add(offer);
     const before = newest.get(nonce);
     newest.set(nonce, fees);
-    if (!before) continue;
+    // The same once more is no replacement.
+    if (!before || before.maxFeePerGas === fees.maxFeePerGas) continue;
     for (const field of ["maxFeePerGas", "maxPriorityFeePerGas", "maxFeePerBlobGas"] as const) {
       const offers = `${before[field]}, then ${fees[field]}`;
       ok(fees[field] >= 2n * before[field], `${field} of nonce ${nonce}: ${offers}`);

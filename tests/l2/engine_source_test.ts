@@ -240,7 +240,10 @@ test("without its journal it goes on behind the last block that was taken", asyn
   deepEqual(await giveAll(source, chain.slice(3)), Array(3).fill("VALID"));
   await choose(source, chain[5]!);
   deepEqual(numbers(await source.pendingBlocks()), [103, 104, 105]);
-  await rejects(open({ taken: [{ timestamp: 1n, transactions: [] }] }), { code: "InvalidBlock" });
+  await rejects(open({ taken: [{ timestamp: 1n, transactions: [] }] }), {
+    code: "InvalidBlock",
+    message: /without numbers and hashes.*another --data-dir/,
+  });
 });
 
 test("it begins with the first payload, or with that which is chosen first", async () => {

@@ -1,0 +1,105 @@
+/**
+ * `montana superblock`: batches by the clock of Ethereum, proved and handed to the Shared Publisher.
+ *
+ * @module
+ */
+import { onShutdownSignal, writeStderr } from "../runtime.ts";
+import { productionConcerns } from "../superblock/config.ts";
+import { slotsPerBatch } from "../superblock/clock.ts";
+import { type CommandSpec, EXIT, type FlagValues } from "./command.ts";
+import { LOG_FLAGS, logFrom } from "./log.ts";
+import { type OpenedSuperblock, openSuperblock, serveSuperblock } from "./open_superblock.ts";
+import {
+  SUPERBLOCK_FLAGS,
+  type SuperblockSettings,
+  superblockSettings,
+} from "./superblock_flags.ts";
+import { countOf } from "./text.ts";
+
+/** Synchronized batch proving. */
+export const superblock: CommandSpec = {
+  name: "superblock",
+  summary: "Cut batches by the clock of Ethereum, have them proved, hand the proofs on",
+  flags: [...SUPERBLOCK_FLAGS, ...LOG_FLAGS],
+  examples: [
+    "superblock --config montana.yaml --l2 http://127.0.0.1:9545",
+    "superblock --config montana.yaml --listen 9000",
+    "superblock --set batch_manager.chain_id=1001 --preset test --listen 9000",
+    "superblock --config montana.yaml --l2 http://127.0.0.1:9545 --prover http://127.0.0.1:3001 --superblock-prover http://127.0.0.1:3000 --publisher http://127.0.0.1:8081 --rollup-node http://127.0.0.1:9546 --rollup-config-hash 0x… --multi-block-vkey 0x… --prover-address 0x… --aggregation-vkey agg.json",
+  ],
+  run: runSuperblock,
+};
+
+async function runSuperblock(flags: FlagValues): Promise<number> {
+  const settings = await superblockSettings(flags);
+  const log = logFrom(flags);
+  const signal = onShutdownSignal((name) =>
+    writeStderr(`${name}: ending; once more stops at once, and nothing is lost`)
+  );
+  const opened = await openSuperblock(settings, { log });
+  try {
+    tellStart(settings, opened);
+    const stopServing = await serveSuperblock(settings, opened);
+    try {
+      await opened.run(signal);
+    } finally {
+      await stopServing();
+    }
+    await tellEnd(opened);
+    return EXIT.done;
+  } finally {
+    await opened.close();
+  }
+}
+
+/** What it will do, and what it will not. */
+function tellStart(settings: SuperblockSettings, { manager }: OpenedSuperblock): void {
+  const { config, preset, dataDir, l2, proving, listen } = settings;
+  const { l1Clock, l1Listener, batchManager: { chainId } } = config;
+  const { beaconRpc, l1Rpc } = l1Listener;
+  if (!config.enabled) {
+    writeStderr("warning: nothing is collected and nothing is proved: batch.enabled is false");
+    return;
+  }
+  if (!config.integration.enableBatchSync) {
+    writeStderr("warning: no batch is cut: batch.integration.enable_batch_sync is false");
+    return;
+  }
+  const slots = slotsPerBatch(l1Clock);
+  const sources = [...(beaconRpc ? ["the beacon node"] : []), ...(l1Rpc ? ["L1's blocks"] : [])];
+  writeStderr(
+    `chain ${chainId}: batches of ${slots} slots, ${slots * l1Clock.slotSeconds} s; epochs by ` +
+      [...sources, "the clock"].join(", then ") + `; all is kept in ${dataDir}`,
+  );
+  const newest = manager.batches.findLast(({ blocks }) => blocks.length > 0)?.blocks.at(-1);
+  if (newest) writeStderr(`goes on behind block ${newest.number}`);
+  if (preset === "production") {
+    for (const concern of productionConcerns(config)) writeStderr(`warning: ${concern}`);
+  }
+  if (!config.integration.blockReporting) {
+    writeStderr("warning: all batches stay empty: batch.integration.block_reporting is false");
+  } else if (!l2 && !listen) {
+    writeStderr("warning: no blocks will come: neither --l2 nor --listen is given");
+  }
+  if (!proving) {
+    writeStderr(
+      "warning: nothing is proved: no --prover is given; whole batches are kept, and wait",
+    );
+  } else if (proving.proofType === "execute") {
+    writeStderr("warning: superblocks are only checked (--proof-type execute), not proved");
+  }
+}
+
+/** What is left for the next start. */
+async function tellEnd({ manager, pipeline }: OpenedSuperblock): Promise<void> {
+  const { collecting, proving, failed } = manager.stats.batches_by_state;
+  const { active_jobs } = await pipeline.stats();
+  writeStderr(
+    `ended; kept for the next start: ${countOf(collecting, "batch")} that collect${
+      collecting === 1 ? "s" : ""
+    } blocks, ${countOf(proving, "batch")} to be proved (${
+      countOf(active_jobs, "job")
+    } under way), ` +
+      `${failed} failed`,
+  );
+}

@@ -1,0 +1,226 @@
+/**
+ * The flags of `montana superblock`, and what they say.
+ *
+ * @module
+ */
+import { readFile } from "node:fs/promises";
+import { CodecError, ConfigError } from "../errors.ts";
+import type { L2Head } from "../l2/l2_nodes.ts";
+import { systemReason } from "../local/disk.ts";
+import type { Address } from "../service/http_server.ts";
+import type { PresetName, SuperblockConfig } from "../superblock/config.ts";
+import type { ProvenRollup } from "../superblock/proof_config.ts";
+import { fromHex } from "../wire/hex.ts";
+import { type Flag, type FlagValues, listOf, textOf } from "./command.ts";
+import { nodeUrl, parseChoice, parseDuration, parseListen, usage } from "./options.ts";
+import { controlPath, dataDirOf } from "./processor_flags.ts";
+import { readSuperblockConfig } from "./superblock_config.ts";
+
+/** Where batches and jobs are. */
+export const SUPERBLOCK_DIR_FLAG: Flag = {
+  flags: "--data-dir <dir>",
+  help: "batches, proof jobs, control socket; made if missing",
+  value: "./superblock",
+};
+
+const CONFIG_FLAGS: readonly Flag[] = [
+  {
+    flags: "--config <file>",
+    help: "YAML with a block `batch:`; environment variables BATCH_… count for more",
+  },
+  { flags: "--preset <name>", help: "what is not set: production or test", value: "production" },
+  {
+    flags: "--set <key=value>",
+    help: "a key of the block, such as pipeline.max_retries=0; counts for most; may be repeated",
+    isRepeated: true,
+  },
+];
+
+const HEADS: readonly L2Head[] = ["unsafe", "safe", "finalized"];
+
+const BLOCK_FLAGS: readonly Flag[] = [
+  {
+    flags: "--l2 <url>",
+    help:
+      "report the blocks of this execution client (env:NAME: out of the environment); more URLs are asked where one fails",
+    isRepeated: true,
+  },
+  { flags: "--l2-head <head>", help: `with --l2: blocks up to ${HEADS.join(", ")} (safe)` },
+  {
+    flags: "--l2-trust-hashes",
+    help: "with --l2: take a node's word for hashes, where a chain makes them otherwise",
+  },
+  {
+    flags: "--listen <port>",
+    help: "take blocks and tell of batches over HTTP; 127.0.0.1:PORT, or HOST:PORT; 0: any",
+  },
+];
+
+/** All of them, or nothing is proved. */
+const PROVING_FLAGS: readonly Flag[] = [
+  { flags: "--prover <url>", help: "op-succinct: proves ranges of blocks, and aggregates them" },
+  { flags: "--superblock-prover <url>", help: "superblock-prover: proves superblocks" },
+  { flags: "--publisher <url>", help: "the Shared Publisher: takes what is proved" },
+  { flags: "--rollup-node <url>", help: "op-node: tells output roots" },
+  { flags: "--rollup-config-hash <hash>", help: "of the rollup: 0x and 64 digits" },
+  { flags: "--multi-block-vkey <hash>", help: "of op-succinct's range program, likewise" },
+  { flags: "--prover-address <address>", help: "that op-succinct proves for" },
+  { flags: "--aggregation-vkey <file>", help: "of op-succinct's aggregation program, JSON" },
+];
+
+const PROOF_FLAGS: readonly Flag[] = [
+  ...PROVING_FLAGS,
+  {
+    flags: "--proof-type <type>",
+    help:
+      "with --superblock-prover: groth16, or execute, which checks the rules and proves nothing",
+  },
+  { flags: "--proof-poll <time>", help: "between two looks at a proof under way", value: "10s" },
+];
+
+/** All but those of the log. */
+export const SUPERBLOCK_FLAGS: readonly Flag[] = [
+  SUPERBLOCK_DIR_FLAG,
+  ...CONFIG_FLAGS,
+  ...BLOCK_FLAGS,
+  ...PROOF_FLAGS,
+];
+
+/** Nodes whose blocks are reported. */
+export interface ReportedL2 {
+  readonly urls: readonly string[];
+  readonly head: L2Head;
+  readonly trustsHashes: boolean;
+}
+
+/** Who proves and who takes the proofs. */
+export interface ProvingPlaces {
+  readonly prover: string;
+  readonly superblockProver: string;
+  readonly publisher: string;
+  readonly rollupNode: string;
+  readonly proofType: "groth16" | "execute";
+  readonly rollup: ProvenRollup;
+}
+
+/** What the flags, the file and the environment say. */
+export interface SuperblockSettings {
+  readonly dataDir: string;
+  readonly preset: PresetName;
+  readonly config: SuperblockConfig;
+  readonly l2: ReportedL2 | undefined;
+  /** None: whole batches wait to be proved. */
+  readonly proving: ProvingPlaces | undefined;
+  readonly proofPollMs: number;
+  /** Besides the control socket. */
+  readonly listen: Address | undefined;
+  readonly control: Address;
+}
+
+/** @throws {ConfigError} `Usage` or `Invalid`, naming what cannot be, or cannot be together */
+export async function superblockSettings(flags: FlagValues): Promise<SuperblockSettings> {
+  const text = (name: string) => textOf(flags, name);
+  const dataDir = dataDirOf(text("dataDir") ?? "");
+  const preset = parseChoice("--preset", text("preset") ?? "", ["production", "test"]);
+  const path = text("config");
+  const listen = text("listen");
+  const l2 = reportedL2(flags);
+  const proofPollMs = parseDuration("--proof-poll", text("proofPoll") ?? "");
+  if (proofPollMs < 10) {
+    throw usage(`Cannot use --proof-poll ${text("proofPoll")}: need 10ms or more`);
+  }
+  const given = listOf(flags, "set").map((each) => {
+    const [, key, value] = /^([^=]+)=(.*)$/s.exec(each) ?? [];
+    if (key === undefined) throw usage(`Cannot use --set "${each}": need key=value`);
+    return { key, value, origin: "--set" };
+  });
+  const proving = await provingPlaces(flags);
+  const config = await readSuperblockConfig({ preset, given, ...(path !== undefined && { path }) });
+  if (proving && config.l1Listener.l1Rpc === undefined) {
+    throw new ConfigError(
+      "Invalid",
+      "Cannot prove: l1_listener.l1_rpc is not set, and a proof is made against a final block of L1. " +
+        "Set it in the file, or as BATCH_L1_LISTENER_L1_RPC",
+    );
+  }
+  return {
+    dataDir,
+    preset,
+    config,
+    l2,
+    proving,
+    proofPollMs,
+    listen: listen === undefined ? undefined : parseListen("--listen", listen),
+    control: { path: controlPath(dataDir), mode: 0o600, isOurs: true },
+  };
+}
+
+function reportedL2(flags: FlagValues): ReportedL2 | undefined {
+  const urls = listOf(flags, "l2").map((url) => nodeUrl("--l2", url));
+  const head = textOf(flags, "l2Head");
+  const trustsHashes = flags["l2TrustHashes"] === true;
+  if (urls.length > 0) {
+    return { urls, head: parseChoice("--l2-head", head ?? "safe", HEADS), trustsHashes };
+  }
+  if (head !== undefined) throw usage(`Cannot use --l2-head ${head} without --l2`);
+  if (trustsHashes) throw usage("Cannot use --l2-trust-hashes without --l2");
+  return undefined;
+}
+
+async function provingPlaces(flags: FlagValues): Promise<ProvingPlaces | undefined> {
+  const given = PROVING_FLAGS.map(({ flags: text }) => text.split(" ")[0]!)
+    .map((flag) => ({ flag, value: textOf(flags, nameOf(flag)) }));
+  const missing = given.filter(({ value }) => value === undefined).map(({ flag }) => flag);
+  const named = given.filter(({ value }) => value !== undefined).map(({ flag }) => flag);
+  const proofType = textOf(flags, "proofType");
+  if (named.length === 0) {
+    if (proofType === undefined) return undefined;
+    throw usage(`Cannot use --proof-type ${proofType} without --superblock-prover`);
+  }
+  if (missing.length > 0) {
+    throw usage(
+      `Cannot prove with ${named.join(", ")} alone: name ${missing.join(", ")} too, or none of ` +
+        "them to collect batches only",
+    );
+  }
+  const text = (flag: string) => textOf(flags, nameOf(flag))!;
+  const url = (flag: string) => nodeUrl(flag, text(flag));
+  return {
+    prover: url("--prover"),
+    superblockProver: url("--superblock-prover"),
+    publisher: url("--publisher"),
+    rollupNode: url("--rollup-node"),
+    proofType: parseChoice("--proof-type", proofType ?? "groth16", ["groth16", "execute"]),
+    rollup: {
+      rollupConfigHash: hexOf("--rollup-config-hash", text("--rollup-config-hash"), 32),
+      multiBlockVKey: hexOf("--multi-block-vkey", text("--multi-block-vkey"), 32),
+      proverAddress: hexOf("--prover-address", text("--prover-address"), 20),
+      aggregationVKey: await jsonIn("--aggregation-vkey", text("--aggregation-vkey")),
+    },
+  };
+}
+
+/** As the command line hands it on: `--rollup-node` is `rollupNode`. */
+function nameOf(flag: string): string {
+  return flag.slice(2).replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase());
+}
+
+function hexOf(flag: string, text: string, bytes: number): Uint8Array {
+  try {
+    return fromHex(text, flag, bytes);
+  } catch (error) {
+    if (!(error instanceof CodecError)) throw error;
+    throw usage(`Cannot use ${flag} "${text}": need 0x and ${2 * bytes} hexadecimal digits`);
+  }
+}
+
+async function jsonIn(flag: string, path: string): Promise<unknown> {
+  const text = await readFile(path, "utf8").catch((cause) => {
+    throw usage(`Cannot use ${flag} ${path}: ${systemReason(cause)}`);
+  });
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw usage(`Cannot use ${flag} ${path}: it holds no JSON`);
+  }
+}

@@ -1,0 +1,86 @@
+/**
+ * What is served of synchronized batches: parts of the flows, described by what is used of them.
+ *
+ * @module
+ */
+import type { Clock } from "../ports.ts";
+import type { JobQueue, ProofJob } from "../proving.ts";
+import type { BatchInfo, BatchWindow } from "../superblock.ts";
+import type { BlockReportJson, ServedL1 } from "./batch_json.ts";
+
+/** How a sequencer and its batches stand, as `SequencerIntegration` tells it. */
+export interface ServedBatchStatus {
+  readonly isActive: boolean;
+  readonly lastProcessedSlot: bigint | undefined;
+  readonly window: BatchWindow;
+  readonly batch: BatchInfo | undefined;
+  readonly stats: { readonly batches_by_state: Readonly<Record<string, number>> };
+  /** Blocks that were reported, by what became of them. */
+  readonly blockReports: Readonly<Record<string, number>>;
+  readonly l1: ServedL1;
+}
+
+/** Takes blocks and tells of batches: a `SequencerIntegration`. */
+export interface ServedSequencer {
+  readonly status: ServedBatchStatus;
+  isInBatchCollectionPeriod(): boolean;
+  /** Resolves when the block is in the log; `off` where blocks are not to be reported. */
+  reportBlock(block: BlockReportJson): Promise<"added" | "known" | "replaced" | "off">;
+}
+
+/** What a proof pipeline tells of itself, by the seed's names. */
+export interface ServedPipelineStats {
+  readonly active_jobs: number;
+  readonly max_concurrent_jobs: number;
+  readonly jobs_by_stage: Readonly<Partial<Record<string, number>>>;
+}
+
+/** Looks after jobs: a `ProofPipeline`. */
+export interface ServedPipeline {
+  stats(): Promise<ServedPipelineStats>;
+  requeue(id: string): Promise<ProofJob>;
+  cancel(id: string): Promise<ProofJob>;
+}
+
+/** Where jobs are: a `LogJobQueue`. */
+export interface ServedJobs extends Pick<JobQueue, "list" | "get"> {
+  /** Who works on a job now. */
+  claimedBy?(id: string): string | undefined;
+}
+
+/** A reason to be ready, or not. */
+export interface ReadyCheck {
+  readonly name: string;
+  readonly ok: boolean;
+  readonly reason?: string;
+}
+
+/** What metrics are made from at the moment that they are asked for. */
+export interface BatchGauges {
+  readonly status: ServedBatchStatus;
+  readonly pipeline: ServedPipelineStats;
+  readonly jobs: readonly ProofJob[];
+}
+
+/** Writes metrics for Prometheus: a `BatchMetrics`. */
+export interface ServedMetrics {
+  /** @param gauges none where there are no batches */
+  text(gauges: BatchGauges | undefined): Promise<{ readonly type: string; readonly text: string }>;
+}
+
+/** What is served. */
+export interface BatchApiParts {
+  readonly clock: Clock;
+  /** None where synchronized batches are not enabled: `batch_disabled`. */
+  readonly batches?: {
+    readonly sequencer: ServedSequencer;
+    readonly pipeline: ServedPipeline;
+    readonly queue: ServedJobs;
+  };
+  /** Without them there is no `/metrics`. */
+  readonly metrics?: ServedMetrics;
+  /** Reasons beside L1 and the batch that collects: that the program ends, that L2 cannot be followed. */
+  readonly checks?: () => readonly ReadyCheck[];
+  /** Whether jobs may be retried and cancelled. */
+  readonly isControl?: boolean;
+}
