@@ -11,6 +11,7 @@ import { DiskStorage } from "../local/disk_storage.ts";
 import { BatchSubmissionRunner } from "../pipeline/batch_runner.ts";
 import { BatcherJournal } from "../pipeline/batcher_journal.ts";
 import { systemClock, systemRandom, writeStderr, writeStdout } from "../runtime.ts";
+import type { BlockTap, TakenBefore } from "../superblock/block_tap.ts";
 import { BLOB_SIZE, MAX_BLOBS_PER_TX } from "../wire/blob.ts";
 import { MAX_U16 } from "../wire/batch.ts";
 import { type BatcherL1, DA, openBatcherL1 } from "./batcher_l1.ts";
@@ -45,6 +46,7 @@ import { startProgress } from "./progress.ts";
 import { answeringRole, asRole, type RoleContext, type RoleSpec } from "./role.ts";
 import { SENDING_FLAGS } from "./sending_flags.ts";
 import { SIGNER_FLAGS } from "./signer_flags.ts";
+import { ofSameChain, tapFor } from "./tapped_l2.ts";
 import { countOf, formatBytes, toJson } from "./text.ts";
 import { startThrottle, THROTTLE_FLAGS, throttleSettings } from "./throttle.ts";
 
@@ -108,7 +110,10 @@ export const batcher: RoleSpec = asRole({
 
 async function runBatcher(flags: FlagValues, context: RoleContext): Promise<number> {
   const settings = settingsFrom(flags);
-  const { l2, dataDir, log, history } = settings;
+  const { dataDir, log, history } = settings;
+  const { superblock } = context.ties;
+  const l2 = superblock ? ofSameChain(settings.l2, superblock) : settings.l2;
+  const tap = superblock && tapFor(superblock, l2, log);
   const signal = context.onStop((why) =>
     `${why}: posting what was taken; once more stops at once, and nothing is lost`
   );
@@ -132,7 +137,7 @@ async function runBatcher(flags: FlagValues, context: RoleContext): Promise<numb
         maxBytes: await place.sink.capacity(),
         log,
       };
-      const run = { ...place, settings, journal, resealing, signal };
+      const run = { ...place, settings, journal, resealing, tap, signal };
       const l1 = place.l1.origins;
       const opened = await openL2(l2, { l1, journal, dataDir, log, once: settings.once, signal });
       const stop = () => void opened.stopServing?.();
@@ -159,19 +164,24 @@ async function runBatcher(flags: FlagValues, context: RoleContext): Promise<numb
 interface BatcherRun extends BatcherPlace, Pick<BatcherL1, "sink" | "failed" | "settled"> {
   readonly settings: ReturnType<typeof settingsFrom>;
   readonly l2: OpenedL2;
+  /** Reports what is taken, where batches of this process have it proved. */
+  readonly tap: BlockTap | undefined;
 }
 
 async function runWith(run: BatcherRun, flags: FlagValues): Promise<number> {
-  const { settings, l2, sink, journal, signal } = run;
+  const { settings, l2, sink, tap, signal } = run;
   const { shutdownTimeoutMs } = settings;
+  await tap?.catchUp(takenBefore(run), signal);
   const position = await findPosition(run, l2.patient);
+  await tap?.catchUp(takenBefore(run), signal);
+  const journal = tap ? tap.over(run.journal) : run.journal;
   if (signal.aborted) {
-    const { length: left } = journal?.state.taken ?? [];
+    const { length: left } = run.journal?.state.taken ?? [];
     if (left === 0) return EXIT.done;
     writeStderr(`stopped with ${countOf(left, "block")} not posted; start again`);
     return EXIT.workLeft;
   }
-  tellPosition(position, journal);
+  tellPosition(position, run.journal);
 
   let newestTimestamp: bigint | undefined;
   const runner = new BatchSubmissionRunner(
@@ -235,6 +245,12 @@ async function runWith(run: BatcherRun, flags: FlagValues): Promise<number> {
         `${formatBytes(bytes_compressed)}\n`,
   );
   return EXIT.done;
+}
+
+/** What the tap has to know of earlier runs. */
+function takenBefore({ journal }: Pick<BatcherRun, "journal">): TakenBefore {
+  const { position, taken = [] } = journal?.state ?? {};
+  return { lastPosted: position?.lastBlock, taken };
 }
 
 /** Whether a run ends within the time that it has once `signal` is aborted: level 11 takes seconds. */

@@ -4,7 +4,9 @@
  * @module
  */
 import { onShutdownSignal, speakerName, writeStderr } from "../runtime.ts";
+import type { SuperblockConfig } from "../superblock/config.ts";
 import type { CommandSpec, Flag, FlagValues } from "./command.ts";
+import type { OpenedSuperblock } from "./open_superblock.ts";
 
 /** What a role is told by whoever runs it. */
 export interface RoleContext {
@@ -16,6 +18,15 @@ export interface RoleContext {
   onStop(tell: (why: string) => string): AbortSignal;
   /** That others may begin which build on it. */
   onOpened(): void;
+  /** The other roles of the process by name, and what each was given. */
+  readonly beside: Readonly<Record<string, FlagValues>>;
+  readonly ties: RoleTies;
+}
+
+/** What roles of one process have from each other. */
+export interface RoleTies {
+  /** Collects the blocks that a batcher takes. */
+  superblock?: { readonly opened: OpenedSuperblock; readonly config: SuperblockConfig };
 }
 
 /** A command that runs as a role. */
@@ -34,6 +45,8 @@ export interface RoleSpec extends CommandSpec {
 export const ALONE: RoleContext = {
   onStop: (tell) => onShutdownSignal((name) => writeStderr(tell(name))),
   onOpened() {},
+  beside: {},
+  ties: {},
 };
 
 /** The command that runs a role alone. */

@@ -7,7 +7,7 @@
 import { onShutdownSignal, speakingAs, writeStderr } from "../runtime.ts";
 import { EXIT, type FlagValues } from "./command.ts";
 import { tellFailure } from "./failure.ts";
-import type { RoleContext, RoleSpec } from "./role.ts";
+import type { RoleContext, RoleSpec, RoleTies } from "./role.ts";
 
 /** A role, and what it was given. */
 export interface RoleTask {
@@ -29,8 +29,11 @@ export async function runTogether(tasks: readonly RoleTask[]): Promise<number> {
   void end.promise.then(() => isEnding = true);
   onShutdownSignal(end.resolve);
 
+  const ties: RoleTies = {};
   for (const task of tasks) {
-    const role = new RunningRole(task);
+    const others = tasks.filter((each) => each !== task);
+    const beside = Object.fromEntries(others.map(({ spec, flags }) => [spec.name, flags]));
+    const role = new RunningRole(task, { beside, ties });
     running.push(role);
     void role.ended.then((code) => {
       if (code !== EXIT.done) failures.push(code);
@@ -63,13 +66,14 @@ class RunningRole {
   readonly #stop = new AbortController();
   #tell: ((why: string) => string) | undefined;
 
-  constructor({ spec, flags }: RoleTask) {
+  constructor({ spec, flags }: RoleTask, others: Pick<RoleContext, "beside" | "ties">) {
     this.name = spec.name;
     this.isServer = spec.isServer ?? false;
     const opened = Promise.withResolvers<void>();
     this.opened = opened.promise;
     if (!spec.isAwaited) opened.resolve();
     const context: RoleContext = {
+      ...others,
       onOpened: opened.resolve,
       onStop: (tell) => {
         this.#tell = tell;

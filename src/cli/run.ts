@@ -12,6 +12,7 @@ import { runTogether } from "./roles.ts";
 /** In the order in which they begin; they end the other way round. */
 const ROLES: Readonly<Record<string, () => Promise<RoleSpec>>> = {
   prover: async () => (await import("./prover.ts")).prover,
+  superblock: async () => (await import("./superblock.ts")).superblock,
   batcher: async () => (await import("./batcher.ts")).batcher,
   deriver: async () => (await import("./deriver.ts")).deriver,
   processor: async () => (await import("./processor.ts")).processor,
