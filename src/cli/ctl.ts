@@ -7,7 +7,7 @@ import { access } from "node:fs/promises";
 import { ConfigError } from "../errors.ts";
 import { systemReason } from "../local/disk.ts";
 import { writeStderr, writeStdout } from "../runtime.ts";
-import { askSocket } from "../service/control_client.ts";
+import { askControl } from "../service/control_client.ts";
 import {
   type CommandGroup,
   type CommandSpec,
@@ -65,8 +65,8 @@ async function runControl(name: Action, flags: FlagValues): Promise<number> {
   await access(dataDir).catch((cause) => {
     throw new ConfigError("Usage", `Cannot use --data-dir ${dataDir}: ${systemReason(cause)}`);
   });
-  const { status, body } = await askSocket(
-    controlPath(dataDir),
+  const { status, body } = await askControl(
+    { at: controlPath(dataDir), who: "processor" },
     name === "status" ? "GET" : "POST",
     `/v1/${name}${query}`,
   );

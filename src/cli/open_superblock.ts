@@ -13,6 +13,7 @@ import {
   writeStderr,
 } from "../runtime.ts";
 import { serveBatches } from "../service/batch_api.ts";
+import { BatchMetrics } from "../service/batch_metrics.ts";
 import type { Listening } from "../service/http_server.ts";
 import { BatchManager } from "../superblock/batch_manager.ts";
 import { BlockFollower } from "../superblock/block_follower.ts";
@@ -41,6 +42,8 @@ export interface OpenedSuperblock {
   /** Runs where provers are named; jobs can be looked after without. */
   readonly pipeline: ProofPipeline;
   readonly queue: LogJobQueue;
+  /** Of all that its log is told. */
+  readonly metrics: BatchMetrics;
   /** Runs all of it until aborted. */
   run(signal: AbortSignal): Promise<void>;
   /** When it no longer runs. */
@@ -55,8 +58,10 @@ export interface OpenedSuperblock {
  */
 export async function openSuperblock(
   settings: SuperblockSettings,
-  { log, isReportedInOrder = false }: OpenSuperblockOptions,
+  { log: told, isReportedInOrder = false }: OpenSuperblockOptions,
 ): Promise<OpenedSuperblock> {
+  const metrics = await BatchMetrics.open(clock);
+  const log = metrics.counting(told);
   const { dataDir, config, l2, proving, proofPollMs } = settings;
   const { l1Clock, batchManager, integration } = config;
   await leaveMemoryOutOfCores();
@@ -109,6 +114,7 @@ export async function openSuperblock(
     sequencer,
     pipeline,
     queue,
+    metrics,
     async run(signal) {
       if (isActive) return await coordinator.run(signal);
       // What was whole before is proved all the same.
@@ -130,9 +136,10 @@ export async function openSuperblock(
  */
 export async function serveSuperblock(
   { config, control, listen }: SuperblockSettings,
-  { sequencer, pipeline, queue }: OpenedSuperblock,
+  { sequencer, pipeline, queue, metrics }: OpenedSuperblock,
 ): Promise<() => Promise<void>> {
-  const parts = { clock, ...(config.enabled && { batches: { sequencer, pipeline, queue } }) };
+  const batches = { sequencer, pipeline, queue };
+  const parts = { clock, metrics, ...(config.enabled && { batches }) };
   const servers: Listening[] = [];
   const close = async () => {
     for (const server of servers) await server.close();

@@ -31,6 +31,7 @@ const COMMANDS: Readonly<
   doctor: async () => (await import("./doctor.ts")).doctor,
   superblock: async () => (await import("./superblock.ts")).superblock,
   prover: async () => (await import("./prover.ts")).prover,
+  proofs: async () => (await import("./proofs.ts")).proofs,
   signer: async () => (await import("./signer.ts")).signer,
   version: async () => (await import("./version.ts")).version,
 };

@@ -113,6 +113,14 @@ export function describeSuperblockEvent(event: SuperblockEvent): Described {
   }
 }
 
+function awaitedText([first, ...others]: readonly bigint[]): string[] {
+  if (first === undefined) return [];
+  const last = others.at(-1);
+  return last === undefined
+    ? [`batch ${first} waits for blocks of L2`]
+    : [`batches ${first} to ${last} wait for blocks of L2`];
+}
+
 /** What matters at three in the morning, in a line. */
 function describeStanding(event: Extract<SuperblockEvent, { event: "standing" }>): Described {
   const { batch, endsAt, epoch, source, newestBlock, batchesByState, jobsByStage, atMs } = event;
@@ -130,9 +138,7 @@ function describeStanding(event: Extract<SuperblockEvent, { event: "standing" }>
       ? `newest block ${newestBlock.number}, ${timeText(ageMs!)} old`
       : "no block was ever reported",
     source ? `L1 epoch ${epoch} by the ${source}` : "nobody tells L1 epochs",
-    ...(awaitingBlocks.length > 0
-      ? [`batch ${awaitingBlocks.join(", ")} waits for the first block behind it`]
-      : []),
+    ...awaitedText(awaitingBlocks),
     `${proving} to be proved` +
     (isProved ? jobs.map(([stage, count]) => `, ${stage} ${count}`).join("") : ", by nobody"),
     ...(failed > 0 ? [`${failed} failed: see \`montana proofs ls\``] : []),

@@ -42,6 +42,7 @@ import {
 } from "./batch_json.ts";
 import type {
   BatchApiParts,
+  BatchGauges,
   ReadyCheck,
   ServedJobs,
   ServedMetrics,
@@ -169,15 +170,17 @@ export class BatchApi {
   }
 
   async #metrics(metrics: ServedMetrics): Promise<ApiResponse> {
-    const { batches } = this.#parts;
-    const { type, text } = await metrics.text(
-      batches && {
-        status: batches.sequencer.status,
-        pipeline: await batches.pipeline.stats(),
-        jobs: await batches.queue.list(),
-      },
-    );
+    const { type, text } = await metrics.text(await this.#gauges());
     return { status: 200, body: {}, headers: { "content-type": type }, text };
+  }
+
+  async #gauges(): Promise<BatchGauges | undefined> {
+    const { batches } = this.#parts;
+    if (!batches?.sequencer.status.isActive) return undefined;
+    const { sequencer, pipeline, queue } = batches;
+    const jobs = await queue.list();
+    const running = jobs.filter(({ id }) => queue.claimedBy?.(id) !== undefined).length;
+    return { status: sequencer.status, pipeline: await pipeline.stats(), jobs, running };
   }
 
   async #jobs({ queue, pipeline }: NonNullable<BatchApiParts["batches"]>): Promise<object> {

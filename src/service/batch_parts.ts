@@ -60,6 +60,8 @@ export interface BatchGauges {
   readonly status: ServedBatchStatus;
   readonly pipeline: ServedPipelineStats;
   readonly jobs: readonly ProofJob[];
+  /** How many of them are worked on. */
+  readonly running: number;
 }
 
 /** Writes metrics for Prometheus: a `BatchMetrics`. */

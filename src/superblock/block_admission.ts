@@ -47,6 +47,23 @@ export function checkPlace(
   const oldest = BigInt(Math.floor((nowMs - lateBlockGraceMs) / 1000));
   const first = book.batches[0]?.window.batchNumber ?? batchAt(l1Clock, oldest);
   const batch = book.batch(batchNumber);
+  const conflict = (why: string) =>
+    new BatchError("Conflict", `Cannot take block ${number} ${toHex(hash)}: ${why}`, {
+      details: { number, batch: batchNumber },
+    });
+  const isKnown = book.batchWith(number) !== undefined;
+  const closed = isKnown
+    ? book.batches.find(({ state, blocks }) =>
+      state !== "collecting" && blocks.some((each) => each.number >= number)
+    )
+    : undefined;
+  // Not late: L2 went another way.
+  if (closed) {
+    const { window: { batchNumber: other }, state } = closed;
+    throw conflict(
+      `batch ${other} is ${state} already, with another block ${number} or later ones`,
+    );
+  }
   if (batchNumber < first || (batch && batch.state !== "collecting")) {
     const why = batch
       ? `is ${batch.state}`
@@ -58,28 +75,14 @@ export function checkPlace(
       { details: { number, timestamp, batch: batchNumber } },
     );
   }
-  const conflict = (why: string) =>
-    new BatchError("Conflict", `Cannot take block ${number} ${toHex(hash)}: ${why}`, {
-      details: { number, batch: batchNumber },
-    });
   const [below, above] = book.neighbours(number);
   if (below && below.timestamp > timestamp) {
     throw conflict(
       `its timestamp ${timestamp} is before ${below.timestamp} of block ${below.number}`,
     );
   }
-  if (!book.batchWith(number)) {
-    if (!above || above.timestamp >= timestamp) return;
-    throw conflict(
-      `its timestamp ${timestamp} is behind ${above.timestamp} of block ${above.number}`,
-    );
-  }
-  const closed = book.batches.find(({ state, blocks }) =>
-    state !== "collecting" && blocks.some((each) => each.number >= number)
-  );
-  if (!closed) return;
-  const { window: { batchNumber: other }, state } = closed;
+  if (isKnown || !above || above.timestamp >= timestamp) return;
   throw conflict(
-    `batch ${other} is ${state} already, with another block ${number} or later ones`,
+    `its timestamp ${timestamp} is behind ${above.timestamp} of block ${above.number}`,
   );
 }

@@ -14,7 +14,7 @@ import {
 } from "../proving.ts";
 import { proveRanges } from "./range_stage.ts";
 import { proofFailure, type StageRun, WaitsForBatch } from "./stage_run.ts";
-import { firstParent, provenRange, superblockBlocks } from "./superblocks.ts";
+import { firstParent, superblockBlocks } from "./superblocks.ts";
 
 /** Works until the stage is done, and the job stands at the next, or is to be completed. */
 export async function runStage(run: StageRun): Promise<"next" | "completed"> {
@@ -110,7 +110,7 @@ async function submit(run: StageRun): Promise<void> {
       superblockNumber: number,
       superblockHash: hash,
       chainId: batch.chainId,
-      startBlock: provenRange(batch)!.start,
+      startBlock: run.job.ranges[0]!.start,
       outputs: outputs!,
       aggregationVKey: rollup.aggregationVKey,
       proof: aggregation!.proof!,
@@ -150,7 +150,7 @@ async function prove(
 
 async function outputsOf(run: StageRun): Promise<AggregationOutputs> {
   const { outputs, rollup } = run.parts;
-  const { start, end } = provenRange(run.job.batch)!;
+  const [start, end] = [run.job.ranges[0]!.start, run.job.ranges.at(-1)!.end];
   return {
     l1Head: await outputs.l1Head(),
     l2PreRoot: await outputs.outputRoot(start),

@@ -14,7 +14,7 @@ const FAILURES_BEFORE_SPLIT = 3;
 /** Works until each range of the job has its proof. */
 export async function proveRanges(run: StageRun): Promise<void> {
   if (run.job.ranges.length === 0) {
-    const whole = provenRange(run.job.batch)!;
+    const whole = provenRange(run.job.batch, await provenUpTo(run))!;
     await run.save({ ...run.job, ranges: [{ ...whole, failures: 0 }] });
   }
   for (;;) {
@@ -23,6 +23,17 @@ export async function proveRanges(run: StageRun): Promise<void> {
     if (run.job.ranges.every(({ proof }) => proof)) return;
     await run.pause();
   }
+}
+
+/** The last block of the batches before this one, where any has blocks. */
+async function provenUpTo({ job: { batch }, parts }: StageRun): Promise<bigint | undefined> {
+  const jobs = await parts.queue.list();
+  const before = jobs.findLast((each) =>
+    each.batch.chainId === batch.chainId &&
+    each.batch.window.batchNumber < batch.window.batchNumber &&
+    each.batch.blocks.length > 0
+  );
+  return before?.batch.blocks.at(-1)?.number;
 }
 
 async function ask(run: StageRun, range: RangeWork): Promise<void> {
