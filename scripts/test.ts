@@ -110,7 +110,8 @@ const suites: Readonly<Record<string, (report: string, options: Options) => Plan
 type Part = "alone" | "chains";
 
 /** Tests that have an L1 or an L2 in a process beside the program. */
-const WITH_CHAINS = /^(?:ethereum|l2|engine|demo_anvil|doctor_l1|progress|throttle|rollup)_?/;
+const WITH_CHAINS =
+  /^(?:ethereum|l2|engine|demo_anvil|doctor_l1|progress|throttle|rollup|superblock)_?/;
 
 function filesOf(part: Part): string[] {
   return readdirSync(join(root, "tests/cli"))
