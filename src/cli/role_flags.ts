@@ -57,8 +57,10 @@ export class RoleFlags {
       const ownFlag = owned.find((each) => each.role === role)?.flag;
       if (!ownFlag) continue;
       const value = values[keyOf(flag)];
-      own[keyOf(ownFlag)] = (Array.isArray(value) && !ownFlag.isRepeated ? value[0] : value) ??
+      const ownValue = (Array.isArray(value) && !ownFlag.isRepeated ? value[0] : value) ??
         ownFlag.value;
+      // As if it were not there: others may stand in its place.
+      if (ownValue !== undefined) own[keyOf(ownFlag)] = ownValue;
     }
     return own;
   }
