@@ -105,6 +105,7 @@ export const batcher: RoleSpec = asRole({
     "batcher --l2 blocks.jsonl --l1 ./l1 --data-dir ./batcher --throttle http://127.0.0.1:8545",
     "batcher --l2 blocks.jsonl --l1 http://127.0.0.1:8545 --inbox 0xff00000000000000000000000000000000008453 --key-file batcher.key --data-dir ./batcher",
   ],
+  check: async (flags) => await mustBeThere(settingsFrom(flags).l2),
   runRole: runBatcher,
 });
 

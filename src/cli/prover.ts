@@ -16,11 +16,12 @@ export const prover: RoleSpec = asRole({
   flags: [{ flags: "--listen <port>", help: "127.0.0.1:PORT, or HOST:PORT; 0: any", value: "0" }],
   examples: ["prover --listen 3000"],
   isServer: true,
+  check: (flags) => Promise.resolve(flags).then(addressOf),
   runRole: runProver,
 });
 
 async function runProver(flags: FlagValues, context: RoleContext): Promise<number> {
-  const address = parseListen("--listen", textOf(flags, "listen") ?? "");
+  const address = addressOf(flags);
   const signal = context.onStop((why) => `${why}: ending`);
   const server = await serveExecuteProver({
     clock: systemClock,
@@ -37,4 +38,8 @@ async function runProver(flags: FlagValues, context: RoleContext): Promise<numbe
   }
   await server.close();
   return EXIT.done;
+}
+
+function addressOf(flags: FlagValues): ReturnType<typeof parseListen> {
+  return parseListen("--listen", textOf(flags, "listen") ?? "");
 }

@@ -37,6 +37,13 @@ export interface RoleSpec extends CommandSpec {
   readonly isServer?: boolean;
   /** Others begin once it says that it has opened. */
   readonly isAwaited?: boolean;
+  /**
+   * Refuses flags that cannot be, before any role makes anything.
+   *
+   * @param beside what the other roles of the process were given, by name
+   * @throws {ConfigError} | {SourceError}
+   */
+  readonly check?: (flags: FlagValues, beside: RoleContext["beside"]) => Promise<unknown>;
   /** @returns the exit code */
   readonly runRole: (flags: FlagValues, context: RoleContext) => Promise<number>;
 }

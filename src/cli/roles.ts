@@ -16,12 +16,21 @@ export interface RoleTask {
 }
 
 /**
- * Runs them until they have ended. One that ends well leaves the others alone, until servers alone are left.
+ * Runs them until they have ended; none where one was given what cannot be. One that ends well leaves the
+ * others alone, until servers alone are left.
  *
  * @param tasks in the order in which they begin
  * @returns the exit code of the first that failed
  */
 export async function runTogether(tasks: readonly RoleTask[]): Promise<number> {
+  for (const task of tasks) {
+    const { spec, flags } = task;
+    try {
+      await spec.check?.(flags, besideOf(task, tasks));
+    } catch (error) {
+      return speakingAs(spec.name, () => tellFailure(error));
+    }
+  }
   const running: RunningRole[] = [];
   const failures: number[] = [];
   const end = Promise.withResolvers<string>();
@@ -31,9 +40,7 @@ export async function runTogether(tasks: readonly RoleTask[]): Promise<number> {
 
   const ties: RoleTies = {};
   for (const task of tasks) {
-    const others = tasks.filter((each) => each !== task);
-    const beside = Object.fromEntries(others.map(({ spec, flags }) => [spec.name, flags]));
-    const role = new RunningRole(task, { beside, ties });
+    const role = new RunningRole(task, { beside: besideOf(task, tasks), ties });
     running.push(role);
     void role.ended.then((code) => {
       if (code !== EXIT.done) failures.push(code);
@@ -52,6 +59,11 @@ export async function runTogether(tasks: readonly RoleTask[]): Promise<number> {
     await role.ended;
   }
   return failures[0] ?? EXIT.done;
+}
+
+function besideOf(task: RoleTask, tasks: readonly RoleTask[]): RoleContext["beside"] {
+  const others = tasks.filter((each) => each !== task);
+  return Object.fromEntries(others.map(({ spec, flags }) => [spec.name, flags]));
 }
 
 /** One of them. */

@@ -45,10 +45,23 @@ export async function runCommand(args: readonly string[]): Promise<CommandSpec> 
     flags: [ROLE_FLAG, ...flags.all],
     examples: [
       "run --role batcher,superblock --help",
-      "run --role batcher,deriver --l2 blocks.jsonl --l1 ./l1 --out derived.jsonl --data-dir ./data",
+      ...examplesFor(names),
     ],
     run: (values) => runRoles(roles, flags, values),
   };
+}
+
+/** Their flags are there with their roles only. */
+function examplesFor(names: readonly string[]): readonly string[] {
+  if (names.includes("superblock") && names.includes("batcher")) {
+    return [
+      "run --role batcher,superblock --l2 http://127.0.0.1:9545 --l2-chain-id 901 --l1 http://127.0.0.1:8545 --beacon http://127.0.0.1:5052 --inbox 0xff00000000000000000000000000000000008453 --key-file batcher.key --data-dir ./data --config montana.yaml",
+    ];
+  }
+  if (!names.includes("batcher") || !names.includes("deriver")) return [];
+  return [
+    "run --role batcher,deriver --l2 blocks.jsonl --l1 ./l1 --out derived.jsonl --data-dir ./data",
+  ];
 }
 
 /** The roles that a command line names, in the order in which they begin. */

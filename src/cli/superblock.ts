@@ -32,11 +32,12 @@ export const superblock: RoleSpec = asRole({
   without: { batcher: REPORTED_L2_FLAGS },
   isServer: true,
   isAwaited: true,
+  check: superblockSettings,
   runRole: runSuperblock,
 });
 
 async function runSuperblock(flags: FlagValues, context: RoleContext): Promise<number> {
-  const settings = await superblockSettings(flags, Object.values(context.beside));
+  const settings = await superblockSettings(flags, context.beside);
   const log = logFrom(flags);
   const signal = context.onStop((why) =>
     `${why}: ending; once more stops at once, and nothing is lost`

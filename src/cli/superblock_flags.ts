@@ -133,7 +133,7 @@ export interface SuperblockSettings {
  */
 export async function superblockSettings(
   flags: FlagValues,
-  beside: readonly FlagValues[] = [],
+  beside: Readonly<Record<string, FlagValues>> = {},
 ): Promise<SuperblockSettings> {
   const text = (name: string) => textOf(flags, name);
   const dataDir = dataDirOf(text("dataDir") ?? "");
@@ -153,7 +153,7 @@ export async function superblockSettings(
   const proving = await provingPlaces(flags);
   const config = await readSuperblockConfig({
     preset,
-    assumed: beside.flatMap(chainsOf),
+    assumed: Object.values(beside).flatMap(chainsOf),
     given,
     ...(path !== undefined && { path }),
   });
