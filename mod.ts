@@ -184,14 +184,23 @@ export {
   type ProvenRollup,
 } from "./src/superblock/proof_config.ts";
 export type { StageParts } from "./src/superblock/stage_run.ts";
-export { OpSuccinctProver } from "./src/provers/op_succinct.ts";
+export { type OpSuccinctOptions, OpSuccinctProver } from "./src/provers/op_succinct.ts";
 export { SuperblockProver, type SuperblockProverOptions } from "./src/provers/superblock_prover.ts";
-export { RpcOutputSource, type RpcOutputSourceParts } from "./src/provers/rpc_outputs.ts";
+export * from "./src/provers/rpc_outputs.ts";
+export { type OutputAt, OutputRoots, type OutputRootsOptions } from "./src/l2/output_roots.ts";
+export { RangeChecker, type RangeCheckerOptions } from "./src/provers/range_check.ts";
+export type { CheckReport } from "./src/provers/execution_check.ts";
 export { SharedPublisher } from "./src/provers/shared_publisher.ts";
 export type { ProverHttpOptions } from "./src/provers/http.ts";
 export { brokenRule, SETTLEMENT_RULES } from "./src/provers/settlement.ts";
-export type { RollupTransition, Transition } from "./src/provers/superblock_json.ts";
+export type {
+  AggregationClaim,
+  RollupTransition,
+  Transition,
+} from "./src/provers/superblock_json.ts";
 export { type ExecuteProverParts, serveExecuteProver } from "./src/service/prover_api.ts";
+export type { StandInPublisherParts } from "./src/service/publisher_api.ts";
+export type { CheckedRanges } from "./src/service/range_prover_api.ts";
 export { type JobQueueParts, LogJobQueue } from "./src/wal/job_queue.ts";
 export { MemoryJobQueue } from "./src/local/memory_job_queue.ts";
 export {

@@ -22,7 +22,7 @@ export interface ProofRequest {
   /** The prover's own; none while it is not asked, or has forgotten. */
   readonly requestId?: string;
   readonly proof?: Uint8Array;
-  /** The prover executed the rules, and proved nothing: its proof is empty. */
+  /** The prover checked rules, and proved nothing: what stands for the proof is empty, or says what it checked. */
   readonly isExecutionCheck?: boolean;
 }
 
@@ -159,7 +159,7 @@ export type ProofStatus =
   | {
     readonly state: "proved";
     readonly proof: Uint8Array;
-    /** The prover executed the rules, and proved nothing: the proof is empty. */
+    /** The prover checked rules, and proved nothing: see {@link ProofRequest}. */
     readonly isExecutionCheck?: boolean;
   }
   /** It may be proved when asked for again. */
@@ -213,6 +213,8 @@ export interface ProofSubmission {
   readonly outputs: AggregationOutputs;
   readonly aggregationVKey: unknown;
   readonly proof: Uint8Array;
+  /** Nothing was proved: a publisher must not be told otherwise. */
+  readonly isExecutionCheck?: boolean;
 }
 
 /** The Shared Publisher. */

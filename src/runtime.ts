@@ -11,18 +11,28 @@ import { randomInt } from "node:crypto";
 import { writeError } from "./local/disk.ts";
 import type { Clock, Random } from "./ports.ts";
 
+/** `setTimeout` takes no more, and returns at once then. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
 /** The clock of the machine. */
 export const systemClock: Clock = {
   now: () => Date.now(),
   sleep: (ms, signal) =>
     new Promise((resolve) => {
       if (signal?.aborted) return resolve();
+      let leftMs = ms;
+      let timer: ReturnType<typeof setTimeout>;
       const done = () => {
         clearTimeout(timer);
         signal?.removeEventListener("abort", done);
         resolve();
       };
-      const timer = setTimeout(done, ms);
+      const wait = () => {
+        const partMs = Math.min(leftMs, LONGEST_TIMER_MS);
+        leftMs -= partMs;
+        timer = setTimeout(leftMs > 0 ? wait : done, partMs);
+      };
+      wait();
       signal?.addEventListener("abort", done);
     }),
 };

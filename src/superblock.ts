@@ -43,6 +43,9 @@ export interface EpochEvent {
   readonly block?: EpochBlock;
 }
 
+/** Which block an epoch began with, where that is known. */
+export type EpochMark = Pick<EpochEvent, "epoch" | "block">;
+
 /** A batch begins, and the one before ends. */
 export interface BatchTrigger {
   readonly batchNumber: bigint;
@@ -72,6 +75,10 @@ export interface EpochTaker {
   readonly lastEpoch: bigint | undefined;
   /** Resolves when it is durable that it was taken, with all that follows from it. */
   takeEpoch(epoch: EpochEvent, trigger: BatchTrigger | undefined): Promise<void>;
+  /** The last that were taken, the newest last: a reorganisation may still give them other blocks. */
+  readonly recentEpochs?: readonly EpochMark[];
+  /** An epoch that was taken begins with another block now. Resolves when that is durable. */
+  replaceEpochBlock?(epoch: EpochEvent): Promise<void>;
 }
 
 /** The time of one batch: the same for every sequencer. */
@@ -149,7 +156,19 @@ export interface ProvableBatches {
 /** What a manager keeps of everything that happens to its batches, in this order. */
 export type BatchChange =
   /** With it batches begin, and those before them end. */
-  | { readonly change: "epoch"; readonly epoch: bigint; readonly atMs: number }
+  | {
+    readonly change: "epoch";
+    readonly epoch: bigint;
+    readonly block?: EpochBlock;
+    readonly atMs: number;
+  }
+  /** L1 was reorganised: an epoch that was taken begins with another block. */
+  | {
+    readonly change: "epoch_block";
+    readonly epoch: bigint;
+    readonly block: EpochBlock;
+    readonly atMs: number;
+  }
   /** It belongs to the batch of its timestamp, and replaces blocks from its number on. */
   | { readonly change: "block"; readonly block: ReportedBlock; readonly atMs: number }
   | {
@@ -176,6 +195,8 @@ export type BatchChange =
 /** All that a manager knows, in place of the changes that led to it. */
 export interface BatchSnapshot {
   readonly lastEpoch: bigint | undefined;
+  /** As {@link EpochTaker.recentEpochs}. */
+  readonly recentEpochs?: readonly EpochMark[];
   /** How many were ever finalized. */
   readonly finalized: number;
   readonly batches: readonly BatchInfo[];

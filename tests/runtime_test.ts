@@ -1,6 +1,6 @@
 import { strictEqual as equal } from "node:assert/strict";
 import { test } from "node:test";
-import { workerUrl } from "../src/runtime.ts";
+import { systemClock, workerUrl } from "../src/runtime.ts";
 
 const path = "src/local/compressor_worker.ts";
 
@@ -34,4 +34,17 @@ test("workerUrl() finds a module in an executable, whose modules bear the name o
     workerUrl(path, "file:///B:/~BUN/root/montana.exe").href,
     "file:///B:/~BUN/root/src/local/compressor_worker.ts",
   );
+});
+
+test("The system's clock sleeps for longer than a timer takes, and for ever, until it is woken", async () => {
+  for (const ms of [Infinity, 2 ** 31, 2 ** 40]) {
+    const wake = new AbortController();
+    let isAwake = false;
+    const sleeping = systemClock.sleep(ms, wake.signal).then(() => isAwake = true);
+    await systemClock.sleep(50);
+    equal(isAwake, false, `${ms} ms`);
+    wake.abort();
+    await sleeping;
+  }
+  await systemClock.sleep(0);
 });

@@ -4,6 +4,7 @@
  * @module
  */
 import { join } from "node:path";
+import { describeError } from "../errors.ts";
 import { DiskStorage } from "../local/disk_storage.ts";
 import type { Log } from "../ports.ts";
 import {
@@ -13,6 +14,7 @@ import {
   writeStderr,
 } from "../runtime.ts";
 import { serveBatches } from "../service/batch_api.ts";
+import type { ReadyCheck } from "../service/batch_parts.ts";
 import { BatchMetrics } from "../service/batch_metrics.ts";
 import type { Listening } from "../service/http_server.ts";
 import { BatchManager } from "../superblock/batch_manager.ts";
@@ -42,6 +44,8 @@ export interface OpenedSuperblock {
   /** Runs where provers are named; jobs can be looked after without. */
   readonly pipeline: ProofPipeline;
   readonly queue: LogJobQueue;
+  /** Reasons not to be ready, beside L1 and the batch that collects. */
+  readonly checks: () => readonly ReadyCheck[];
   /** Of all that its log is told. */
   readonly metrics: BatchMetrics;
   /** Runs all of it until aborted. */
@@ -114,6 +118,7 @@ export async function openSuperblock(
     sequencer,
     pipeline,
     queue,
+    checks: () => follower ? [l2Check(follower)] : [],
     metrics,
     async run(signal) {
       if (isActive) return await coordinator.run(signal);
@@ -128,6 +133,11 @@ export async function openSuperblock(
   };
 }
 
+function l2Check({ failure }: BlockFollower): ReadyCheck {
+  if (failure === undefined) return { name: "l2", ok: true };
+  return { name: "l2", ok: false, reason: describeError(failure) };
+}
+
 /**
  * Serves it on the control socket, and where `--listen` says.
  *
@@ -136,10 +146,10 @@ export async function openSuperblock(
  */
 export async function serveSuperblock(
   { config, control, listen }: SuperblockSettings,
-  { sequencer, pipeline, queue, metrics }: OpenedSuperblock,
+  { sequencer, pipeline, queue, checks, metrics }: OpenedSuperblock,
 ): Promise<() => Promise<void>> {
   const batches = { sequencer, pipeline, queue };
-  const parts = { clock, metrics, ...(config.enabled && { batches }) };
+  const parts = { clock, metrics, checks, ...(config.enabled && { batches }) };
   const servers: Listening[] = [];
   const close = async () => {
     for (const server of servers) await server.close();

@@ -3,36 +3,73 @@
  *
  * @module
  */
-import { systemClock, writeStderr } from "../runtime.ts";
+import { HttpJsonRpc } from "../l1/json_rpc.ts";
+import { RangeChecker } from "../provers/range_check.ts";
+import { systemClock, systemRandom, writeStderr } from "../runtime.ts";
 import { serveExecuteProver } from "../service/prover_api.ts";
-import { EXIT, type FlagValues, textOf } from "./command.ts";
-import { parseListen } from "./options.ts";
+import { EXIT, type FlagValues, listOf, textOf } from "./command.ts";
+import { nodeUrl, parseListen, parseWhole, usage } from "./options.ts";
 import { asRole, type RoleContext, type RoleSpec } from "./role.ts";
 
 /** Serves until it is told to end. */
 export const prover: RoleSpec = asRole({
   name: "prover",
-  summary: "Check the settlement rules over superblock-prover's API; an execution check, no proof",
-  flags: [{ flags: "--listen <port>", help: "127.0.0.1:PORT, or HOST:PORT; 0: any", value: "0" }],
-  examples: ["prover --listen 3000"],
+  summary: "Check blocks and settlement rules over the provers' APIs; execution checks, no proofs",
+  flags: [
+    { flags: "--listen <port>", help: "127.0.0.1:PORT, or HOST:PORT; 0: any", value: "0" },
+    {
+      flags: "--l2 <url>",
+      help:
+        "an execution client of the chain whose blocks are checked (env:NAME: out of the environment), more are asked where one fails; without one, ranges are refused",
+      isRepeated: true,
+    },
+    {
+      flags: "--l2-trust-hashes",
+      help: "take its word for hashes and for the storage of the message passer",
+    },
+    {
+      flags: "--publisher-for <chain>",
+      help:
+        "stand in for the Shared Publisher too, for the chain with this id; it looks into no proof and hands nothing on",
+      isRepeated: true,
+    },
+  ],
+  examples: [
+    "prover --listen 3000",
+    "prover --listen 3000 --l2 http://127.0.0.1:9545 --publisher-for 1001",
+  ],
   isServer: true,
-  check: (flags) => Promise.resolve(flags).then(addressOf),
+  check: (flags) => Promise.resolve(flags).then(placesOf),
   runRole: runProver,
 });
 
 async function runProver(flags: FlagValues, context: RoleContext): Promise<number> {
-  const address = addressOf(flags);
+  const { address, ranges, chains } = placesOf(flags);
   const signal = context.onStop((why) => `${why}: ending`);
   const server = await serveExecuteProver({
     clock: systemClock,
+    ...(ranges && { ranges }),
+    ...(chains.length > 0 && { publisher: { requiredChainIds: chains, onAccepted: tellAccepted } }),
     onChecked: (superblock, broken) =>
       writeStderr(
         broken === undefined
           ? `superblock ${superblock} keeps the settlement rules: an execution check, no proof`
           : `superblock ${superblock} breaks a settlement rule, ${broken}`,
       ),
+    onRangeChecked: (what, failure) =>
+      writeStderr(
+        failure === undefined
+          ? `${what} is as it should be: an execution check, no proof`
+          : `${what} cannot be checked: ${failure}`,
+      ),
   }, address);
-  writeStderr(`listening on ${server.name}; it checks the settlement rules and proves nothing`);
+  const blocks = ranges ? `blocks of ${ranges.name} and ` : "";
+  const publisher = chains.length > 0
+    ? `; it stands in for the publisher of chains ${chains.join(", ")}`
+    : "";
+  writeStderr(
+    `listening on ${server.name}; it checks ${blocks}the settlement rules and proves nothing${publisher}`,
+  );
   if (!signal.aborted) {
     await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve()));
   }
@@ -40,6 +77,30 @@ async function runProver(flags: FlagValues, context: RoleContext): Promise<numbe
   return EXIT.done;
 }
 
-function addressOf(flags: FlagValues): ReturnType<typeof parseListen> {
-  return parseListen("--listen", textOf(flags, "listen") ?? "");
+function placesOf(flags: FlagValues) {
+  return {
+    address: parseListen("--listen", textOf(flags, "listen") ?? ""),
+    ranges: rangesOf(flags),
+    chains: listOf(flags, "publisherFor").map((text) => parseWhole("--publisher-for", text)),
+  };
+}
+
+function rangesOf(flags: FlagValues): RangeChecker | undefined {
+  const urls = listOf(flags, "l2").map((text) => nodeUrl("--l2", text));
+  const trustsHashes = flags["l2TrustHashes"] === true;
+  if (urls.length === 0) {
+    if (trustsHashes) throw usage("Cannot use --l2-trust-hashes without --l2: there is no node");
+    return undefined;
+  }
+  return new RangeChecker({
+    endpoints: urls.map((url) => new HttpJsonRpc({ url, clock: systemClock })),
+    clock: systemClock,
+    random: systemRandom,
+    trustsHashes,
+  });
+}
+
+function tellAccepted(superblock: bigint, chainId: bigint, isProof: boolean): void {
+  const what = isProof ? "a proof, which nobody looked into" : "no proof, after execution checks";
+  writeStderr(`chain ${chainId} handed in superblock ${superblock}: ${what}`);
 }

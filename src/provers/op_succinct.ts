@@ -21,15 +21,21 @@
 import { Buffer } from "node:buffer";
 import type { ProofStatus, Prover, RangeWork } from "../proving.ts";
 import { shown, toHex } from "../wire/hex.ts";
-import { ProverHttp, type ProverHttpOptions } from "./http.ts";
+import { ProverHttp, type ProverHttpOptions, said } from "./http.ts";
 import { bytesOf, type Fields, fieldsOf, jsonNumber } from "./json.ts";
 
 const FULFILLED = 3;
 const UNFULFILLABLE = 4;
 const UNEXECUTABLE = 3;
 
+/** Where it is, and what is taken from it. */
+export interface OpSuccinctOptions extends ProverHttpOptions {
+  /** Takes reports of `montana prover`, which proves nothing; without it, they are refused. */
+  readonly acceptsExecutionChecks?: boolean;
+}
+
 /**
- * op-succinct over HTTP.
+ * op-succinct over HTTP, or `montana prover`, which speaks the same.
  *
  * @example
  * ```ts
@@ -42,10 +48,12 @@ const UNEXECUTABLE = 3;
  */
 export class OpSuccinctProver implements Prover {
   readonly #http: ProverHttp;
+  readonly #acceptsExecutionChecks: boolean;
 
   /** @throws {ConfigError} `Invalid` where the URL is none */
-  constructor(options: ProverHttpOptions) {
+  constructor({ acceptsExecutionChecks = false, ...options }: OpSuccinctOptions) {
     this.#http = new ProverHttp(options);
+    this.#acceptsExecutionChecks = acceptsExecutionChecks;
   }
 
   async requestRange(
@@ -69,19 +77,27 @@ export class OpSuccinctProver implements Prover {
     const path = `/status/${requestId}`;
     const { status, json } = await this.#http.get(path, signal);
     if (status === 404) return { state: "unknown" };
-    const { fulfillment_status, execution_status, proof } = this.#fields(path, json);
+    const answer = this.#fields(path, json);
+    const { fulfillment_status, execution_status, proof, execution_check, error } = answer;
+    const why = typeof error === "string" ? `: ${said(error)}` : "";
     if (execution_status === UNEXECUTABLE) {
-      return { state: "unprovable", reason: "execution status 3, unexecutable" };
+      return { state: "unprovable", reason: `execution status 3, unexecutable${why}` };
     }
     if (fulfillment_status === UNFULFILLABLE) {
-      return { state: "failed", reason: "fulfillment status 4, unfulfillable" };
+      return { state: "failed", reason: `fulfillment status 4, unfulfillable${why}` };
     }
     if (fulfillment_status === 1 || fulfillment_status === 2) return { state: "pending" };
     if (fulfillment_status === 0) return { state: "unknown" };
     if (fulfillment_status !== FULFILLED) {
       throw this.#http.error("Invalid", path, `fulfillment_status is ${shown(fulfillment_status)}`);
     }
-    return { state: "proved", proof: this.#bytes(path, proof, "proof") };
+    const proved = { state: "proved", proof: this.#bytes(path, proof, "proof") } as const;
+    if (execution_check === undefined) return proved;
+    if (this.#acceptsExecutionChecks) return { ...proved, isExecutionCheck: true };
+    const refusal =
+      "it answered with an execution check, and a proof was asked for. Name a prover, or " +
+      "say that execution checks will do";
+    throw this.#http.error("Refused", path, refusal);
   }
 
   async #request(path: string, body: object, signal?: AbortSignal): Promise<string> {

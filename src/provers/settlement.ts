@@ -5,8 +5,10 @@
  */
 import { equalBytes } from "../wire/bytes.ts";
 import { toHex } from "../wire/hex.ts";
+import type { Superblock } from "../proving.ts";
+import { isExecutionCheck, reportOf } from "./execution_check.ts";
 import { hashOf, inOrder, merkleRootOf } from "./superblock_hash.ts";
-import type { Transition } from "./superblock_json.ts";
+import type { AggregationClaim, Transition } from "./superblock_json.ts";
 
 /** What is checked, in this order. */
 export const SETTLEMENT_RULES = [
@@ -18,11 +20,12 @@ export const SETTLEMENT_RULES = [
   "merkle root",
   "block parents",
   "pre-root = last post-root",
+  "outputs = what was aggregated",
 ] as const;
 
 /** The first rule that a transition breaks, and how; `undefined` where it breaks none. */
 export async function brokenRule(
-  { previous, next, previousRollups, rollups }: Transition,
+  { previous, next, previousRollups, rollups, aggregations = [] }: Transition,
 ): Promise<string | undefined> {
   if (next.number !== previous.number + 1n) {
     return `number + 1: superblock ${next.number} does not follow ${previous.number}`;
@@ -66,5 +69,30 @@ export async function brokenRule(
         `${toHex(preRoot)}, it ended at ${toHex(last.postRoot)}`;
     }
   }
+  for (const claim of aggregations) {
+    const difference = isExecutionCheck(claim.proof) && differenceOf(claim, next);
+    if (difference) return `outputs = what was aggregated: ${difference}`;
+  }
   return undefined;
+}
+
+/** How outputs differ from a report of what was checked. Into a proof nobody looks here. */
+function differenceOf(
+  { chainId, preRoot, postRoot, l2BlockNumber, proof }: AggregationClaim,
+  { blocks }: Superblock,
+): string | undefined {
+  const { chainId: own, start, end } = reportOf(proof);
+  if (own !== chainId) return `chain ${chainId} comes with a check of chain ${own}`;
+  const roots = [["l2PreRoot", preRoot, start], ["l2PostRoot", postRoot, end]] as const;
+  for (const [name, root, { number, outputRoot }] of roots) {
+    if (equalBytes(root, outputRoot)) continue;
+    return `${name} of chain ${chainId} is ${toHex(root)}, behind block ${number} it was found ` +
+      toHex(outputRoot);
+  }
+  if (l2BlockNumber !== end.number) return `l2BlockNumber is ${l2BlockNumber}, not ${end.number}`;
+  const last = blocks.filter((block) => block.chainId === chainId).at(-1);
+  if (last?.number === end.number && equalBytes(last.hash, end.hash)) return undefined;
+  const have = last ? `block ${last.number} ${toHex(last.hash)}` : "no block";
+  return `the superblock ends chain ${chainId} with ${have}, checked was block ${end.number} ` +
+    toHex(end.hash);
 }

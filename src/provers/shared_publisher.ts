@@ -51,7 +51,8 @@ export class SharedPublisher implements Publisher {
       aggregation_outputs: outputsJson(outputs),
       l2_start_block: jsonNumber(startBlock, "l2_start_block"),
       agg_vk: submission.aggregationVKey,
-      proof: toHex(submission.proof),
+      // Its `proof` may be missing: what proves nothing is not handed in as a proof.
+      ...(submission.isExecutionCheck ? {} : { proof: toHex(submission.proof) }),
     }, signal);
   }
 

@@ -18,12 +18,23 @@ export interface RollupTransition {
   readonly postRoot: Uint8Array;
 }
 
+/** What was aggregated of a rollup, and what it is said to come to. */
+export interface AggregationClaim {
+  readonly chainId: bigint;
+  readonly preRoot: Uint8Array;
+  readonly postRoot: Uint8Array;
+  readonly l2BlockNumber: bigint;
+  /** A proof, or a report of what was checked. */
+  readonly proof: Uint8Array;
+}
+
 /** What a prover is to check. */
 export interface Transition {
   readonly previous: Superblock;
   readonly next: Superblock;
   readonly previousRollups: readonly RollupTransition[];
   readonly rollups: readonly RollupTransition[];
+  readonly aggregations?: readonly AggregationClaim[];
 }
 
 /** The body of `POST /proof`, without its `proof_type`. */
@@ -54,12 +65,15 @@ export function transitionJson(input: NetworkProofInput): object {
  */
 export function transitionOf(body: unknown): Transition {
   const { prev_superblock, new_superblock, input } = fieldsOf(body, "the request");
-  const { previous_batch, new_batch } = fieldsOf(input ?? {}, "input");
+  const { previous_batch, new_batch, aggregation_proofs } = fieldsOf(input ?? {}, "input");
   return {
     previous: superblockOf(prev_superblock, "prev_superblock"),
     next: superblockOf(new_superblock, "new_superblock"),
     previousRollups: rollupsOf(previous_batch, "previous_batch"),
     rollups: rollupsOf(new_batch, "new_batch"),
+    aggregations: aggregation_proofs === undefined
+      ? []
+      : listOf(aggregation_proofs, "aggregation_proofs").map(claimOf),
   };
 }
 
@@ -142,6 +156,19 @@ function rollupsOf(batch: unknown, field: string): RollupTransition[] {
       postRoot: bytesOf(fields.l2_post_root, "l2_post_root", 32),
     };
   });
+}
+
+function claimOf(value: unknown, at: number): AggregationClaim {
+  const name = `aggregation_proofs[${at}]`;
+  const { chain_id, aggregation_outputs, compressed_proof } = fieldsOf(value, name);
+  const outputs = fieldsOf(aggregation_outputs, `${name}.aggregation_outputs`);
+  return {
+    chainId: parseU64(chain_id, `${name}.chain_id`),
+    preRoot: bytesOf(outputs.l2PreRoot, "l2PreRoot", 32),
+    postRoot: bytesOf(outputs.l2PostRoot, "l2PostRoot", 32),
+    l2BlockNumber: parseU64(outputs.l2BlockNumber, "l2BlockNumber"),
+    proof: bytesOf(compressed_proof, `${name}.compressed_proof`),
+  };
 }
 
 function listOf(value: unknown, field: string): readonly unknown[] {

@@ -1,6 +1,6 @@
 /**
- * The execute prover: superblock-prover's API over plain checks of the settlement rules. It proves nothing,
- * and says so.
+ * The execute prover: superblock-prover's API over plain checks of the settlement rules, beside op-succinct's
+ * in `range_prover_api.ts`. It proves nothing, and says so.
  *
  * | request           |                                                                                   |
  * | ----------------- | --------------------------------------------------------------------------------- |
@@ -23,6 +23,8 @@ import { type Transition, transitionOf } from "../provers/superblock_json.ts";
 import { shown, toHex } from "../wire/hex.ts";
 import { type Address, listen, type Listening } from "./http_server.ts";
 import type { ApiRequest, ApiResponse } from "./processor_api.ts";
+import { StandInPublisherApi, type StandInPublisherParts } from "./publisher_api.ts";
+import { type CheckedRanges, RangeProverApi } from "./range_prover_api.ts";
 
 /** Jobs that are remembered. */
 const KEPT_JOBS = 1024;
@@ -37,8 +39,14 @@ interface ExecutedJob {
 /** What it is made of. */
 export interface ExecuteProverParts {
   readonly clock: Clock;
+  /** Checks ranges of blocks, for op-succinct's paths. */
+  readonly ranges?: CheckedRanges;
+  /** Stands in for the Shared Publisher too, for these chains. */
+  readonly publisher?: Omit<StandInPublisherParts, "clock">;
   /** Told what came of each request. */
   readonly onChecked?: (superblock: bigint, broken: string | undefined) => void;
+  /** Told what came of each range and aggregation: the reason, where it cannot be checked. */
+  readonly onRangeChecked?: (what: string, failure: string | undefined) => void;
 }
 
 /**
@@ -69,13 +77,32 @@ export interface ExecuteProverParts {
  *
  * @throws {ConfigError} `Invalid` when that cannot be
  */
-export function serveExecuteProver(
+export async function serveExecuteProver(
   parts: ExecuteProverParts,
   address: Address,
 ): Promise<Listening> {
+  const { clock, ranges, publisher, onRangeChecked = () => {} } = parts;
   const prover = new ExecuteProver(parts);
-  return listen(address, (request) => prover.answer(request));
+  const rangeProver = new RangeProverApi({ ranges, onChecked: onRangeChecked });
+  const standIn = publisher && new StandInPublisherApi({ clock, ...publisher });
+  const server = await listen(address, async (request) => {
+    if (request.origin !== undefined) return plain(403, "programs only");
+    return await prover.answer(request) ?? await rangeProver.answer(request) ??
+      await standIn?.answer(request) ?? plain(404, NO_SUCH_PATH);
+  });
+  return {
+    name: server.name,
+    async close() {
+      await server.close();
+      await rangeProver.close();
+    },
+  };
 }
+
+const NO_SUCH_PATH =
+  "there are GET /health, POST /proof, GET /proof/ID, POST /request_span_proof, " +
+  "POST /request_agg_proof, GET /status/ID, and with a stand-in for the publisher " +
+  "POST /v1/proofs/op-succinct and GET /v1/proofs/status/HASH";
 
 class ExecuteProver {
   readonly #parts: ExecuteProverParts;
@@ -85,17 +112,16 @@ class ExecuteProver {
     this.#parts = parts;
   }
 
-  async answer(request: ApiRequest): Promise<ApiResponse> {
+  /** `undefined` for what is not its path. */
+  async answer(request: ApiRequest): Promise<ApiResponse | undefined> {
     const { url: { pathname }, method } = request;
-    if (request.origin !== undefined) return plain(403, "programs only");
     if (pathname === "/health" && method === "GET") {
       const timestamp = Math.floor(this.#parts.clock.now() / 1000);
       return { status: 200, body: { status: "healthy", timestamp } };
     }
     if (pathname === "/proof" && method === "POST") return await this.#submit(request);
     const id = /^\/proof\/([^/]+)$/.exec(pathname)?.[1];
-    if (id !== undefined && method === "GET") return this.#status(id);
-    return plain(404, "there are GET /health, POST /proof and GET /proof/ID");
+    return id !== undefined && method === "GET" ? this.#status(id) : undefined;
   }
 
   async #submit({ body }: ApiRequest): Promise<ApiResponse> {

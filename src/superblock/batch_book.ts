@@ -8,6 +8,7 @@ import type {
   BatchChange,
   BatchInfo,
   BatchSnapshot,
+  EpochMark,
   L1ClockConfig,
   ReportedBlock,
 } from "../superblock.ts";
@@ -15,6 +16,8 @@ import { batchAt, batchOfEpoch, batchWindow, slotAt } from "./clock.ts";
 
 /** So many batches that are completed are kept, for whoever asks; failed ones until they are not. */
 const KEPT_COMPLETED = 64;
+/** After so many epochs a block of L1 is final where it ever is: none is looked at again. */
+const KEPT_EPOCHS = 2;
 
 /** The batches of one chain, in the order of their numbers. */
 export class BatchBook {
@@ -22,6 +25,7 @@ export class BatchBook {
   readonly #clock: L1ClockConfig;
   #batches: BatchInfo[] = [];
   #lastEpoch: bigint | undefined;
+  #recentEpochs: readonly EpochMark[] = [];
   #finalized = 0;
 
   constructor(
@@ -35,6 +39,7 @@ export class BatchBook {
     if (snapshot) {
       this.#batches = [...snapshot.batches];
       this.#lastEpoch = snapshot.lastEpoch;
+      this.#recentEpochs = snapshot.recentEpochs ?? [];
       this.#finalized = snapshot.finalized;
     }
     for (const change of changes) this.apply(change);
@@ -44,12 +49,22 @@ export class BatchBook {
     return this.#lastEpoch;
   }
 
+  /** The newest last. */
+  get recentEpochs(): readonly EpochMark[] {
+    return this.#recentEpochs;
+  }
+
   get batches(): readonly BatchInfo[] {
     return this.#batches;
   }
 
   get snapshot(): BatchSnapshot {
-    return { lastEpoch: this.#lastEpoch, finalized: this.#finalized, batches: this.#batches };
+    return {
+      lastEpoch: this.#lastEpoch,
+      recentEpochs: this.#recentEpochs,
+      finalized: this.#finalized,
+      batches: this.#batches,
+    };
   }
 
   /** How many were ever finalized. */
@@ -91,14 +106,24 @@ export class BatchBook {
     const { atMs } = change;
     switch (change.change) {
       case "epoch": {
-        this.#lastEpoch = change.epoch;
-        const number = batchOfEpoch(this.#clock, change.epoch);
+        const { epoch, block } = change;
+        this.#lastEpoch = epoch;
+        const mark = { epoch, ...(block && { block }) };
+        this.#recentEpochs = [...this.#recentEpochs, mark].slice(-KEPT_EPOCHS);
+        const number = batchOfEpoch(this.#clock, epoch);
         const begun = this.#openUpTo(number, atMs);
         for (const { window, state, endedBy } of [...this.#batches]) {
           const isOver = window.batchNumber < number && state === "collecting" && !endedBy;
           if (isOver) this.#end(window.batchNumber, "trigger", atMs);
         }
         return begun;
+      }
+      case "epoch_block": {
+        const { epoch, block } = change;
+        this.#recentEpochs = this.#recentEpochs.map((each) =>
+          each.epoch === epoch ? { epoch, block } : each
+        );
+        return [];
       }
       case "block":
         return this.#addBlock(change.block, atMs);

@@ -15,6 +15,7 @@ import {
   type BatchState,
   type BatchTrigger,
   type EpochEvent,
+  type EpochMark,
   type EpochTaker,
   type ProvableBatch,
   type ProvableBatches,
@@ -96,6 +97,10 @@ export class BatchManager implements EpochTaker, ProvableBatches {
     return this.#book.lastEpoch;
   }
 
+  get recentEpochs(): readonly EpochMark[] {
+    return this.#book.recentEpochs;
+  }
+
   /** Those that are known still: all that are not completed, and the last that are. */
   get batches(): readonly BatchInfo[] {
     return this.#book.batches;
@@ -139,10 +144,19 @@ export class BatchManager implements EpochTaker, ProvableBatches {
   }
 
   /** Begins and ends batches. An epoch that was taken before is none. */
-  takeEpoch({ epoch }: EpochEvent, _trigger?: BatchTrigger): Promise<void> {
+  takeEpoch({ epoch, block }: EpochEvent, _trigger?: BatchTrigger): Promise<void> {
     return this.#inTurn(async () => {
       if (epoch <= (this.#book.lastEpoch ?? -1n)) return;
-      await this.#change({ change: "epoch", epoch, atMs: this.#parts.clock.now() });
+      const atMs = this.#parts.clock.now();
+      await this.#change({ change: "epoch", epoch, ...(block && { block }), atMs });
+    });
+  }
+
+  /** Notes that L1 was reorganised. Windows are of time: nothing else follows. */
+  replaceEpochBlock({ epoch, block }: EpochEvent): Promise<void> {
+    return this.#inTurn(async () => {
+      if (!block) return;
+      await this.#change({ change: "epoch_block", epoch, block, atMs: this.#parts.clock.now() });
     });
   }
 

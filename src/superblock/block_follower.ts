@@ -98,11 +98,17 @@ export class BlockFollower {
   #chain: FollowedChain | undefined;
   /** Given by the chain, and not reported yet. */
   #waiting: L2Block[] = [];
+  #failure: unknown;
 
   /** @param pollIntervalMs between two looks at the chain, where nothing new is there */
   constructor(parts: BlockFollowerParts, pollIntervalMs: number = 1000) {
     this.#parts = parts;
     this.#pollIntervalMs = pollIntervalMs;
+  }
+
+  /** Why the chain cannot be followed now; `undefined` where it can. */
+  get failure(): unknown {
+    return this.#failure;
   }
 
   /**
@@ -119,10 +125,12 @@ export class BlockFollower {
         try {
           const isIdle = await this.#step(signal);
           failures = 0;
+          this.#failure = undefined;
           if (isIdle) await clock.sleep(this.#pollIntervalMs, signal);
         } catch (error) {
           if (this.#hasSteppedBack(error)) continue;
           if (!isRetryable(error)) throw error;
+          this.#failure = error;
           const retryMs = backoffMs(++failures, RETRY_DEFAULTS, random);
           log?.({ event: "tick.failed", error, retryMs });
           await clock.sleep(retryMs, signal);

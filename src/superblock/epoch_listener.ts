@@ -10,6 +10,7 @@ import { backoffMs, RETRY_DEFAULTS, type RetryPolicy } from "../retry.ts";
 import type {
   BatchTrigger,
   EpochEvent,
+  EpochMark,
   EpochSource,
   EpochSourceName,
   EpochTaker,
@@ -103,7 +104,7 @@ export class EpochListener {
   readonly #config: Required<EpochListenerConfig>;
   readonly #asked: Map<EpochSource, Asked>;
   /** The newest last. */
-  #recent: EpochEvent[] = [];
+  #recent: EpochMark[];
   #waiters: ((trigger: BatchTrigger | undefined) => void)[] = [];
   #begunAt: bigint | undefined;
   #headSlot: bigint | undefined;
@@ -114,6 +115,8 @@ export class EpochListener {
     checkedClock(config.l1Clock);
     this.#parts = parts;
     this.#config = { retry: RETRY_DEFAULTS, ...config };
+    // Over a restart too.
+    this.#recent = [...parts.taker.recentEpochs ?? []];
     this.#asked = new Map(parts.sources.map((source) => [source, { failures: 0, retryAtMs: 0 }]));
   }
 
@@ -235,6 +238,7 @@ export class EpochListener {
       if (still?.answer !== false) continue;
       const now = await this.#eventOf(epoch);
       if (!now?.block) continue;
+      await this.#parts.taker.replaceEpochBlock?.(now);
       this.#recent[index] = now;
       this.#parts.log?.({ event: "epoch_reorganised", epoch: now, before });
     }

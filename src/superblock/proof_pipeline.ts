@@ -243,8 +243,7 @@ export class ProofPipeline {
           );
           return await runStage(run);
         });
-        const isExecutionCheck = stage === "network_agg" &&
-          (job.network?.isExecutionCheck ?? false);
+        const isExecutionCheck = isOnlyChecked(job, stage);
         const durationMs = clock.now() - stageSinceMs;
         this.#tell({
           event: "stage_completed",
@@ -315,6 +314,16 @@ export class ProofPipeline {
   #tell(event: ProvingEvent): void {
     this.#parts.log?.(event);
   }
+}
+
+/** Whether nothing was proved in a stage. */
+function isOnlyChecked({ ranges, aggregation, network }: ProofJob, stage: ProofStage): boolean {
+  const proofs: Partial<Record<ProofStage, readonly (ProofRequest | undefined)[]>> = {
+    range_proof: ranges,
+    aggregation: [aggregation],
+    network_agg: [network],
+  };
+  return (proofs[stage] ?? []).some((proof) => proof?.isExecutionCheck === true);
 }
 
 function named({ id, batch, stage }: ProofJob) {

@@ -114,6 +114,7 @@ async function submit(run: StageRun): Promise<void> {
       outputs: outputs!,
       aggregationVKey: rollup.aggregationVKey,
       proof: aggregation!.proof!,
+      ...(aggregation!.isExecutionCheck && { isExecutionCheck: true }),
     }, run.signal);
   } catch (error) {
     // It may be refused because it is there.

@@ -49,8 +49,11 @@ async function look(run: StageRun, range: RangeWork): Promise<void> {
   switch (status.state) {
     case "pending":
       return;
-    case "proved":
-      return await replace(run, range, [{ ...range, proof: status.proof }]);
+    case "proved": {
+      const { proof, isExecutionCheck } = status;
+      const proved = { ...range, proof, ...(isExecutionCheck && { isExecutionCheck }) };
+      return await replace(run, range, [proved]);
+    }
     case "unknown":
       run.forgotten(requestId);
       return await replace(run, range, [rest]);

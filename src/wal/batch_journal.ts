@@ -15,7 +15,7 @@ import type { WalConfig, WalParts } from "./log.ts";
 import { SnapshotLog } from "./snapshot_log.ts";
 
 const RECORD = { owner: 1, change: 2, snapshot: 3 } as const;
-const CHANGES: readonly unknown[] = ["epoch", "block", "ended", "state", "job"];
+const CHANGES: readonly unknown[] = ["epoch", "epoch_block", "block", "ended", "state", "job"];
 
 /** Whose batches a journal holds: neither may change, or its numbers would mean other windows. */
 export interface BatchJournalOwner {
@@ -110,8 +110,13 @@ export class LogBatchJournal implements BatchJournal {
         if (!Array.isArray(value.batches)) throw new TypeError("it has no batches");
         this.#owner = ownerOf(value);
         // JSON leaves out what is undefined.
-        const { lastEpoch, finalized, batches } = value as unknown as BatchSnapshot;
-        this.#snapshot = { lastEpoch, finalized, batches };
+        const { lastEpoch, recentEpochs, finalized, batches } = value as unknown as BatchSnapshot;
+        this.#snapshot = {
+          lastEpoch,
+          ...(recentEpochs && { recentEpochs }),
+          finalized,
+          batches,
+        };
         this.#changes = [];
         return;
       }

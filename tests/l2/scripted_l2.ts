@@ -68,6 +68,8 @@ export function depositOf(fields: Json): Json {
 export interface ScriptedL2Options {
   readonly name?: string;
   readonly chainId?: number;
+  /** Unix seconds of block 0, and between two blocks; of 2023, and 2, unless told. */
+  readonly times?: { readonly genesis: bigint; readonly blockSeconds: bigint };
   /** What block `number` holds, as a node tells it; nothing unless told. */
   readonly transactions?: (number: bigint) => readonly Json[];
   /** Their signed bytes, for types that cannot be made of JSON. */
@@ -147,6 +149,8 @@ export class ScriptedL2 implements JsonRpc {
   #make(): Json {
     const number = BigInt(this.blocks.length);
     const transactions = this.#options.transactions?.(number) ?? [];
+    const { genesis, blockSeconds } = this.#options.times ??
+      { genesis: 1_700_000_000n, blockSeconds: 2n };
     const raws = this.#options.raws?.(number) ??
       transactions.map((each) => rawTransaction(each, hashing)!);
     return sealed({
@@ -161,7 +165,7 @@ export class ScriptedL2 implements JsonRpc {
       number: hexOf(number),
       gasLimit: hexOf(30_000_000),
       gasUsed: "0x0",
-      timestamp: hexOf(1_700_000_000n + 2n * number),
+      timestamp: hexOf(genesis + blockSeconds * number),
       extraData: `0x${(0x1000 + this.#salt).toString(16)}`,
       mixHash: zeros(32),
       nonce: zeros(8),

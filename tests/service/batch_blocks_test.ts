@@ -180,6 +180,8 @@ test("blocks that are none are refused by name, and none beside them is taken", 
     const neither = { ...whole, slot_number: undefined, timestamp: undefined };
     equal((await ask(server, "/v1/batch/blocks", { json: neither })).status, 422);
     equal(world.manager.batch(2n)!.blocks.length, 0);
+    // As curl sends it.
+    equal((await send(JSON.stringify(whole), "application/x-www-form-urlencoded")).status, 200);
   });
 });
 

@@ -4,11 +4,12 @@ import fc from "fast-check";
 import { SourceError } from "../../src/errors.ts";
 import { ClockEpochs, ExecutionEpochs } from "../../src/l1/epoch_sources.ts";
 import { SeededRandom } from "../../src/local/memory.ts";
-import type { EpochSource } from "../../src/superblock.ts";
+import { MemoryStorage } from "../../src/local/memory_storage.ts";
+import type { EpochSource, EpochTaker } from "../../src/superblock.ts";
 import { EpochListener } from "../../src/superblock/epoch_listener.ts";
 import { Events } from "../helpers.ts";
 import { SimulatedClock } from "../simulation/clock.ts";
-import { FakeTaker, range, SlotChain, slotMs, SMALL_CLOCK } from "./world.ts";
+import { FakeTaker, openManager, range, SlotChain, slotMs, SMALL_CLOCK } from "./world.ts";
 
 const POLL_MS = 12_000;
 
@@ -21,8 +22,9 @@ function world(startMs: number, chain?: SlotChain, taker = new FakeTaker()) {
 }
 
 type World = ReturnType<typeof world>;
+type Listened = Omit<World, "taker"> & { readonly taker: EpochTaker };
 
-function listenerIn({ clock, taker, sources, events }: World, pollIntervalMs = POLL_MS) {
+function listenerIn({ clock, taker, sources, events }: Listened, pollIntervalMs = POLL_MS) {
   const parts = { clock, taker, sources, random: new SeededRandom(1), log: events.log };
   return new EpochListener(parts, { l1Clock: SMALL_CLOCK, pollIntervalMs });
 }
@@ -208,6 +210,43 @@ test("A reorganisation over an epoch's first block gives it another block, not a
   deepEqual(batchesOf(time), [1]);
 });
 
+test("A reorganisation during a stop is found after the restart, once, and triggers nothing", async () => {
+  for (const isSaved of [false, true]) {
+    const chain = new SlotChain(range(0, 10));
+    const storage = new MemoryStorage();
+    const { clock, sources } = world(slotMs(9), chain);
+    const start = async (isSaved: boolean) => {
+      const events = new Events();
+      const { manager, journal } = await openManager(storage, clock, { log: events.log });
+      // Each change by a snapshot.
+      Object.defineProperty(journal, "isSnapshotDue", { value: isSaved });
+      const listener = listenerIn({ clock, taker: manager, sources, events });
+      return { manager, journal, listener, events };
+    };
+    const first = await start(isSaved);
+    await first.listener.look();
+    const before = chain.headers[8]!;
+    await first.journal.close();
+    // Slot 8, with which epoch 2 and batch 1 began, is missed on the other way.
+    chain.headers.splice(8);
+    for (const slot of [9, 10]) chain.mine(slot, 1);
+    clock.jump(12_000);
+    const second = await start(isSaved);
+    await second.listener.look();
+    const told = second.events.of("epoch_reorganised");
+    deepEqual(told.map((each) => [each.epoch.epoch, each.before.hash, each.epoch.block?.slot]), [
+      [2n, before.hash, 9n],
+    ]);
+    deepEqual(second.events.of("batch_trigger"), []);
+    await second.journal.close();
+    // Nor is it told again, by a snapshot either.
+    const third = await start(isSaved);
+    await third.listener.look();
+    deepEqual(third.events.all, []);
+    await third.journal.close();
+  }
+});
+
 test("Defect 12: everybody who waits for a trigger gets it", async () => {
   const time = world(slotMs(1));
   const listener = listenerIn(time);
@@ -256,6 +295,7 @@ test("status tells where L1 is, what was delivered, and when the next batch begi
     nextBatchEpoch: 4n,
     batchFactor: 2n,
     genesisTime: 1_000_000n,
+    lagSeconds: 0n,
     source: "clock",
   });
 });

@@ -117,9 +117,12 @@ export const SMALL_CONFIG: BatchManagerConfig = {
 export async function openManager(
   storage: Storage,
   clock: Clock,
-  { log, ...config }: Partial<BatchManagerConfig> & { readonly log?: Log } = {},
+  { log, directory = "batches", ...config }: Partial<BatchManagerConfig> & {
+    readonly log?: Log;
+    readonly directory?: string;
+  } = {},
 ): Promise<{ readonly manager: BatchManager; readonly journal: LogBatchJournal }> {
   const whole = { ...SMALL_CONFIG, ...config };
-  const journal = await LogBatchJournal.open({ storage, directory: "batches" }, whole);
+  const journal = await LogBatchJournal.open({ storage, directory }, whole);
   return { journal, manager: new BatchManager({ journal, clock, ...(log && { log }) }, whole) };
 }
