@@ -78,7 +78,7 @@ export {
   splitBlobs,
   toBlobs,
 } from "./src/wire/blob.ts";
-export { batchCalldata, blobCalldata, parseCalldata } from "./src/wire/inbox.ts";
+export { batchCalldata, blobCalldata, CALLDATA_CAPACITY, parseCalldata } from "./src/wire/inbox.ts";
 export { fromHex, toHex } from "./src/wire/hex.ts";
 
 export { BrotliCompressor, type BrotliOptions } from "./src/compress/brotli.ts";
@@ -215,7 +215,6 @@ export { FileBatchSource, FileSink } from "./src/local/files.ts";
 export { L1Directory, type L1DirectoryOptions } from "./src/local/l1_directory.ts";
 export type { L1Block, L1Transaction, L1TransactionDraft } from "./src/local/l1_block.ts";
 export {
-  CALLDATA_CAPACITY,
   DEFAULT_BATCHER,
   DEFAULT_INBOX,
   InboxSink,

@@ -35,6 +35,15 @@ export interface RetryContext {
   readonly signal?: AbortSignal;
 }
 
+/** Statuses of HTTP below 500 that another try may change. */
+export const TEMPORARY_STATUSES: readonly number[] = [408, 425, 429];
+
+/** What `Retry-After` asks for in seconds; a date is not looked at, as clocks differ. */
+export function retryAfterMs(headers: Headers): number | undefined {
+  const seconds = headers.get("retry-after");
+  return seconds !== null && /^\d+$/.test(seconds) ? 1000 * Number(seconds) : undefined;
+}
+
 /** Milliseconds to wait before retry number `attempt`, counted from 1. */
 export function backoffMs(attempt: number, policy: RetryPolicy, random: Random): number {
   // 2 ** 1024 would be infinite, and 0 times that no number.

@@ -4,6 +4,7 @@
  * @module
  */
 import type { TxReceipt } from "../ethereum.ts";
+import { costOf, weiOf } from "../l1/gas.ts";
 import type { RoleL1 } from "./l1.ts";
 import { weiEach } from "./text.ts";
 
@@ -32,14 +33,14 @@ export interface UnitCosts {
 }
 
 /** What a receipt says was paid. */
-export function costOf(receipt: TxReceipt): BatchCost {
-  const { gasUsed, effectiveGasPrice, blobGasUsed, blobGasPrice } = receipt;
+function batchCostOf(receipt: TxReceipt): BatchCost {
+  const cost = costOf(receipt);
   return {
-    gasUsed,
-    gasPriceWei: effectiveGasPrice,
-    blobGasUsed,
-    blobGasPriceWei: blobGasPrice,
-    costWei: gasUsed * effectiveGasPrice + blobGasUsed * blobGasPrice,
+    gasUsed: cost.gasUsed,
+    gasPriceWei: cost.gasPrice,
+    blobGasUsed: cost.blobGasUsed,
+    blobGasPriceWei: cost.blobGasPrice,
+    costWei: weiOf(cost),
   };
 }
 
@@ -66,7 +67,7 @@ export async function costsOf(
   const work = async () => {
     for (let index = next++; index < txHashes.length; index = next++) {
       const receipt = await l1.receipt!(txHashes[index]!);
-      costs[index] = receipt && costOf(receipt);
+      costs[index] = receipt && batchCostOf(receipt);
     }
   };
   await Promise.all(Array.from({ length: RECEIPTS_AT_ONCE }, work));

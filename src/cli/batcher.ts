@@ -28,6 +28,7 @@ import {
   L1_FLAG,
   l1Place,
   ONCE_FLAG,
+  refuseInDirectory,
   retryPolicy,
 } from "./l1_flags.ts";
 import type { RoleL1 } from "./l1.ts";
@@ -278,8 +279,10 @@ function settingsFrom(flags: FlagValues) {
   const log = history?.log ?? logFrom(flags);
   const workers = parseCount("--workers", text("workers"), 1, 64);
   const maxBlobs = parseCount("--max-blobs", text("maxBlobs"), 1, MAX_BLOBS_PER_TX);
+  const place = l1Place(flags);
+  if (place.kind === "directory") refuseInDirectory(flags, [...SIGNER_FLAGS, ...SENDING_FLAGS]);
   return {
-    place: l1Place(flags),
+    place,
     l2: l2Place(flags),
     dataDir,
     once,

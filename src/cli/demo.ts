@@ -15,6 +15,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { allCompressors } from "../compress/formats.ts";
 import { ConfigError } from "../errors.ts";
+import { weiOf } from "../l1/gas.ts";
 import { FileBlockSource } from "../local/file_block_source.ts";
 import { TransferSource } from "../local/transfers.ts";
 import { BatchSubmissionRunner } from "../pipeline/batch_runner.ts";
@@ -173,8 +174,7 @@ async function playOn(
         const { batchNumber, cost } = event.receipt;
         deriver.recordSubmission(batchNumber, systemClock.now());
         if (!cost) return;
-        const { gasUsed, gasPrice, blobGasUsed, blobGasPrice } = cost;
-        totals.costWei = (totals.costWei ?? 0n) + gasUsed * gasPrice + blobGasUsed * blobGasPrice;
+        totals.costWei = (totals.costWei ?? 0n) + weiOf(cost);
       },
     },
     { batchIntervalMs, maxBlocksPerBatch: 1000, targetBatchSize: 64 * 1024 * 1024 },

@@ -18,7 +18,7 @@ import type { RetractingSink } from "../service/block_feed.ts";
 import { systemClock, systemRandom } from "../runtime.ts";
 import { type Flag, type FlagValues, textOf } from "./command.ts";
 import { dashed } from "./l1_flags.ts";
-import { outOfEnvironment, parseAddress, parseChoice, parseCount } from "./options.ts";
+import { mustBePath, outOfEnvironment, parseAddress, parseChoice, parseCount } from "./options.ts";
 import { type Patience, PatientRpc } from "./patient_rpc.ts";
 
 /** What a state keeps of an output. */
@@ -90,6 +90,7 @@ export function outPlace(flags: FlagValues, log: Log, patience: Patience): OutPl
       } with --out ${out}: it is for an execution client, whose URL --out is`,
     );
   }
+  mustBePath("--out", out);
   return out === "-" ? STDOUT : filePlace(out);
 }
 

@@ -3,11 +3,13 @@
  *
  * @module
  */
+import { parseEndpoint } from "../l1/json_rpc.ts";
 import { DEFAULT_BATCHER, DEFAULT_INBOX } from "../local/inbox.ts";
 import { RETRY_DEFAULTS, type RetryPolicy } from "../retry.ts";
 import { toHex } from "../wire/hex.ts";
 import { type Flag, type FlagValues, listOf, textOf } from "./command.ts";
 import {
+  mustBePath,
   nodeUrl,
   outOfEnvironment,
   parseAddress,
@@ -63,6 +65,11 @@ export const ETHEREUM_FLAGS: readonly Flag[] = [
   { flags: "--block-time <time>", help: "between two L1 blocks", value: "12s" },
 ];
 
+/** Those of no use in a directory. One has a value always; to read from an earlier block harms nobody. */
+const FOR_ETHEREUM = ETHEREUM_FLAGS.filter(({ flags }) =>
+  !/^--(?:block-time|l1-start-block) /.test(flags)
+);
+
 /** Work off what is there, and end. */
 export const ONCE_FLAG: Flag = { flags: "--once", help: "work off what is there, then exit" };
 
@@ -112,18 +119,15 @@ export function l1Place(flags: FlagValues): L1Place {
     if (path === "" || places.length > 1) {
       throw usage(`Cannot use ${places.length} --l1: need one directory, or URLs of nodes`);
     }
+    mustBePath("--l1", path);
     numberOf("l1StartBlock");
-    const other = ["beacon", "archive", "chainId", "verifyL1", "rpcTimeout"].find((name) =>
-      flags[name] !== undefined
-    );
-    if (other !== undefined) {
-      throw usage(`Cannot use --${dashed(other)} with an L1 in a directory: it is for Ethereum`);
-    }
+    refuseInDirectory(flags, FOR_ETHEREUM);
     return { kind: "directory", path };
   }
   if (isUrl.includes(false)) {
     throw usage(`Cannot use --l1 ${places[isUrl.indexOf(false)]} beside a URL: need URLs only`);
   }
+  for (const place of places) parseEndpoint(place, "--l1");
   const timeout = textOf(flags, "rpcTimeout");
   if (timeout !== undefined && parseDuration("--rpc-timeout", timeout) === 0) {
     throw usage(`Cannot use --rpc-timeout ${timeout}: no node answers in no time`);
@@ -141,11 +145,13 @@ export function l1Place(flags: FlagValues): L1Place {
   };
 }
 
-/** The directory of `--l1`, for what works on no other L1. */
-export function l1Path(flags: FlagValues): string {
-  const place = l1Place(flags);
-  if (place.kind === "directory") return place.path;
-  throw usage("Cannot use --l1 with a URL here: need a directory");
+/** Refuses flags that an L1 in a directory makes nothing of: whoever gives one means another L1. */
+export function refuseInDirectory(given: FlagValues, useless: readonly Flag[]): void {
+  const names = useless.map(({ flags }) => flags.split(" ")[0]);
+  const flag = Object.keys(given).filter((name) => given[name] !== undefined)
+    .map((name) => `--${dashed(name)}`).find((each) => names.includes(each));
+  if (flag === undefined) return;
+  throw usage(`Cannot use ${flag} with an L1 in a directory: it is for Ethereum`);
 }
 
 /** Whose batches, and to which inbox. */

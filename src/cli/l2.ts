@@ -5,7 +5,7 @@
  */
 import { access } from "node:fs/promises";
 import { describeError } from "../errors.ts";
-import { HttpJsonRpc } from "../l1/json_rpc.ts";
+import { HttpJsonRpc, parseEndpoint } from "../l1/json_rpc.ts";
 import type { L2Head } from "../l2/l2_nodes.ts";
 import { RpcBlockSource, type RpcBlockSourceOptions } from "../l2/rpc_block_source.ts";
 import { readError } from "../local/disk.ts";
@@ -18,7 +18,7 @@ import { leaveMemoryOutOfCores, systemClock, systemRandom, writeStderr } from ".
 import { resumeOf, takenOf } from "./batcher_position.ts";
 import { type Flag, type FlagValues, listOf, textOf } from "./command.ts";
 import { notedL2, noteL2 } from "./l2_record.ts";
-import { outOfEnvironment, parseChoice, parseWhole, usage } from "./options.ts";
+import { mustBePath, outOfEnvironment, parseChoice, parseWhole, usage } from "./options.ts";
 import { type EnginePlace, openEngine, parseEngineAddress } from "./engine_l2.ts";
 import { type Patience, patiently } from "./patient_rpc.ts";
 
@@ -114,7 +114,10 @@ export function l2Place(flags: FlagValues): L2Place {
   if (flags["jwtSecret"] !== undefined) {
     throw usage("Cannot use --jwt-secret without --l2 engine:PORT: there is nobody to let in");
   }
-  if (isUrl.every((each) => each)) return { kind: "node", ...node };
+  if (isUrl.every((each) => each)) {
+    for (const place of places) parseEndpoint(place, "--l2");
+    return { kind: "node", ...node };
+  }
   if (isUrl.includes(true)) {
     throw usage(`Cannot use --l2 ${places[isUrl.indexOf(false)]} beside a URL: need URLs only`);
   }
@@ -122,6 +125,7 @@ export function l2Place(flags: FlagValues): L2Place {
   if (path === "" || places.length > 1) {
     throw usage(`Cannot use ${places.length} --l2: need one file, or URLs of nodes`);
   }
+  mustBePath("--l2", path);
   const other = ["l2Head", "startBlock", "l2ChainId", "l2TrustHashes"]
     .find((name) => flags[name] !== undefined);
   if (other === undefined) return { kind: "file", path };
@@ -165,9 +169,7 @@ export async function mustBeThere(place: L2Place): Promise<void> {
   if (place.kind !== "file" || place.path === "-") return;
   const { path } = place;
   await access(path).catch((cause) => {
-    const isHost = /^[\w.-]*[A-Za-z0-9\]]:\d{1,5}(?:\/.*)?$/.test(path);
-    if (!isHost) throw readError("blocks from", path, cause);
-    throw usage(`Cannot use --l2 ${path}: there is no such file; a node is named http://${path}`);
+    throw readError("blocks from", path, cause);
   });
 }
 

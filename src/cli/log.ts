@@ -4,10 +4,9 @@
  * @module
  */
 import { describeError } from "../errors.ts";
-import { inEther } from "../l1/gas.ts";
+import { inEther, weiOf } from "../l1/gas.ts";
 import type { Log, LogEvent } from "../ports.ts";
 import { speakerName, systemClock, writeStderr } from "../runtime.ts";
-import type { TxCost } from "../types.ts";
 import { toHex } from "../wire/hex.ts";
 import { type Flag, type FlagValues, textOf } from "./command.ts";
 import { describeConsensusEvent, isConsensusEvent } from "./consensus_log.ts";
@@ -156,7 +155,7 @@ export function describe(event: LogEvent): Described {
       const where = receipt.blobHashes.length > 0
         ? countOf(receipt.blobHashes.length, "blob")
         : "calldata";
-      const paidWei = receipt.cost && costWei(receipt.cost);
+      const paidWei = receipt.cost && weiOf(receipt.cost);
       const price = paidWei === undefined ? "" : `, ${inEther(paidWei)}`;
       return {
         level: "info",
@@ -283,10 +282,6 @@ export function describe(event: LogEvent): Described {
       if (isEngineEvent(event)) return describeEngineEvent(event);
       return isEthereumEvent(event) ? describeEthereumEvent(event) : describeProcessorEvent(event);
   }
-}
-
-function costWei({ gasUsed, gasPrice, blobGasUsed, blobGasPrice }: TxCost): bigint {
-  return gasUsed * gasPrice + blobGasUsed * blobGasPrice;
 }
 
 function failed(error: unknown, what: string, fields: Described["fields"]): Described {

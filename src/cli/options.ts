@@ -47,6 +47,19 @@ export function nodeUrl(flag: string, text: string): string {
   return value;
 }
 
+/**
+ * A path, as it is. What is meant for a node, `localhost:8545`, would be a file of that name otherwise.
+ *
+ * @throws {ConfigError} `Usage`
+ */
+export function mustBePath(flag: string, text: string): void {
+  const [said = ""] = text.split("/");
+  const isScheme = /^https?:$/i.test(said);
+  if (!isScheme && !/^[\w.-]*[A-Za-z0-9\]]:\d{1,5}$/.test(said)) return;
+  const node = isScheme ? `${said}//HOST` : `http://${said}`;
+  throw usage(`Cannot use ${flag} ${said}: a node is named ${node}, a file or directory ./${said}`);
+}
+
 /** The error for flags that do not fit. */
 export function usage(message: string): ConfigError {
   return new ConfigError("Usage", message);

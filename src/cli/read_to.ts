@@ -30,10 +30,16 @@ export function readTo(flags: FlagValues, { kind }: Pick<L1Place, "kind">): Read
   if (head !== undefined && confirmations !== undefined) {
     throw new ConfigError("Usage", "Cannot use --head and --confirmations together: give one");
   }
+  if (kind === "directory" && confirmations !== undefined) {
+    throw new ConfigError(
+      "Usage",
+      "Cannot use --confirmations with an L1 in a directory: how deep a block must lie stands in its l1.json",
+    );
+  }
   if (head !== undefined) {
     return parseChoice<L1Head>("--head", head, ["latest", "safe", "finalized"]);
   }
-  if (kind === "directory" && confirmations === undefined) return "safe";
+  if (kind === "directory") return "safe";
   const count = confirmations ?? `${SAFE_CONFIRMATIONS}`;
   return { confirmations: parseCount("--confirmations", count, 0, 1_000_000) };
 }

@@ -6,14 +6,13 @@
  */
 import { SourceError } from "../errors.ts";
 import type { Clock } from "../ports.ts";
+import { TEMPORARY_STATUSES } from "../retry.ts";
 import { basicAuthentication, connectionReason, parseEndpoint, readBody } from "./json_rpc.ts";
 
 /** How long an answer may take: blobs are megabytes. */
 export const BEACON_TIMEOUT_MS = 30_000;
 /** Over 100 blobs, as text; no block has as many. */
 export const MAX_BEACON_ANSWER_BYTES: number = 32 * 2 ** 20;
-
-const BUSY_STATUS = [408, 425, 429];
 
 /** Where a beacon node is. */
 export interface BeaconHttpOptions {
@@ -68,7 +67,7 @@ export class BeaconHttp {
     url.pathname = url.pathname.replace(/\/$/, "") + path;
     for (const [name, value] of query) url.searchParams.append(name, value);
     const { status, body } = await this.#get(url, path);
-    if (BUSY_STATUS.includes(status) || status > 500) {
+    if (TEMPORARY_STATUSES.includes(status) || status > 500) {
       throw this.#error(path, `it answered ${status}`, { status });
     }
     if (status >= 300 && status < 400) {

@@ -5,11 +5,8 @@
  */
 import type { BatchSink } from "../ports.ts";
 import type { CompressedBatch, SubmissionReceipt } from "../types.ts";
-import { batchCalldata } from "../wire/inbox.ts";
+import { batchCalldata, CALLDATA_CAPACITY } from "../wire/inbox.ts";
 import { InboxPosting, type PostingOptions } from "./inbox_posting.ts";
-
-/** The most calldata of one transaction that nodes pass on (128 KiB), less what surrounds it. */
-export const CALLDATA_CAPACITY = 120_000;
 
 /**
  * Posts each batch in the calldata of one transaction to the inbox.

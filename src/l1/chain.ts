@@ -271,8 +271,6 @@ export function blobBaseFeeOf(excessBlobGas: bigint, updateFraction: bigint): bi
   return sum / updateFraction;
 }
 
-/** A JSON object of a node. */
-
 function asTag(tag: BlockTag): string {
   return typeof tag === "bigint" ? `0x${tag.toString(16)}` : tag;
 }

@@ -36,7 +36,6 @@ export interface SignerOptions {
 export interface SignerTransaction {
   readonly type: TxType;
   readonly raw: object;
-  readonly isSigned: boolean;
   readonly hash: string;
   readonly sender: string;
   toBytes(): Uint8Array;

@@ -59,3 +59,8 @@ export function costOf(receipt: TxReceipt): TxCost {
   const { gasUsed, effectiveGasPrice: gasPrice, blobGasUsed, blobGasPrice } = receipt;
   return { gasUsed, gasPrice, blobGasUsed, blobGasPrice };
 }
+
+/** Wei that were paid for both kinds of gas. */
+export function weiOf({ gasUsed, gasPrice, blobGasUsed, blobGasPrice }: TxCost): bigint {
+  return gasUsed * gasPrice + blobGasUsed * blobGasPrice;
+}

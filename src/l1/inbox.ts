@@ -23,19 +23,14 @@ import { SourceError } from "../errors.ts";
 import type { BlobSource, Chain, L1Header } from "../ethereum.ts";
 import type { L1BatchSource, L1Heads, Log } from "../ports.ts";
 import type { L1Batch } from "../types.ts";
+import { batchOfBlobs } from "../wire/blob.ts";
 import { equalBytes } from "../wire/bytes.ts";
 import { toHex } from "../wire/hex.ts";
 import type { BlobArchive } from "./blob_archive.ts";
 import { type BlockMark, BlockMarks } from "./block_marks.ts";
 import { BlockPrefetch, type PrefetchedBlock } from "./block_prefetch.ts";
 import { ChainReader, type ReadHead } from "./chain_reader.ts";
-import {
-  type Batcher,
-  batchOfBlobs,
-  checkTask,
-  type InboxBlock,
-  inboxBlock,
-} from "./inbox_block.ts";
+import { type Batcher, checkTask, type InboxBlock, inboxBlock } from "./inbox_block.ts";
 
 export type { ReadHead };
 

@@ -4,10 +4,9 @@
  *
  * @module
  */
-import { CodecError, ConfigError } from "../errors.ts";
+import { ConfigError } from "../errors.ts";
 import type { L1BlockTransaction, L1Header } from "../ethereum.ts";
-import type { L1Batch } from "../types.ts";
-import { BLOB_SIZE, fromBlobs } from "../wire/blob.ts";
+import { BLOB_SIZE } from "../wire/blob.ts";
 import { equalBytes } from "../wire/bytes.ts";
 import { toHex } from "../wire/hex.ts";
 import { parseCalldata } from "../wire/inbox.ts";
@@ -104,14 +103,4 @@ async function inboxTransaction(
   }
   const call = parseCalldata(input, blobHashes.length);
   return call ? { hash, ...call, blobHashes } : { hash, ignored: "calldata" };
-}
-
-/** What is in a batch's blobs; damage in them is for derivation to judge, not for the reader. */
-export function batchOfBlobs(blobs: readonly Uint8Array[]): Pick<L1Batch, "data" | "broken"> {
-  try {
-    return { data: fromBlobs(blobs) };
-  } catch (error) {
-    if (!(error instanceof CodecError)) throw error;
-    return { data: new Uint8Array(), broken: error };
-  }
 }

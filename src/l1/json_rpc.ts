@@ -21,6 +21,7 @@ import { Buffer } from "node:buffer";
 import { ConfigError, RpcError } from "../errors.ts";
 import type { JsonRpc, RpcCall, RpcOutcome } from "../ethereum.ts";
 import type { Clock } from "../ports.ts";
+import { retryAfterMs, TEMPORARY_STATUSES } from "../retry.ts";
 import { shown } from "../wire/hex.ts";
 import { RpcBatches } from "./rpc_batch.ts";
 
@@ -31,7 +32,6 @@ export const MAX_ANSWER_BYTES: number = 64 * 2 ** 20;
 
 /** What of a node's text stands in an error. */
 const MAX_SAID_CHARACTERS = 500;
-const BUSY_STATUS = [408, 425, 429];
 /** What is shorter is no key, and may stand in any text by chance, as `pool` in a path. */
 const MIN_KEY_CHARACTERS = 8;
 
@@ -118,8 +118,8 @@ export class HttpJsonRpc implements JsonRpc {
   /** One answer for all that was asked. */
   #whole(method: string, { response, body }: Posted): Answer {
     const { status } = response;
-    if (status >= 500 || BUSY_STATUS.includes(status)) {
-      const retryAfter = retryAfterMs(response);
+    if (status >= 500 || TEMPORARY_STATUSES.includes(status)) {
+      const retryAfter = retryAfterMs(response.headers);
       throw this.#error("Busy", method, `it answered ${status}`, {
         status,
         ...(retryAfter === undefined ? {} : { retryAfterMs: retryAfter }),
@@ -301,12 +301,6 @@ function answerOf(json: unknown): Answer | undefined {
 function isRateLimit(code: number, text: string): boolean {
   return code === 429 || (code === -32005 && /rate|request|quota|capacity|second/i.test(text)) ||
     /rate limit|too many requests/i.test(text);
-}
-
-/** Seconds; a date is not looked at, as clocks differ. */
-function retryAfterMs({ headers }: Response): number | undefined {
-  const seconds = headers.get("retry-after");
-  return seconds !== null && /^\d+$/.test(seconds) ? 1000 * Number(seconds) : undefined;
 }
 
 /** The three runtimes say it in their own ways, most of them with the URL. */

@@ -6,7 +6,7 @@
  */
 import type { SinkError } from "../errors.ts";
 import type { L1Header, TxAttempt, TxReceipt } from "../ethereum.ts";
-import { worstCostWei } from "./gas.ts";
+import { costOf, weiOf, worstCostWei } from "./gas.ts";
 import type { Payload } from "./payload.ts";
 
 /** Where one of the attempts stands in the chain. */
@@ -148,7 +148,7 @@ export class NonceSlot {
   /** Wei that it cost, or can cost at the most. */
   get wei(): bigint {
     if (this.isTaken) return 0n;
-    if (this.inclusion) return paidWei(this.inclusion.receipt);
+    if (this.inclusion) return weiOf(costOf(this.inclusion.receipt));
     return this.worstWei;
   }
 
@@ -175,10 +175,4 @@ export class NonceSlot {
     if (attempt.batchNumber === undefined) return { result: "cancelled", inclusion };
     return { result: receipt.isSuccess ? "success" : "reverted", inclusion };
   }
-}
-
-/** Wei that a transaction cost. */
-export function paidWei(receipt: TxReceipt): bigint {
-  const { gasUsed, effectiveGasPrice, blobGasUsed, blobGasPrice } = receipt;
-  return gasUsed * effectiveGasPrice + blobGasUsed * blobGasPrice;
 }

@@ -7,7 +7,7 @@
  */
 import { SinkError } from "../errors.ts";
 import type { BlobSidecar, BlobStore, Kzg, SidecarForm, SignedTransaction } from "../ethereum.ts";
-import { equalBytes } from "../wire/bytes.ts";
+import { equalBytes, equalLists } from "../wire/bytes.ts";
 import { toHex } from "../wire/hex.ts";
 import { rlp } from "./deps.ts";
 import { gasFor } from "./gas.ts";
@@ -97,7 +97,7 @@ export class Payload {
   isSame(other: Payload): boolean {
     const { to, input, blobHashes } = this;
     return equalBytes(to, other.to) && equalBytes(input, other.input) &&
-      blobHashes.map(toHex).join() === other.blobHashes.map(toHex).join();
+      equalLists(blobHashes, other.blobHashes);
   }
 
   #sidecar(form: SidecarForm): Promise<BlobSidecar> {

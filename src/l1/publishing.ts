@@ -8,7 +8,7 @@
 import { RpcError } from "../errors.ts";
 import type { Chain, FeeCaps, Signer, TxAttempt, TxJournal } from "../ethereum.ts";
 import type { Clock, Log } from "../ports.ts";
-import { equalBytes } from "../wire/bytes.ts";
+import { equalBytes, equalLists } from "../wire/bytes.ts";
 import { toHex } from "../wire/hex.ts";
 import { classify, type NodeAnswer } from "./node_errors.ts";
 import type { NonceSlot } from "./nonce_slot.ts";
@@ -137,7 +137,7 @@ export class Publishing {
   /** Commitments and proofs are not made again for a transaction that differs by its price alone. */
   async #payloadOf(slot: NonceSlot, { signed, blobHashes }: TxAttempt): Promise<Payload> {
     const newest = await this.payload(slot);
-    const isSame = newest.blobHashes.map(toHex).join() === blobHashes.map(toHex).join();
+    const isSame = equalLists(newest.blobHashes, blobHashes);
     return isSame ? newest : await Payload.restore(this.#parts, signed, blobHashes);
   }
 

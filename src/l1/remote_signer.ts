@@ -7,6 +7,7 @@
  */
 import { CodecError, SignerError } from "../errors.ts";
 import type { SignedTransaction, Signer, UnsignedTransaction } from "../ethereum.ts";
+import { TEMPORARY_STATUSES } from "../retry.ts";
 import { equalBytes } from "../wire/bytes.ts";
 import { fromHex, toHex } from "../wire/hex.ts";
 import { rlp } from "./deps.ts";
@@ -27,8 +28,6 @@ export interface RemoteSignerOptions {
 const TIMEOUT_MS = 10_000;
 const MAX_SAID_CHARACTERS = 200;
 const BLOB_TX_TYPE = 3;
-/** HTTP statuses below 500 that pass. */
-const TEMPORARY_STATUSES = [408, 425, 429];
 /** Errors of JSON-RPC that pass: internal error, limit exceeded. */
 const TEMPORARY_RPC_CODES = [-32603, -32005];
 

@@ -7,7 +7,7 @@ import { SinkError } from "../errors.ts";
 import type { L1Header, LandedTx } from "../ethereum.ts";
 import type { Clock } from "../ports.ts";
 import type { SubmissionReceipt } from "../types.ts";
-import { equalBytes } from "../wire/bytes.ts";
+import { equalLists } from "../wire/bytes.ts";
 import { toHex } from "../wire/hex.ts";
 import { costOf } from "./gas.ts";
 import type { Inclusion, NonceSlot } from "./nonce_slot.ts";
@@ -188,8 +188,7 @@ export function isSameLanded(
 ): boolean {
   if (own !== undefined && deadline !== undefined && own !== deadline) return false;
   if (payload.blobHashes.length === 0 || blobHashes.length === 0) return true;
-  return payload.blobHashes.length === blobHashes.length &&
-    payload.blobHashes.every((hash, at) => equalBytes(hash, blobHashes[at]!));
+  return equalLists(payload.blobHashes, blobHashes);
 }
 
 /** The batch of a nonce that can carry it no more, to be sent anew though nobody asks. */

@@ -5,6 +5,7 @@
  */
 import type { LandedTx, TxAttempt, TxJournal } from "../ethereum.ts";
 import type { Log } from "../ports.ts";
+import { equalLists } from "../wire/bytes.ts";
 import { toHex } from "../wire/hex.ts";
 import type { NonceSlot } from "./nonce_slot.ts";
 import type { Payload } from "./payload.ts";
@@ -270,7 +271,7 @@ export class SendJobs {
 
 function isSameAttempt(payload: Payload, { blobHashes, signed }: TxAttempt): boolean {
   if (payload.blobHashes.length > 0) {
-    return payload.blobHashes.map(toHex).join() === blobHashes.map(toHex).join();
+    return equalLists(payload.blobHashes, blobHashes);
   }
   // The raw bytes hold the input as it is.
   return toHex(signed.raw).includes(toHex(payload.input).slice(2));

@@ -7,7 +7,7 @@
  */
 import { ConfigError, SinkError } from "../errors.ts";
 import type { LandedTx } from "../ethereum.ts";
-import { inEther } from "./gas.ts";
+import { inEther, weiOf } from "./gas.ts";
 import type { NonceSlot } from "./nonce_slot.ts";
 
 const HOUR_MS = 60 * 60 * 1000;
@@ -72,7 +72,7 @@ export class SpendGuard {
 /** Wei that left the account in the last `windowMs`, with the most that what is under way can cost. */
 export function spentWei({ landed, slots, nowMs }: Spending, windowMs: number): bigint {
   const sinceMs = nowMs - windowMs;
-  const done = landed.filter((each) => each.landedAtMs >= sinceMs).map(costWei);
+  const done = landed.filter((each) => each.landedAtMs >= sinceMs).map(({ cost }) => weiOf(cost));
   const underWay = slots
     .filter(({ inclusion }) => inclusion === undefined || inclusion.blockMs >= sinceMs)
     .map((slot) => slot.wei);
@@ -93,10 +93,6 @@ export function runway(balanceWei: bigint, spending: Spending): Runway {
   const overMs = Math.min(DAY_MS, Math.max(HOUR_MS, nowMs - firstMs));
   const lastsMs = paid === 0n ? undefined : Number(balanceWei * BigInt(overMs) / paid);
   return { balanceWei, spentWei: paid, overMs, lastsMs };
-}
-
-function costWei({ cost }: LandedTx): bigint {
-  return cost.gasUsed * cost.gasPrice + cost.blobGasUsed * cost.blobGasPrice;
 }
 
 /** Time alone does not mend it: fees must fall, or somebody must allow more. */

@@ -25,15 +25,6 @@ export interface DecodedTransaction {
 }
 
 /**
- * The bytes whose keccak256 is signed: `0x02 ‖ rlp([…])` or `0x03 ‖ rlp([…])` without a signature.
- *
- * @throws {CodecError} `InvalidTransaction` for what cannot be in a block
- */
-export async function signingPayload(tx: UnsignedTransaction): Promise<Uint8Array> {
-  return (await build(tx)).toBytes();
-}
-
-/**
  * Signs with a key. The same transaction and key give the same bytes each time (RFC 6979), so what is
  * signed again after a crash is the same transaction.
  *

@@ -18,12 +18,12 @@
  */
 import { HandlerError } from "../errors.ts";
 import type { BatchHandler } from "../ports.ts";
+import { retryAfterMs, TEMPORARY_STATUSES } from "../retry.ts";
 import type { OperationBatch } from "../types.ts";
 import { toLines } from "../wire/operation_lines.ts";
 
 /** What of an answer stands in the error. */
 const MAX_SAID_CHARACTERS = 500;
-const TEMPORARY = [408, 425, 429];
 
 /** Where batches go. */
 export interface HttpHandlerOptions {
@@ -84,17 +84,11 @@ export class HttpHandler implements BatchHandler {
     }
     if (response.ok) return;
     const { status } = response;
-    const isTemporary = status >= 500 || TEMPORARY.includes(status);
+    const isTemporary = status >= 500 || TEMPORARY_STATUSES.includes(status);
     throw new HandlerError(
       isTemporary ? "Failed" : "Rejected",
       `Cannot handle batch ${first}-${last}: ${url} answered ${status}${said && `: ${said}`}`,
-      { details: { first, last, status, retryAfterMs: retryAfterMs(response) } },
+      { details: { first, last, status, retryAfterMs: retryAfterMs(response.headers) } },
     );
   }
-}
-
-/** Seconds; a date is not looked at, as clocks differ. */
-function retryAfterMs({ headers }: Response): number | undefined {
-  const seconds = headers.get("retry-after");
-  return seconds !== null && /^\d+$/.test(seconds) ? 1000 * Number(seconds) : undefined;
 }

@@ -9,11 +9,11 @@ import { CodecError, CompressionError, SinkError, SourceError } from "../errors.
 import type { BatchSink, Clock, L1BatchSource, L1Heads, Log } from "../ports.ts";
 import type { CompressedBatch, L1Batch, SubmissionReceipt } from "../types.ts";
 import { decodeBatch } from "../wire/batch.ts";
-import { BLOB_CAPACITY, fromBlobs, MAX_BLOBS_PER_TX, toBlobs } from "../wire/blob.ts";
+import { batchOfBlobs, BLOB_CAPACITY, MAX_BLOBS_PER_TX, toBlobs } from "../wire/blob.ts";
 import { equalBytes } from "../wire/bytes.ts";
 import { open } from "../wire/envelope.ts";
 import { fromHex, toHex } from "../wire/hex.ts";
-import { batchCalldata, blobCalldata, parseCalldata } from "../wire/inbox.ts";
+import { batchCalldata, blobCalldata, CALLDATA_CAPACITY, parseCalldata } from "../wire/inbox.ts";
 import type { L1Block, L1Transaction, L1TransactionDraft } from "./l1_block.ts";
 
 /** The inbox address used where none is given: `0x4242…42`. */
@@ -23,8 +23,6 @@ export const DEFAULT_BATCHER: Uint8Array = fromHex(
   "0xf39fd6e51aad88f6f4ce6ab8827279cfffb92266",
   "address",
 );
-/** The most calldata of one transaction that nodes pass on, less its envelope. */
-export const CALLDATA_CAPACITY = 120_000;
 
 /** Which L1 blocks count as there. */
 export type L1Head = "latest" | "safe" | "finalized";
@@ -305,15 +303,5 @@ async function readBatch(
   if (!call || blobHashes.length === 0) return call;
   const blobs: Uint8Array[] = [];
   for (const hash of blobHashes) blobs.push(await l1.blob(hash));
-  return { batchNumber: call.batchNumber, ...gather(blobs) };
-}
-
-/** What is in a batch's blobs; damage in them is for derivation to judge, not for the reader. */
-function gather(blobs: readonly Uint8Array[]): Pick<L1Batch, "data" | "broken"> {
-  try {
-    return { data: fromBlobs(blobs) };
-  } catch (error) {
-    if (!(error instanceof CodecError)) throw error;
-    return { data: new Uint8Array(), broken: error };
-  }
+  return { batchNumber: call.batchNumber, ...batchOfBlobs(blobs) };
 }

@@ -28,8 +28,8 @@ export const GOOD_FILL = 0.9955;
 const LITTLE_MORE = 1.03;
 /** A smaller limit is measured only where it is likely to be filled by this much more. */
 const WORTH_A_MEASURE = 0.003;
-/** How often the largest limit, and each smaller one, is measured before what is known must do. */
-const MAX_MEASURES = { largest: 12, smaller: 3 };
+/** How often a limit is measured before what is known must do; a smaller one, before it is chosen. */
+const MAX_MEASURES = { chosen: 12, smaller: 3 };
 
 /** The limits in bytes; `maxBatchBytes` counts whole blobs where the sink posts blobs. */
 export async function sizeLimits(sink: BatchSink, config: PipelineConfig): Promise<SizeLimits> {
@@ -88,20 +88,25 @@ export async function planCut(
   const whole = { count: reach, size: await search.sizeOf(reach) };
   if (run === 1 || whole.size <= within) return whole;
 
-  let best: (Cut & { readonly fill: number }) | undefined;
+  const measured = async (limit: number, maxMeasures: number) => {
+    const count = await search.mostWithin(limit * (1 - margin), limit * GOOD_FILL, maxMeasures);
+    return { count, size: await search.sizeOf(count) };
+  };
+  let best: { readonly limit: number; readonly fill: number } | undefined;
   const most = Math.max(1, Math.floor(limits.target / limits.unit));
   for (let units = most; units > 0; units--) {
     const limit = units * limits.unit;
     if (best && search.guessedFill(limit, margin) < best.fill + WORTH_A_MEASURE) continue;
-    const measures = units === most ? MAX_MEASURES.largest : MAX_MEASURES.smaller;
-    const count = await search.mostWithin(limit * (1 - margin), limit * GOOD_FILL, measures);
-    if (count === 0) continue;
-    const size = await search.sizeOf(count);
-    const fill = size / limit;
-    if (fill >= GOOD_FILL) return { count, size };
-    if (!best || fill > best.fill) best = { count, size, fill };
+    const measures = units === most ? MAX_MEASURES.chosen : MAX_MEASURES.smaller;
+    const cut = await measured(limit, measures);
+    if (cut.count === 0) continue;
+    const fill = cut.size / limit;
+    if (fill >= GOOD_FILL) return cut;
+    if (!best || fill > best.fill) best = { limit, fill };
   }
-  return best ?? { count: 1, size: await search.sizeOf(1) };
+  // The few measures that chose a limit may have left out a block that fits.
+  if (best) return await measured(best.limit, MAX_MEASURES.chosen);
+  return { count: 1, size: await search.sizeOf(1) };
 }
 
 /** Sizes of the first blocks: those measured, and by them a guess at the others. */

@@ -9,7 +9,7 @@ import { CodecError, CompressionError, PipelineError, SinkError } from "../error
 import type { BatchSource, Clock, Compressor, L1BatchSource, L2BlockSink } from "../ports.ts";
 import type { DerivedBlock, L1Batch, L2Block } from "../types.ts";
 import { decodeBatch } from "../wire/batch.ts";
-import { equalBytes } from "../wire/bytes.ts";
+import { equalLists } from "../wire/bytes.ts";
 import { open } from "../wire/envelope.ts";
 import { toHex } from "../wire/hex.ts";
 import type { BatcherPosition } from "./batcher_parts.ts";
@@ -256,6 +256,5 @@ class SourceMatcher implements L2BlockSink {
 }
 
 function isSame(a: L2Block, b: L2Block): boolean {
-  return a.timestamp === b.timestamp && a.transactions.length === b.transactions.length &&
-    a.transactions.every((each, index) => equalBytes(each, b.transactions[index]!));
+  return a.timestamp === b.timestamp && equalLists(a.transactions, b.transactions);
 }

@@ -8,6 +8,7 @@ import { basicAuthentication, connectionReason, parseEndpoint, readBody } from "
 import { CodecError } from "../errors.ts";
 import type { Clock } from "../ports.ts";
 import { ProvingError } from "../proving.ts";
+import { TEMPORARY_STATUSES } from "../retry.ts";
 import { shown } from "../wire/hex.ts";
 
 /** How long an answer may take, as the seed's client has it. */
@@ -15,7 +16,6 @@ export const PROVER_TIMEOUT_MS = 30_000;
 /** Proofs are text of up to four characters a byte. */
 const MAX_ANSWER_BYTES: number = 64 * 2 ** 20;
 const MAX_SAID_CHARACTERS = 300;
-const BUSY_STATUS = [408, 425, 429];
 
 /** Where a prover or a publisher is. */
 export interface ProverHttpOptions {
@@ -94,7 +94,7 @@ export class ProverHttp {
   ): Promise<ProverAnswer> {
     const { status, text } = await this.#fetch(method, path, body, signal);
     const said = text === "" ? "" : `: ${reasonIn(text)}`;
-    if (BUSY_STATUS.includes(status) || status >= 500) {
+    if (TEMPORARY_STATUSES.includes(status) || status >= 500) {
       throw this.error("Unreachable", path, `it answered ${status}${said}`, status);
     }
     if (status >= 300 && status !== 404) {

@@ -83,7 +83,7 @@ function plain(
 async function blobs(parts: BeaconApiParts, url: URL, slot: string): Promise<ApiResponse> {
   const given = listIn(url, "versioned_hashes");
   if (given.length > MAX_ITEMS) {
-    return refused(400, `Cannot look for ${given.length} blobs at once`);
+    return refused(400, `Cannot look for ${given.length} blobs at once: need ${MAX_ITEMS} at most`);
   }
   if (given.length > 0) {
     const hashes = given.map((hash) => fromHex(hash, "versioned_hashes", 32));
@@ -99,7 +99,9 @@ async function blobs(parts: BeaconApiParts, url: URL, slot: string): Promise<Api
 async function sidecars(parts: BeaconApiParts, url: URL, slot: string): Promise<ApiResponse> {
   const indices = listIn(url, "indices");
   const wrong = indices.find((each) => !/^\d{1,3}$/.test(each));
-  if (wrong !== undefined) return refused(400, `Cannot read index "${wrong.slice(0, 20)}"`);
+  if (wrong !== undefined) {
+    return refused(400, `Cannot read index "${wrong.slice(0, 20)}": need a number`);
+  }
   const wanted = new Set(indices.map(Number));
   const whole = await blockIn(parts, slot, wanted);
   if ("status" in whole) return whole;

@@ -31,7 +31,7 @@ import type { Clock } from "../ports.ts";
 import { shown } from "../wire/hex.ts";
 import type { BlockFeed, BlockId, FeedItem, ServedBlock } from "./block_feed.ts";
 import { type Address, listen, type Listening } from "./http_server.ts";
-import type { ApiRequest, ApiResponse } from "./processor_api.ts";
+import { type ApiRequest, type ApiResponse, refused } from "./processor_api.ts";
 
 /** What is served. */
 export interface BlocksApiParts {
@@ -363,8 +363,4 @@ function found(body: object): ApiResponse {
 
 function rpcError(id: unknown, code: number, message: string): object {
   return { jsonrpc: "2.0", id, error: { code, message } };
-}
-
-function refused(status: number, code: string, message: string, kind = "critical"): ApiResponse {
-  return { status, body: { error: { code, kind, message } } };
 }

@@ -73,7 +73,8 @@ function optionsOf({ hostname, port, pathname, search, username, password }: URL
     hostname: hostname.replace(/^\[|\]$/g, ""),
     ...(port !== "" && { port: Number(port) }),
     path: pathname + search,
-    ...(username !== "" && { auth: `${username}:${password}` }),
+    ...(username !== "" &&
+      { auth: `${decodeURIComponent(username)}:${decodeURIComponent(password)}` }),
   };
 }
 
@@ -85,6 +86,8 @@ function noAnswer({ at, who }: ControlPlace, cause: unknown): SourceError {
     return new SourceError("Damaged", message, { cause });
   }
   const isNobody = ["ENOENT", "ECONNREFUSED"].includes(systemCode(cause) ?? "");
-  const why = isNobody ? `no ${who} runs there` : systemReason(cause);
+  const why = isNobody
+    ? `no ${who} runs there; start one, or name the place of the one that runs`
+    : systemReason(cause);
   return new SourceError("Connection", `Cannot ask the ${who} at ${where}: ${why}`, { cause });
 }

@@ -218,6 +218,12 @@ function failed(error: unknown): ApiResponse {
     : response;
 }
 
-function refused(status: number, code: string, message: string, kind = "critical"): ApiResponse {
+/** An error as it is answered. */
+export function refused(
+  status: number,
+  code: string,
+  message: string,
+  kind = "critical",
+): ApiResponse {
   return { status, body: { error: { code, kind, message } } };
 }

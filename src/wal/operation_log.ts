@@ -55,7 +55,7 @@ export function encodeCut({ first, last }: BatchIdentity): Uint8Array {
 }
 
 /** @throws {ProcessorError} `Damaged` when it is none */
-export function decodeCut({ sequence, payload }: LogRecord): BatchIdentity {
+function decodeCut({ sequence, payload }: LogRecord): BatchIdentity {
   if (payload.length !== 16) {
     throw damaged(`record ${sequence} is a cut of ${payload.length} bytes, not 16`);
   }

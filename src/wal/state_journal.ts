@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { openLog, replay } from "./journal_log.ts";
+import { forgetBefore, openLog, replay } from "./journal_log.ts";
 import { fromJsonPayload, toJsonPayload } from "./json_payload.ts";
 import type { Wal, WalConfig, WalParts } from "./log.ts";
 
@@ -80,7 +80,7 @@ export class StateJournal<T extends object> {
     // Not one by one: each checkpoint is a write of its own.
     if (this.#states.length < 2 * this.#keep) return;
     this.#states = this.#states.slice(-this.#keep);
-    await this.#wal.checkpoint(this.#states[0]!.sequence);
+    await forgetBefore(this.#wal, this.#states[0]!.sequence);
   }
 
   async close(): Promise<void> {

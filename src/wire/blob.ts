@@ -24,6 +24,7 @@
  * @module
  */
 import { CodecError } from "../errors.ts";
+import type { L1Batch } from "../types.ts";
 import { concatBytes } from "./bytes.ts";
 
 /** Bytes of a blob (EIP-4844). */
@@ -87,6 +88,16 @@ export function fromBlobs(blobs: readonly Uint8Array[]): Uint8Array {
     return part;
   });
   return parts.length === 1 ? parts[0]! : concatBytes(parts);
+}
+
+/** What is in a batch's blobs; damage in them is for derivation to judge, not for the reader. */
+export function batchOfBlobs(blobs: readonly Uint8Array[]): Pick<L1Batch, "data" | "broken"> {
+  try {
+    return { data: fromBlobs(blobs) };
+  } catch (error) {
+    if (!(error instanceof CodecError)) throw error;
+    return { data: new Uint8Array(), broken: error };
+  }
 }
 
 /** Splits concatenated blobs, as files hold them. */

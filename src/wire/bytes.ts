@@ -125,6 +125,11 @@ export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
   return true;
 }
 
+/** True when both lists hold the same bytes, in the same order. */
+export function equalLists(a: readonly Uint8Array[], b: readonly Uint8Array[]): boolean {
+  return a.length === b.length && a.every((each, index) => equalBytes(each, b[index]!));
+}
+
 /** True when `bytes` begins with `start`. */
 export function startsWith(bytes: Uint8Array, start: Uint8Array): boolean {
   return equalBytes(bytes.subarray(0, start.length), start);

@@ -11,6 +11,9 @@
 import type { CompressedBatch } from "../types.ts";
 import { Writer } from "./bytes.ts";
 
+/** The most calldata of one transaction that nodes pass on (128 KiB), less what surrounds it. */
+export const CALLDATA_CAPACITY = 120_000;
+
 const NUMBER_SIZE = 8;
 
 /** Calldata of the transaction whose blobs carry the batch. */

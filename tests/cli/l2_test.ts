@@ -199,7 +199,10 @@ test("montana batcher refuses another chain, and flags that are for nodes", { sk
       ["--l2 blocks.jsonl --l2-head safe", /Cannot use --l2-head with an L2 in a file/],
       ["--l2 blocks.jsonl --start-block 4", /Cannot use --start-block with an L2 in a file/],
       [`--l2 blocks.jsonl --l2 ${l2.url}`, /Cannot use --l2 blocks.jsonl beside a URL/],
-      ["--l2 localhost:8545", /no such file; a node is named http:\/\/localhost:8545/],
+      [
+        "--l2 localhost:8545",
+        /a node is named http:\/\/localhost:8545, a file or directory \.\/localhost:8545/,
+      ],
       ["--l2 a.jsonl --l2 b.jsonl", /Cannot use 2 --l2: need one file, or URLs of nodes/],
       [
         `--l2 ${l2.url} --l2-head newest`,

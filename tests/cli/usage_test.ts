@@ -116,6 +116,20 @@ test("montana refuses a value that cannot be with exit 2, before it makes anythi
       [`${batcher} --l1 l2`, /Cannot use 2 --l1: need one directory, or URLs of nodes/],
       [`${batcher} --l1 http://localhost`, /Cannot use --l1 l1 beside a URL: need URLs only/],
       [`${batcher} --chain-id 1`, /Cannot use --chain-id with an L1 in a directory/],
+      [
+        "batcher --l2 - --l1 localhost:8545",
+        /a node is named http:\/\/localhost:8545, a file or dir/,
+      ],
+      [
+        "batcher --l2 localhost:9545 --l1 l1",
+        /--l2 localhost:9545: a node is named http:\/\/local/,
+      ],
+      ["deriver --l1 l1 --out http:/client", /--out http:: a node is named http:\/\/HOST/],
+      ["report --l1 node.example:443/key", /--l1 node.example:443: a node is named http:/],
+      [`${batcher} --key-file k`, /Cannot use --key-file with an L1 in a directory/],
+      [`${batcher} --signer-url http://s`, /Cannot use --signer-url with an L1 in a directory/],
+      [`${batcher} --max-fee 3gwei`, /Cannot use --max-fee with an L1 in a directory/],
+      ["deriver --l1 l1 --out o --confirmations 3", /--confirmations with an L1 in a directory/],
       [`${batcher} --da blobs-then-calldata`, /with an L1 in a directory: it has no prices/],
       ["deriver --l1 http://localhost --out o", /an Ethereum L1 without --inbox: name its address/],
       ["deriver --l1 l1 --out o --head safe --confirmations 3", /together: give one/],
@@ -129,7 +143,9 @@ test("montana refuses a value that cannot be with exit 2, before it makes anythi
     await inPairs(halfOf(cases), async ([args, error]) => {
       failed(await run(args, { cwd }), 2, error);
     });
-    for (const name of ["d", "l1", "o"]) ok(!existsSync(join(cwd, name)), name);
+    for (const name of ["d", "l1", "o", "localhost:8545", "http:"]) {
+      ok(!existsSync(join(cwd, name)), name);
+    }
   });
 });
 

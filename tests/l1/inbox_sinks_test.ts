@@ -10,7 +10,7 @@ import type { BlobSource, L1Header } from "../../src/ethereum.ts";
 import { audited } from "../../src/l1/audit.ts";
 import { AutoSink, BATCHES_BEFORE_CHANGE, dataCosts } from "../../src/l1/auto_sink.ts";
 import { BlobSink } from "../../src/l1/blob_sink.ts";
-import { CALLDATA_CAPACITY, CalldataSink } from "../../src/l1/calldata_sink.ts";
+import { CalldataSink } from "../../src/l1/calldata_sink.ts";
 import type { Market } from "../../src/l1/gas.ts";
 import { deadlineOf, preflight } from "../../src/l1/preflight.ts";
 import type { TxRequest } from "../../src/l1/tx_manager.ts";
@@ -20,7 +20,12 @@ import type { BatchSink } from "../../src/ports.ts";
 import type { BatchHeader, CompressedBatch, SubmissionReceipt } from "../../src/types.ts";
 import { CHECK_SIZE } from "../../src/wire/batch.ts";
 import { BLOB_CAPACITY, fromBlobs, toBlobs } from "../../src/wire/blob.ts";
-import { batchCalldata, blobCalldata, parseCalldata } from "../../src/wire/inbox.ts";
+import {
+  batchCalldata,
+  blobCalldata,
+  CALLDATA_CAPACITY,
+  parseCalldata,
+} from "../../src/wire/inbox.ts";
 import { Events, makeBatch, noise, plainBlocks, withMembers } from "../helpers.ts";
 import { GWEI, INBOX, TxWorld } from "./tx_world.ts";
 

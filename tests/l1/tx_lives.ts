@@ -5,7 +5,7 @@
  * @module
  */
 import { isRetryable, MontanaError } from "../../src/errors.ts";
-import { paidWei } from "../../src/l1/nonce_slot.ts";
+import { costOf, weiOf } from "../../src/l1/gas.ts";
 import { TxManager } from "../../src/l1/tx_manager.ts";
 import type { TxManagerConfig } from "../../src/l1/tx_config.ts";
 import { MemoryTxJournal } from "../../src/local/memory_tx_journal.ts";
@@ -204,7 +204,7 @@ export async function runLives(seed: number, options: LivesOptions): Promise<Run
 function mostInAnHour(ethereum: SimulatedEthereum): bigint {
   const paid = ethereum.blocks.map(({ header, transactions, receipts }) => ({
     at: header.timestamp,
-    wei: transactions.map(({ hash }) => paidWei(receipts.get(toHex(hash))!))
+    wei: transactions.map(({ hash }) => weiOf(costOf(receipts.get(toHex(hash))!)))
       .reduce((sum, wei) => sum + wei, 0n),
   }));
   const hours = paid.map(({ at }) =>

@@ -2,7 +2,6 @@ import { deepStrictEqual as deepEqual, rejects, strictEqual as equal } from "nod
 import { test } from "node:test";
 import { SourceError } from "../../src/errors.ts";
 import {
-  CALLDATA_CAPACITY,
   DEFAULT_BATCHER,
   DEFAULT_INBOX,
   InboxSink,
@@ -16,7 +15,7 @@ import type { L1BatchSource } from "../../src/ports.ts";
 import type { L1Batch } from "../../src/types.ts";
 import { BLOB_CAPACITY, encodeBlob } from "../../src/wire/blob.ts";
 import { toHex } from "../../src/wire/hex.ts";
-import { batchCalldata, blobCalldata } from "../../src/wire/inbox.ts";
+import { batchCalldata, blobCalldata, CALLDATA_CAPACITY } from "../../src/wire/inbox.ts";
 import { draftOf, Events, flaky, inTurn, makeBatch, mineEmpty, noise } from "../helpers.ts";
 import { plainBlocks, withDirectory, withMembers } from "../helpers.ts";
 

@@ -128,7 +128,7 @@ async function storyOf(plan: Plan, maxAheadBytes: number): Promise<string[]> {
       inTurn({ ingest: faults(plan.sinkFaults, full), flush: faults(plan.sinkFaults, full) }),
     ),
     log: (event) => {
-      if ("batch" in event && "batchNumber" in event.batch) {
+      if ("batch" in event && event.batch && "batchNumber" in event.batch) {
         story.push(`${event.event} ${event.batch.batchNumber}`);
       }
       if (event.event === "batch.dropped") story.push(`${event.error}`);

@@ -275,7 +275,7 @@ test("BlocksApi reads nothing more for a client that reads nothing, and cuts it 
       // What fits into the buffers of two sockets, and no more.
       ok(highest < 30, `${highest} blocks of 2 MiB went to a client that reads nothing`);
       socket.destroy();
-    }, { maxStreams: 1, stalledMs: 500 });
+    }, { maxStreams: 1, stalledMs: 3000 });
     await close();
   });
 });

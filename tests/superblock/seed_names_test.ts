@@ -72,13 +72,14 @@ async function play() {
   const running = Promise.all([listener, manager, pipeline].map((each) => each.run(stop.signal)));
   let isOver = false;
   void (async () => {
-    for (let number = 0; number < 40; number++) {
+    for (let number = 0; number < 200; number++) {
       await sequencer.reportBlock(blockAt(number, 12 * number));
       await clock.sleep(12_000);
     }
   })();
   await world.until(() =>
-    manager.batch(2n)?.state === "completed" && manager.batch(3n)?.state === "failed"
+    manager.batch(2n)?.state === "completed" && manager.batch(3n)?.state === "failed" &&
+    (manager.currentBatch?.blocks.length ?? 0) > 0
   );
   const api = new BatchApi({
     clock,

@@ -1,7 +1,9 @@
 import { deepStrictEqual as deepEqual, rejects, strictEqual as equal } from "node:assert/strict";
 import { test } from "node:test";
+import { FaultyStorage } from "../../src/local/faulty_storage.ts";
 import { SeededRandom } from "../../src/local/memory.ts";
 import { MemoryStorage } from "../../src/local/memory_storage.ts";
+import type { Storage } from "../../src/ports.ts";
 import { fromJsonPayload, toJsonPayload } from "../../src/wal/json_payload.ts";
 import { Wal } from "../../src/wal/log.ts";
 import { StateJournal } from "../../src/wal/state_journal.ts";
@@ -13,7 +15,7 @@ interface State {
 
 const OPTIONS = { keep: 3, isWhole: ({ next }: Partial<State>) => typeof next === "bigint" };
 
-function openIn(storage: MemoryStorage): Promise<StateJournal<State>> {
+function openIn(storage: Storage): Promise<StateJournal<State>> {
   return StateJournal.open<State>({ storage, directory: "data" }, OPTIONS);
 }
 
@@ -46,6 +48,25 @@ test("StateJournal finds the newest states after a crash, and keeps no more than
   let records = 0;
   for await (const _ of wal.read()) records += 1;
   equal(records <= 6, true);
+});
+
+test("StateJournal has saved a state, also where those before it cannot be let go of now", async () => {
+  const disk = new MemoryStorage();
+  let writes = Infinity;
+  const storage = new FaultyStorage(
+    disk,
+    ({ method }) => method === "write" && --writes < 0 ? { error: "NoSpace" } : undefined,
+  );
+  const journal = await openIn(storage);
+  const lessOne = 2 * OPTIONS.keep - 1;
+  for (let next = 0; next < lessOne; next++) await journal.save({ next: BigInt(next) });
+  writes = 1;
+  await journal.save({ next: 5n });
+  equal(writes < 0, true, "nothing failed");
+  await journal.close();
+  const again = await openIn(disk);
+  deepEqual(again.states, [{ next: 3n }, { next: 4n }, { next: 5n }]);
+  await again.close();
 });
 
 test("StateJournal refuses a state that is none, by record", async () => {
