@@ -5,9 +5,9 @@
  */
 import { FileBlockSource } from "../local/file_block_source.ts";
 import type { Log } from "../ports.ts";
-import { systemClock as clock, systemRandom as random } from "../runtime.ts";
+import { systemClock as clock, systemRandom as random, writeStderr } from "../runtime.ts";
 import type { ChainStart, FollowedChain } from "../superblock/block_follower.ts";
-import { BlockTap } from "../superblock/block_tap.ts";
+import { BlockTap, type BlockTapParts } from "../superblock/block_tap.ts";
 import type { L2Place } from "./l2.ts";
 import { usage } from "./options.ts";
 import type { RoleTies } from "./role.ts";
@@ -23,7 +23,17 @@ export function tapFor(
 ): BlockTap | undefined {
   const { enableBatchSync, blockReporting } = config.integration;
   if (!config.enabled || !enableBatchSync || !blockReporting) return undefined;
-  const open = openerOf(place, config, log);
+  const again = openerOf(place, config, log);
+  let told = -1n;
+  const open: typeof again = again && ((start, last) => {
+    if (last > told) {
+      writeStderr(
+        `reading blocks up to ${last} once more, which were posted while nobody reported them`,
+      );
+    }
+    told = last;
+    return again(start, last);
+  });
   return new BlockTap({ manager, sequencer, ...(open && { open }), clock, random, log });
 }
 
@@ -43,7 +53,7 @@ function openerOf(
   place: L2Place,
   config: TiedSuperblock["config"],
   log: Log,
-): ((start: ChainStart) => Promise<FollowedChain>) | undefined {
+): BlockTapParts["open"] {
   if (place.kind === "node") return (start) => openReportedL2(place, config, start, log);
   if (place.kind === "engine" || place.path === "-") return undefined;
   return (start) => openFile(place.path, start);

@@ -24,7 +24,7 @@ export interface BlockTapParts {
    * Opens the chain once more, for blocks that were taken and posted while nobody reported them. Without it
    * these are left out, and told of.
    */
-  readonly open?: (start: ChainStart) => Promise<FollowedChain>;
+  readonly open?: (start: ChainStart, lastBlock: bigint) => Promise<FollowedChain>;
   readonly clock: Clock;
   readonly random: Random;
   readonly log?: Log;
@@ -167,7 +167,7 @@ export class BlockTap {
     const read = new AbortController();
     const follower = new BlockFollower({
       ...this.#parts,
-      open: async (start) => new ChainUpTo(last, await open(start), () => read.abort()),
+      open: async (start) => new ChainUpTo(last, await open(start, last), () => read.abort()),
     });
     await follower.run(AbortSignal.any([signal, read.signal]));
   }

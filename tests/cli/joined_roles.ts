@@ -28,8 +28,14 @@ interface Place extends Programs {
   readonly l2: Anvil;
   readonly settlement: Settlement;
   readonly clock: L1ClockConfig;
+  /** Of the batcher. */
   readonly flags: readonly string[];
+  /** Of the superblock. */
+  readonly proving: readonly string[];
 }
+
+/** What runs. */
+export type RoleNames = "batcher" | "batcher,superblock";
 
 /** Lives of the program over one data directory. */
 export class JoinedRoles implements AsyncDisposable {
@@ -37,15 +43,21 @@ export class JoinedRoles implements AsyncDisposable {
   readonly #all: AsyncDisposableStack;
   #life: Running;
   #said = "";
+  #isOver = false;
 
-  private constructor(place: Place, all: AsyncDisposableStack) {
+  private constructor(place: Place, all: AsyncDisposableStack, roles: RoleNames) {
     this.place = place;
     this.#all = all;
-    this.#life = this.#start();
+    this.#life = this.#start(roles);
   }
 
   /** @param flags of the batcher, besides where it reads and posts */
-  static async begin(cwd: string, chance: Chance, flags: string): Promise<JoinedRoles> {
+  static async begin(
+    cwd: string,
+    chance: Chance,
+    flags: string,
+    roles: RoleNames = "batcher,superblock",
+  ): Promise<JoinedRoles> {
     await using all = new AsyncDisposableStack();
     const nowSeconds = Math.floor(Date.now() / 1000);
     const clock: L1ClockConfig = {
@@ -70,11 +82,13 @@ export class JoinedRoles implements AsyncDisposable {
         ...["--l1", l1.url, "--inbox", INBOX, "--key-file", "batcher.key"],
         ...["--block-time", "1s", "--confirmations", "2", "--level", "5", "--data-dir", "data"],
         ...flags.split(" "),
+      ],
+      proving: [
         ...settingsOf(clock).flatMap((each) => ["--set", each]),
         ...flagsOf(CHAIN_ID, urls),
       ],
     };
-    return new JoinedRoles(place, all.move());
+    return new JoinedRoles(place, all.move(), roles);
   }
 
   /** As whoever looks at its batches needs it. */
@@ -95,7 +109,7 @@ export class JoinedRoles implements AsyncDisposable {
 
   /** What all lives have said. */
   get said(): string {
-    return this.#said + this.#life.stderr;
+    return this.#said + (this.#isOver ? "" : this.#life.stderr);
   }
 
   /** Ends it in any moment; fails where it has ended by itself. */
@@ -108,8 +122,9 @@ export class JoinedRoles implements AsyncDisposable {
     return await this.#end("SIGTERM");
   }
 
-  startAgain(): void {
-    this.#life = this.#start();
+  startAgain(roles: RoleNames = "batcher,superblock"): void {
+    this.#life = this.#start(roles);
+    this.#isOver = false;
   }
 
   async untilAccepted(batch: number): Promise<void> {
@@ -133,9 +148,9 @@ export class JoinedRoles implements AsyncDisposable {
     await this.#all.disposeAsync();
   }
 
-  #start(): Running {
-    const { cwd, flags } = this.place;
-    const args = ["run", "--role", "batcher,superblock", ...flags];
+  #start(roles: RoleNames): Running {
+    const { cwd, flags, proving } = this.place;
+    const args = ["run", "--role", roles, ...flags, ...(roles === "batcher" ? [] : proving)];
     return start(args, { cwd, timeoutMs: LIFE_LIMIT_MS });
   }
 
@@ -143,6 +158,7 @@ export class JoinedRoles implements AsyncDisposable {
     this.#life.send(signal);
     const outcome = await this.#life.ended;
     this.#said += outcome.stderr;
+    this.#isOver = true;
     return outcome;
   }
 }

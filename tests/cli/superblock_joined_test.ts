@@ -101,3 +101,35 @@ test(REORGANISED, { skip: skipWithoutAnvil(REORGANISED) }, async () => {
     }
   });
 });
+
+const BEFORE =
+  "montana run --role batcher,superblock has proved what its batcher posted alone, out of the node once more";
+test(BEFORE, { skip: skipWithoutAnvil(BEFORE) }, async () => {
+  await withPlace(async (cwd) => {
+    const flags = "--min-batch-bytes 0 --batch-interval 1s";
+    await using roles = await JoinedRoles.begin(cwd, chance(2), flags);
+    const { l1, l2, settlement, clock, batcher } = roles.place;
+    const posted = async () => (await postedTransactions({ anvil: l1, batcher })).length;
+    await roles.until("a batch is posted", async () => await posted() > 0);
+    await roles.kill();
+    roles.startAgain("batcher");
+    // It writes down what it tells of: more than was taken, and reported, before.
+    await roles.until("it has posted what it took alone", () => {
+      const goingOn = /^going on [^;\n]*(?:; (\d+))?/m.exec(roles.said);
+      const posted = roles.said.matchAll(/^[\d:.]+ batch \d+: (\d+) block/gm)
+        .reduce((sum, [, blocks]) => sum + Number(blocks), 0);
+      return goingOn !== null && posted >= Number(goingOn[1] ?? 0) + 4;
+    });
+    await roles.kill();
+    roles.startAgain();
+    const last = roles.batchNow;
+    await roles.untilAccepted(last);
+    const chain = (await blocksOf(l2)).slice(1);
+    equal((await roles.stop()).code, 0, roles.said);
+    await provedInOrder(roles.member, { settlement, clock, taken: chain, last });
+    match(
+      roles.said,
+      /^batcher: reading blocks up to \d+ once more, which were posted while nobody reported them$/m,
+    );
+  });
+});
