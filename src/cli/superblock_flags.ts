@@ -70,7 +70,10 @@ const PROVING_FLAGS: readonly Flag[] = [
   { flags: "--prover <url>", help: "op-succinct: proves ranges of blocks, and aggregates them" },
   { flags: "--superblock-prover <url>", help: "superblock-prover: proves superblocks" },
   { flags: "--publisher <url>", help: "the Shared Publisher: takes what is proved" },
-  { flags: "--rollup-node <url>", help: "op-node: tells output roots" },
+  {
+    flags: "--rollup-node <url>",
+    help: "op-node: tells output roots; without it they are made of what --l2 says",
+  },
   { flags: "--rollup-config-hash <hash>", help: "of the rollup: 0x and 64 digits" },
   { flags: "--multi-block-vkey <hash>", help: "of op-succinct's range program, likewise" },
   { flags: "--prover-address <address>", help: "that op-succinct proves for" },
@@ -108,7 +111,8 @@ export interface ProvingPlaces {
   readonly prover: string;
   readonly superblockProver: string;
   readonly publisher: string;
-  readonly rollupNode: string;
+  /** Without it, output roots are made of what the nodes of L2 say. */
+  readonly rollupNode: string | undefined;
   readonly proofType: "groth16" | "execute";
   readonly rollup: ProvenRollup;
 }
@@ -140,7 +144,7 @@ export async function superblockSettings(
   const preset = parseChoice("--preset", text("preset") ?? "", ["production", "test"]);
   const path = text("config");
   const listen = text("listen");
-  const l2 = reportedL2(flags);
+  const l2 = reportedL2(flags) ?? (beside["batcher"] && nodesOf(beside["batcher"]));
   const proofPollMs = parseDuration("--proof-poll", text("proofPoll") ?? "");
   if (proofPollMs < 10) {
     throw usage(`Cannot use --proof-poll ${text("proofPoll")}: need 10ms or more`);
@@ -150,7 +154,7 @@ export async function superblockSettings(
     if (key === undefined) throw usage(`Cannot use --set "${each}": need key=value`);
     return { key, value, origin: "--set" };
   });
-  const proving = await provingPlaces(flags);
+  const proving = await provingPlaces(flags, l2 !== undefined);
   const config = await readSuperblockConfig({
     preset,
     assumed: Object.values(beside).flatMap(chainsOf),
@@ -188,6 +192,13 @@ function chainsOf(flags: FlagValues): readonly Given[] {
   return values.filter(({ value }) => value !== undefined);
 }
 
+/** The nodes that a batcher reads: they tell output roots too. */
+function nodesOf(flags: FlagValues): ReportedL2 | undefined {
+  const urls = listOf(flags, "l2").map((text) => outOfEnvironment("--l2", text));
+  if (!urls.every(isUrl)) return undefined;
+  return { urls, head: "unsafe", trustsHashes: flags["l2TrustHashes"] === true };
+}
+
 function isUrl(text: string): boolean {
   return /^https?:\/\//i.test(text);
 }
@@ -204,10 +215,14 @@ function reportedL2(flags: FlagValues): ReportedL2 | undefined {
   return undefined;
 }
 
-async function provingPlaces(flags: FlagValues): Promise<ProvingPlaces | undefined> {
+async function provingPlaces(
+  flags: FlagValues,
+  hasL2: boolean,
+): Promise<ProvingPlaces | undefined> {
   const given = PROVING_FLAGS.map(({ flags: text }) => text.split(" ")[0]!)
     .map((flag) => ({ flag, value: textOf(flags, nameOf(flag)) }));
-  const missing = given.filter(({ value }) => value === undefined).map(({ flag }) => flag);
+  const missing = given.filter(({ value }) => value === undefined).map(({ flag }) => flag)
+    .filter((flag) => flag !== "--rollup-node" || !hasL2);
   const named = given.filter(({ value }) => value !== undefined).map(({ flag }) => flag);
   const proofType = textOf(flags, "proofType");
   if (named.length === 0) {
@@ -226,7 +241,7 @@ async function provingPlaces(flags: FlagValues): Promise<ProvingPlaces | undefin
     prover: url("--prover"),
     superblockProver: url("--superblock-prover"),
     publisher: url("--publisher"),
-    rollupNode: url("--rollup-node"),
+    rollupNode: textOf(flags, "rollupNode") === undefined ? undefined : url("--rollup-node"),
     proofType: parseChoice("--proof-type", proofType ?? "groth16", ["groth16", "execute"]),
     rollup: {
       rollupConfigHash: hexOf("--rollup-config-hash", text("--rollup-config-hash"), 32),
