@@ -266,20 +266,20 @@ async function stats(
   };
 }
 
-/** Whether the clock of L1 is seen, and blocks of now have a batch. */
+/** Whether the clock of L1 is seen, blocks of now have a batch, and the log takes them. */
 function checksOf(sequencer: ServedSequencer): ReadyCheck[] {
-  const { l1, window: { batchNumber } } = sequencer.status;
-  const isCollecting = sequencer.isInBatchCollectionPeriod();
+  const { l1, window: { batchNumber }, logError } = sequencer.status;
+  const check = (name: string, ok: boolean, reason: string): ReadyCheck =>
+    ok ? { name, ok } : { name, ok, reason };
   return [
-    l1.source !== undefined
-      ? { name: "l1", ok: true }
-      : { name: "l1", ok: false, reason: "no source of L1's epochs answers" },
-    isCollecting ? { name: "batch", ok: true } : {
-      name: "batch",
-      ok: false,
-      reason: `batch ${batchNumber}, whose window is open, does not collect blocks: its trigger ` +
-        "was not delivered, or it was ended",
-    },
+    check("l1", l1.source !== undefined, "no source of L1's epochs answers"),
+    check(
+      "batch",
+      sequencer.isInBatchCollectionPeriod(),
+      `batch ${batchNumber}, whose window is open, does not collect blocks: its trigger was not ` +
+        "delivered, or it was ended",
+    ),
+    check("log", logError === undefined, logError === undefined ? "" : describeError(logError)),
   ];
 }
 
