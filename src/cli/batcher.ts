@@ -155,7 +155,7 @@ async function runBatcher(flags: FlagValues, context: RoleContext): Promise<numb
     }
   } catch (error) {
     if (!signal.aborted || !(error instanceof MontanaError)) throw error;
-    writeStderr(`stopped before L1 answered (${describeError(error)}); start again`);
+    writeStderr(`stopped before it could begin (${describeError(error)}); start again`);
     return EXIT.workLeft;
   } finally {
     await journal?.close();

@@ -79,12 +79,14 @@ export const deriver: RoleSpec = asRole({
 async function runDeriver(flags: FlagValues, context: RoleContext): Promise<number> {
   const settings = settingsFrom(flags);
   const { dataDir, log, once } = settings;
-  const signal = context.onStop((why) => `${why}: ending after this batch`);
+  const signal = context.onStop((why) =>
+    `${why}: ending after this batch; once more stops at once`
+  );
   const out = outPlace(flags, log, { once, signal });
 
   const l1 = await openL1(settings.place, log, { once, signal }).catch((error) => {
     if (!signal.aborted || !(error instanceof MontanaError)) throw error;
-    writeStderr(`stopped before L1 answered (${describeError(error)}); start again`);
+    writeStderr(`stopped before it could begin (${describeError(error)}); start again`);
     return "unanswered" as const;
   });
   if (l1 === "unanswered") return EXIT.workLeft;

@@ -97,9 +97,10 @@ async function commandsFor(
 /** Commander would answer a command that is not there with the help of all, when asked for its help. */
 function commandLine([first, ...others]: readonly string[]): string[] {
   if (first === undefined) return ["--help"];
-  const name = first === "help" ? others[0] ?? first : first;
-  const isKnown = ["help", ...Object.keys(COMMANDS)].includes(name);
-  return isKnown || name.startsWith("-") ? [first, ...others] : [name];
+  // Commander's own knows no commands below others.
+  if (first === "help" && others.length > 0) return commandLine([...others, "--help"]);
+  const isKnown = ["help", ...Object.keys(COMMANDS)].includes(first);
+  return isKnown || first.startsWith("-") ? [first, ...others] : [first];
 }
 
 type Run = (spec: CommandSpec, flags: FlagValues, values?: readonly string[]) => Promise<void>;
