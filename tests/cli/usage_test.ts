@@ -11,6 +11,7 @@ const COMMANDS = [
   "demo",
   "batcher",
   "deriver",
+  "run",
   "encode",
   "decode",
   "inspect",
