@@ -323,7 +323,7 @@ test("montana superblock ends where the L2 has lost blocks that are being proved
     await service.untilSaid(/batch \d+ is whole/);
     chains.l2.reorganise(8);
     const ended = await service.ended;
-    failed(ended, 5, /Reorganised: Cannot follow L2: .*batch \d+ is proving already/);
+    failed(ended, 5, /Reorganised: Cannot report L2.s blocks: .*batch \d+ is proving already/);
   });
 });
 
