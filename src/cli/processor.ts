@@ -20,7 +20,8 @@ import {
   writeStderr,
   writeStdout,
 } from "../runtime.ts";
-import { type Listening, serve } from "../service/http_server.ts";
+import type { Listening } from "../service/http_server.ts";
+import { serve } from "../service/processor_api.ts";
 import { DeadLetters } from "../wal/dead_letters.ts";
 import { Wal } from "../wal/log.ts";
 import { BatchProcessor } from "../wal/processor.ts";

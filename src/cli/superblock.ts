@@ -25,7 +25,7 @@ export const superblock: CommandSpec = {
     "superblock --config montana.yaml --l2 http://127.0.0.1:9545",
     "superblock --config montana.yaml --listen 9000",
     "superblock --set batch_manager.chain_id=1001 --preset test --listen 9000",
-    "superblock --config montana.yaml --l2 http://127.0.0.1:9545 --prover http://127.0.0.1:3001 --superblock-prover http://127.0.0.1:3000 --publisher http://127.0.0.1:8081 --rollup-node http://127.0.0.1:9546 --rollup-config-hash 0x… --multi-block-vkey 0x… --prover-address 0x… --aggregation-vkey agg.json",
+    "superblock --config montana.yaml --l2 http://127.0.0.1:9545 --prover http://127.0.0.1:3001 --superblock-prover http://127.0.0.1:3000 --publisher http://127.0.0.1:8081 --rollup-config-hash $CONFIG_HASH --multi-block-vkey $RANGE_VKEY --prover-address $PROVER --aggregation-vkey agg.json",
   ],
   run: runSuperblock,
 };
@@ -86,7 +86,9 @@ function tellStart(settings: SuperblockSettings, { manager }: OpenedSuperblock):
       "warning: nothing is proved: no --prover is given; whole batches are kept, and wait",
     );
   } else if (proving.proofType === "execute") {
-    writeStderr("warning: superblocks are only checked (--proof-type execute), not proved");
+    writeStderr(
+      "warning: nothing is proved: --proof-type execute takes execution checks in the place of proofs",
+    );
   }
 }
 

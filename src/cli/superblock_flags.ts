@@ -61,7 +61,10 @@ const PROVING_FLAGS: readonly Flag[] = [
   { flags: "--prover <url>", help: "op-succinct: proves ranges of blocks, and aggregates them" },
   { flags: "--superblock-prover <url>", help: "superblock-prover: proves superblocks" },
   { flags: "--publisher <url>", help: "the Shared Publisher: takes what is proved" },
-  { flags: "--rollup-node <url>", help: "op-node: tells output roots" },
+  {
+    flags: "--rollup-node <url>",
+    help: "op-node: tells output roots; without it they are made of what --l2 says",
+  },
   { flags: "--rollup-config-hash <hash>", help: "of the rollup: 0x and 64 digits" },
   { flags: "--multi-block-vkey <hash>", help: "of op-succinct's range program, likewise" },
   { flags: "--prover-address <address>", help: "that op-succinct proves for" },
@@ -98,7 +101,8 @@ export interface ProvingPlaces {
   readonly prover: string;
   readonly superblockProver: string;
   readonly publisher: string;
-  readonly rollupNode: string;
+  /** Without it, output roots are made of what the nodes of L2 say. */
+  readonly rollupNode: string | undefined;
   readonly proofType: "groth16" | "execute";
   readonly rollup: ProvenRollup;
 }
@@ -134,7 +138,7 @@ export async function superblockSettings(flags: FlagValues): Promise<SuperblockS
     if (key === undefined) throw usage(`Cannot use --set "${each}": need key=value`);
     return { key, value, origin: "--set" };
   });
-  const proving = await provingPlaces(flags);
+  const proving = await provingPlaces(flags, l2 !== undefined);
   const config = await readSuperblockConfig({ preset, given, ...(path !== undefined && { path }) });
   if (proving && config.l1Listener.l1Rpc === undefined) {
     throw new ConfigError(
@@ -167,10 +171,14 @@ function reportedL2(flags: FlagValues): ReportedL2 | undefined {
   return undefined;
 }
 
-async function provingPlaces(flags: FlagValues): Promise<ProvingPlaces | undefined> {
+async function provingPlaces(
+  flags: FlagValues,
+  hasL2: boolean,
+): Promise<ProvingPlaces | undefined> {
   const given = PROVING_FLAGS.map(({ flags: text }) => text.split(" ")[0]!)
     .map((flag) => ({ flag, value: textOf(flags, nameOf(flag)) }));
-  const missing = given.filter(({ value }) => value === undefined).map(({ flag }) => flag);
+  const missing = given.filter(({ value }) => value === undefined).map(({ flag }) => flag)
+    .filter((flag) => flag !== "--rollup-node" || !hasL2);
   const named = given.filter(({ value }) => value !== undefined).map(({ flag }) => flag);
   const proofType = textOf(flags, "proofType");
   if (named.length === 0) {
@@ -189,7 +197,7 @@ async function provingPlaces(flags: FlagValues): Promise<ProvingPlaces | undefin
     prover: url("--prover"),
     superblockProver: url("--superblock-prover"),
     publisher: url("--publisher"),
-    rollupNode: url("--rollup-node"),
+    rollupNode: textOf(flags, "rollupNode") === undefined ? undefined : url("--rollup-node"),
     proofType: parseChoice("--proof-type", proofType ?? "groth16", ["groth16", "execute"]),
     rollup: {
       rollupConfigHash: hexOf("--rollup-config-hash", text("--rollup-config-hash"), 32),

@@ -31,6 +31,15 @@ import type { ProofJob } from "../proving.ts";
 import { VERSION } from "../version.ts";
 import { shown } from "../wire/hex.ts";
 import {
+  type ApiRequest,
+  type ApiResponse,
+  found,
+  mustBeProgram,
+  Refusal,
+  refused,
+  wrongMethod,
+} from "./api.ts";
+import {
   batchJson,
   type BlockReportJson,
   blocksOf,
@@ -50,7 +59,6 @@ import type {
 } from "./batch_parts.ts";
 import { parseBoundedJson } from "./bounded_json.ts";
 import { type Address, listen, type Listening } from "./http_server.ts";
-import type { ApiRequest, ApiResponse } from "./processor_api.ts";
 
 const MAX_BODY_BYTES = 4 * 2 ** 20;
 const MAX_BLOCKS = 1000;
@@ -109,13 +117,7 @@ export class BatchApi {
 
   async #answer(request: ApiRequest): Promise<ApiResponse> {
     const { pathname } = request.url;
-    if (request.origin !== undefined) {
-      throw new Refusal(
-        403,
-        "Forbidden",
-        `Cannot serve a page of ${request.origin}: programs only`,
-      );
-    }
+    mustBeProgram(request);
     switch (pathname) {
       case "/livez":
         return wrongMethod(request, "GET") ?? this.#alive();
@@ -266,20 +268,20 @@ async function stats(
   };
 }
 
-/** Whether the clock of L1 is seen, and blocks of now have a batch. */
+/** Whether the clock of L1 is seen, blocks of now have a batch, and the log takes them. */
 function checksOf(sequencer: ServedSequencer): ReadyCheck[] {
-  const { l1, window: { batchNumber } } = sequencer.status;
-  const isCollecting = sequencer.isInBatchCollectionPeriod();
+  const { l1, window: { batchNumber }, logError } = sequencer.status;
+  const check = (name: string, ok: boolean, reason: string): ReadyCheck =>
+    ok ? { name, ok } : { name, ok, reason };
   return [
-    l1.source !== undefined
-      ? { name: "l1", ok: true }
-      : { name: "l1", ok: false, reason: "no source of L1's epochs answers" },
-    isCollecting ? { name: "batch", ok: true } : {
-      name: "batch",
-      ok: false,
-      reason: `batch ${batchNumber}, whose window is open, does not collect blocks: its trigger ` +
-        "was not delivered, or it was ended",
-    },
+    check("l1", l1.source !== undefined, "no source of L1's epochs answers"),
+    check(
+      "batch",
+      sequencer.isInBatchCollectionPeriod(),
+      `batch ${batchNumber}, whose window is open, does not collect blocks: its trigger was not ` +
+        "delivered, or it was ended",
+    ),
+    check("log", logError === undefined, logError === undefined ? "" : describeError(logError)),
   ];
 }
 
@@ -326,35 +328,10 @@ async function blocksIn({ body, contentType }: ApiRequest): Promise<BlockReportJ
   throw new Refusal(blocks.length === 0 ? 400 : 413, "TooMany", message);
 }
 
-class Refusal extends Error {
-  readonly status: number;
-  readonly code: string;
-
-  constructor(status: number, code: string, message: string) {
-    super(message);
-    this.status = status;
-    this.code = code;
-  }
-}
-
-function wrongMethod({ method, url }: ApiRequest, allowed: string): ApiResponse | undefined {
-  if (method === allowed) return undefined;
-  const message = `Cannot ${method} ${url.pathname.slice(0, 100)}: need ${allowed}`;
-  return { ...refused(405, "WrongMethod", message), headers: { allow: allowed } };
-}
-
-function found(body: object): ApiResponse {
-  return { status: 200, body };
-}
-
 function failed(error: unknown): ApiResponse {
   if (error instanceof Refusal) return refused(error.status, error.code, error.message);
   if (!(error instanceof MontanaError)) return refused(500, "Failed", describeError(error));
   const response = refused(STATUS[error.code] ?? 500, error.code, error.message, error.kind);
   // A second is a guess; whoever asks again at once is no help.
   return error.kind === "temporary" ? { ...response, headers: { "retry-after": "1" } } : response;
-}
-
-function refused(status: number, code: string, message: string, kind = "critical"): ApiResponse {
-  return { status, body: { error: { code, kind, message } } };
 }

@@ -18,6 +18,8 @@ export interface ServedBatchStatus {
   /** Blocks that were reported, by what became of them. */
   readonly blockReports: Readonly<Record<string, number>>;
   readonly l1: ServedL1;
+  /** Why the log did not keep what it was last given; `undefined` where it did. */
+  readonly logError: unknown;
 }
 
 /** Takes blocks and tells of batches: a `SequencerIntegration`. */

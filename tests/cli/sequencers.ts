@@ -150,11 +150,19 @@ export class Sequencers implements AsyncDisposable {
   }
 
   /** Kills one of them, and starts it again after a while. */
-  async killOne(): Promise<void> {
-    const { process } = this.place.members[this.#chance(0, 2)]!;
+  async killOne(when: "now" | "range" | "submission"): Promise<void> {
+    const member = this.place.members[this.#chance(0, 2)]!;
+    const { process, chainId } = member;
+    if (when !== "now") {
+      const isOwn = (number: number) =>
+        when === "range" ? member.isOwn(BigInt(number)) : number === chainId;
+      let isHere = false;
+      void this.place.settlement.next(when, isOwn).then(() => isHere = true);
+      await process.until(`its next ${when}`, () => isHere);
+    }
     await process.kill();
     // Sometimes for longer than a window.
-    await sleep(this.#chance(0, this.#chance(0, 3) === 0 ? 1200 * BATCH_S : 3000));
+    await sleep(this.#chance(0, this.#chance(0, 3) === 0 ? 1500 * BATCH_S : 3000));
     await process.start();
   }
 

@@ -28,11 +28,13 @@ export interface Accepted {
   readonly endBlock: number;
 }
 
+type Call = Parameters<HttpFault>[0];
+
 /** A publisher that remembers what it accepted, each time. */
 class RememberingPublisher extends PublisherServer {
   readonly accepted: Accepted[] = [];
 
-  override answer(call: Parameters<PublisherServer["answer"]>[0]) {
+  override answer(call: Call) {
     const answer = super.answer(call);
     if (answer.status === 202) {
       const { chain_id, superblock_number, l2_start_block, aggregation_outputs } = call.body!;
@@ -63,6 +65,8 @@ export class Settlement implements AsyncDisposable {
   readonly publisher = new RememberingPublisher();
   readonly #rollup: Server;
   readonly #random: SeededRandom;
+  /** Who waits for a call; it is not answered. */
+  #awaited: { readonly isIt: (call: Call) => boolean; readonly tell: () => void } | undefined;
   faults = 0;
 
   private constructor(rollup: Server, seed: number) {
@@ -84,6 +88,8 @@ export class Settlement implements AsyncDisposable {
     await new Promise<void>((resolve) => rollup.listen(0, "127.0.0.1", resolve));
     const settlement = new Settlement(rollup, seed);
     const { prover, networkProver, publisher } = settlement;
+    // Long enough to be forgotten on the way.
+    prover.statuses = [...Array(8).fill(prover.statuses[0]!), ...prover.statuses];
     const urls = {
       prover: await prover.listen(),
       networkProver: await networkProver.listen(),
@@ -96,14 +102,36 @@ export class Settlement implements AsyncDisposable {
   /** From now on each so many calls one goes wrong; the publisher has often done what it was told. */
   failEach(calls: number): void {
     const fault = (server: { answer: PublisherServer["answer"] }): HttpFault => (call) => {
-      if (this.#random.next() >= 1 / calls) return undefined;
-      this.faults += 1;
+      const isAwaited = this.#awaited?.isIt(call) ?? false;
+      if (!isAwaited && this.#random.next() >= 1 / calls) return undefined;
       if (this.#random.next() < 0.5) server.answer(call);
+      if (isAwaited) {
+        this.#awaited!.tell();
+        this.#awaited = undefined;
+        return "hang";
+      }
+      this.faults += 1;
       return { status: 503, text: "" };
     };
     for (const server of [this.prover, this.networkProver, this.publisher]) {
       server.fault = fault(server);
     }
+  }
+
+  /**
+   * Resolves at the next request for a range that ends with such a block, or submission of such a chain,
+   * which gets no answer.
+   */
+  next(what: "range" | "submission", isOwn: (number: number) => boolean): Promise<void> {
+    return new Promise((tell) => {
+      this.#awaited = {
+        isIt: ({ path, body }) =>
+          what === "range"
+            ? path === "/request_span_proof" && isOwn(Number(body!.end))
+            : path === "/v1/proofs/op-succinct" && isOwn(Number(body!.chain_id)),
+        tell,
+      };
+    });
   }
 
   /** The provers are started again. */

@@ -20,6 +20,8 @@ import { type Member, Sequencers } from "./sequencers.ts";
 const BATCHES = isWhole ? 30 : 5;
 /** Milliseconds at most from one kill to the next. */
 const BETWEEN_MS = isWhole ? 5000 : 8000;
+/** While it is idle or not, when it asks for a proof, when it hands one in. */
+const KILLED_AT = ["range", "now", "submission", "now"] as const;
 /** Calls to a prover or the publisher, of which one fails. */
 const CALLS_A_FAULT = 12;
 
@@ -48,10 +50,10 @@ async function live(seed: number): Promise<string> {
     let [kills, reorganisations, stops] = [0, 0, 0];
     for (let round = 1; sequencers.batchNow <= last; round++) {
       await sleep(random(1000, BETWEEN_MS));
-      await sequencers.killOne();
+      await sequencers.killOne(KILLED_AT[round % KILLED_AT.length]!);
       kills += 1;
+      settlement.forget();
       if (round === 2 || round % 5 === 0) {
-        settlement.forget();
         await sequencers.reorganiseL1();
         reorganisations += 1;
       }
