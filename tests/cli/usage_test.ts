@@ -13,6 +13,7 @@ const COMMANDS = [
   "batcher",
   "deriver",
   "processor",
+  "run",
   "ctl",
   "encode",
   "decode",
