@@ -158,20 +158,19 @@ export { fieldKey, type KeyOf, shardOf, tabKey } from "./src/wal/shard_key.ts";
 export { sourceIdentity } from "./src/wal/source_identity.ts";
 export { CommandHandler } from "./src/local/command_handler.ts";
 export { HttpHandler, type HttpHandlerOptions } from "./src/local/http_handler.ts";
+export type { ApiRequest, ApiResponse } from "./src/service/api.ts";
 export {
   type Address,
   type Answerer,
   listen,
   type Listening,
   MAX_SOCKET_PATH_BYTES,
-  serve,
 } from "./src/service/http_server.ts";
-export type {
-  ApiDeadline,
-  ApiOptions,
-  ApiRequest,
-  ApiResponse,
-  ServedProcessor,
+export {
+  type ApiDeadline,
+  type ApiOptions,
+  serve,
+  type ServedProcessor,
 } from "./src/service/processor_api.ts";
 export {
   ProofPipeline,
@@ -426,6 +425,7 @@ export { BATCH_DEFAULTS, type BatchManagerConfig } from "./src/superblock/batch_
 export * from "./src/superblock/batch_manager.ts";
 export { type BatchJournalOwner, LogBatchJournal } from "./src/wal/batch_journal.ts";
 export * from "./src/superblock/block_follower.ts";
+export * from "./src/superblock/block_tap.ts";
 export * from "./src/superblock/coordinator.ts";
 export * from "./src/superblock/sequencer.ts";
 export * from "./src/superblock/config.ts";

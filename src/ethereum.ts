@@ -75,6 +75,20 @@ export interface Signer {
   sign(transaction: UnsignedTransaction): Promise<SignedTransaction>;
 }
 
+/** Errors of JSON-RPC 2.0 (section 5.1), as they stand in `details.rpcCode` of an `RpcError`. */
+export const RPC_CODES: Readonly<
+  Record<
+    "parseError" | "invalidRequest" | "methodNotFound" | "invalidParams" | "internalError",
+    number
+  >
+> = Object.freeze({
+  parseError: -32700,
+  invalidRequest: -32600,
+  methodNotFound: -32601,
+  invalidParams: -32602,
+  internalError: -32603,
+});
+
 /** A node's JSON-RPC interface, or several of them behind one. */
 export interface JsonRpc {
   /** For people and logs: hosts only, never a path, which may hold a key. */

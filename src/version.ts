@@ -22,5 +22,6 @@ export const LIBRARIES: Readonly<Record<string, string>> = {
   "commander": "15.1.0",
   "jose": "6.2.17",
   "micro-eth-signer": "0.20.1",
+  "prom-client": "15.1.3",
   "yaml": "2.9.1",
 };

@@ -13,8 +13,8 @@ import { equalBytes } from "../wire/bytes.ts";
 import { toHex } from "../wire/hex.ts";
 import { blobCalldata } from "../wire/inbox.ts";
 import { type Check, type Finding, finding } from "./checks.ts";
-import { type FlagValues, textOf } from "./command.ts";
-import { BATCHER_FLAG } from "./l1_flags.ts";
+import { textOf } from "./command.ts";
+import { BATCHERS_FLAG, namedBatchers } from "./l1_flags.ts";
 import { ethereumPlace, fullBatchWei, marketOf, workingNode } from "./node_check.ts";
 import { parseAddress } from "./options.ts";
 import { SIGNER_FLAGS, signerFrom } from "./signer_flags.ts";
@@ -23,16 +23,17 @@ import { countOf, formatWei } from "./text.ts";
 /** With a balance for less than so many batches somebody should fund the account. */
 const FEW_BATCHES = 100n;
 
-/** The key, then the account on L1; with `--batcher` alone the account. */
+/** The key, then the account on L1; with `--batcher` alone the account, of several the last. */
 export const accountCheck: Check = {
   name: "key",
   fix: "see to the flags of the key; `montana signer check` says more",
-  flags: [BATCHER_FLAG, ...SIGNER_FLAGS],
+  flags: [BATCHERS_FLAG, ...SIGNER_FLAGS],
   async run(flags) {
     const hasKey = ["keyFile", "keystore", "keyEnv", "signerUrl"].some((name) =>
       flags[name] !== undefined
     );
-    const batcher = addressFrom(flags, "batcher");
+    const batchers = namedBatchers(flags);
+    const batcher = batchers?.successors?.at(-1)?.address ?? batchers?.batcher;
     const findings: Finding[] = [];
     let address = batcher;
     if (hasKey) {
@@ -42,7 +43,8 @@ export const accountCheck: Check = {
       findings.push(keyFinding(address, batcher));
     }
     const place = ethereumPlace(flags);
-    const inbox = addressFrom(flags, "inbox");
+    const inboxText = textOf(flags, "inbox");
+    const inbox = inboxText === undefined ? undefined : parseAddress("--inbox", inboxText);
     const node = place && (address || inbox) ? await workingNode(place) : undefined;
     const ask = async (check: string, make: () => Promise<Finding>) => {
       findings.push(await finding(check, "see to the node, or ask another one", make));
@@ -56,11 +58,6 @@ export const accountCheck: Check = {
     return findings;
   },
 };
-
-function addressFrom(flags: FlagValues, name: "inbox" | "batcher"): Uint8Array | undefined {
-  const text = textOf(flags, name);
-  return text === undefined ? undefined : parseAddress(`--${name}`, text);
-}
 
 function keyFinding(address: Uint8Array, batcher: Uint8Array | undefined): Finding {
   const line = { check: "key", details: { address: toHex(address) } };

@@ -20,7 +20,7 @@ import {
   JSON_FLAG,
   textOf,
 } from "./command.ts";
-import { parseCount, parseDuration, parseListen } from "./options.ts";
+import { parseCount, parseDuration, parseListen, usage } from "./options.ts";
 import { countOf, formatTable, toJson } from "./text.ts";
 
 const DIR_FLAG: Flag = {
@@ -74,8 +74,11 @@ async function runServe(flags: FlagValues): Promise<number> {
   const address = parseListen("--listen", textOf(flags, "listen") ?? "");
   const genesisText = textOf(flags, "genesisTime") ?? "";
   const genesisTime = BigInt(parseCount("--genesis-time", genesisText, 0, 2 ** 40));
-  const slotMs = parseDuration("--slot-time", textOf(flags, "slotTime") ?? "");
-  const seconds = parseCount("--slot-time", `${slotMs / 1000}`, 1, 3600);
+  const slotTime = textOf(flags, "slotTime") ?? "";
+  const seconds = parseDuration("--slot-time", slotTime) / 1000;
+  if (!Number.isInteger(seconds) || seconds < 1) {
+    throw usage(`Cannot use --slot-time ${slotTime}: need whole seconds, 1s or more`);
+  }
   await checkThere(flags);
   const kzg = await openKzg("auto");
   const parts = {

@@ -6,7 +6,7 @@
 import { open, rm, stat, statfs } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import process from "node:process";
-import { systemCode, systemReason } from "../local/disk.ts";
+import { isFull, systemCode, systemReason } from "../local/disk.ts";
 import type { Check, Finding } from "./checks.ts";
 import { textOf } from "./command.ts";
 import { formatBytes } from "./text.ts";
@@ -15,6 +15,8 @@ import { formatBytes } from "./text.ts";
 const LITTLE_BYTES = 64 * 1024 ** 2;
 /** A day of batches and their blobs. */
 const ENOUGH_BYTES = 2 * 1024 ** 3;
+
+const MAKE_ROOM = "make room: on a full disk a batcher waits, and posts nothing";
 
 /** The directory, or the one in which it would be made. */
 export const diskCheck: Check = {
@@ -25,10 +27,13 @@ export const diskCheck: Check = {
     const dataDir = textOf(flags, "dataDir");
     if (dataDir === undefined) return [];
     const there = await nearest(resolve(dataDir));
-    const why = await whyNotWritable(there);
-    if (why !== undefined) {
-      const fix = "give it to the user that runs montana (chown), or name another --data-dir";
-      return [{ check: "data-dir", status: "fail", found: `${there}: ${why}`, fix }];
+    const error = await writingError(there);
+    if (error !== undefined) {
+      const fix = isFull(error)
+        ? MAKE_ROOM
+        : "give it to the user that runs montana (chown), or name another --data-dir";
+      const found = `${there}: ${systemReason(error)}`;
+      return [{ check: "data-dir", status: "fail", found, fix }];
     }
     const isMissing = there !== resolve(dataDir);
     return [
@@ -46,7 +51,7 @@ async function nearest(path: string): Promise<string> {
   return isThere || path === dirname(path) ? path : await nearest(dirname(path));
 }
 
-async function whyNotWritable(directory: string): Promise<string | undefined> {
+async function writingError(directory: string): Promise<unknown> {
   const path = join(directory, `.montana-doctor-${process.pid}`);
   try {
     const file = await open(path, "wx");
@@ -59,7 +64,7 @@ async function whyNotWritable(directory: string): Promise<string | undefined> {
     }
     return undefined;
   } catch (error) {
-    return systemReason(error);
+    return error;
   }
 }
 
@@ -75,6 +80,6 @@ async function roomFinding(directory: string, said: string): Promise<Finding> {
   return {
     ...line,
     status: freeBytes < LITTLE_BYTES ? "fail" : "warn",
-    fix: "make room: on a full disk a batcher waits, and posts nothing",
+    fix: MAKE_ROOM,
   };
 }

@@ -12,7 +12,7 @@ import { type CommandSpec, EXIT, type FlagValues, JSON_FLAG, listOf } from "./co
 import { findBatch, findTransaction, postedText, postedToJson } from "./inspect_l1.ts";
 import { inspectBytes, inspectionText, inspectionToJson } from "./inspection.ts";
 import { readInput } from "./io.ts";
-import { BATCHER_FLAG, ETHEREUM_FLAGS, INBOX_FLAG, L1_FLAG } from "./l1_flags.ts";
+import { BATCHERS_FLAG, ETHEREUM_FLAGS, INBOX_FLAG, L1_FLAG } from "./l1_flags.ts";
 import { toJson } from "./text.ts";
 import { usage } from "./options.ts";
 
@@ -28,7 +28,7 @@ export const inspect: CommandSpec = {
   flags: [
     { ...L1_FLAG, isRequired: false },
     INBOX_FLAG,
-    BATCHER_FLAG,
+    BATCHERS_FLAG,
     ...ETHEREUM_FLAGS,
     JSON_FLAG,
   ],
@@ -61,11 +61,17 @@ async function look(value: string, flags: FlagValues): Promise<Told> {
   const [, batchNumber] = /^batch:(\d{1,20})$/.exec(value) ?? [];
   const hasL1 = listOf(flags, "l1").length > 0;
   if (!isHash && batchNumber === undefined) {
-    if (hasL1) throw usage(`Cannot find "${value}" on L1: need a transaction's hash, or batch:N`);
+    if (hasL1) {
+      const need = "need a transaction's hash, or batch:N; a file is looked into without --l1";
+      throw usage(`Cannot find "${value}" on L1: ${need}`);
+    }
     const inspection = await inspectBytes(await readInput(value));
     return { json: inspectionToJson(inspection), text: inspectionText(inspection) };
   }
-  if (!hasL1) throw usage(`Cannot look ${value} up without --l1: name where`);
+  if (!hasL1) {
+    const what = isHash ? "a transaction" : value;
+    throw usage(`Cannot look ${what} up without --l1: name the L1 that it is on`);
+  }
   const found = isHash
     ? await findTransaction(fromHex(value, "hash", 32), flags)
     : await findBatch(BigInt(batchNumber!), flags);

@@ -27,7 +27,7 @@ import {
   inspectionToJson,
 } from "./inspection.ts";
 import type { PostedTransaction, RoleL1 } from "./l1.ts";
-import { addressesOf, type L1Place, l1Place } from "./l1_flags.ts";
+import { addressesOf, batcherAt, type L1Place, l1Place, namedBatchers } from "./l1_flags.ts";
 import { openL1 } from "./open_l1.ts";
 import { parseAddress } from "./options.ts";
 import { countOf, factLines, formatWei } from "./text.ts";
@@ -85,11 +85,13 @@ export async function findBatch(
   flags: FlagValues,
 ): Promise<PostedInspection> {
   const place = l1Place(flags);
-  const { inbox, batcher } = addressesOf(flags, place);
+  const addresses = addressesOf(flags, place);
+  const { inbox, batcher, successors = [] } = addresses;
   return await withL1(place, async (l1) => {
     let last: PostedInspection | undefined;
     for await (const posted of l1.postings(inbox, 0n)) {
-      if (!posted.sender || !equalBytes(posted.sender, batcher)) continue;
+      const { sender, block } = posted;
+      if (!sender || !equalBytes(sender, batcherAt(addresses, block.number))) continue;
       const call = parseCalldata(posted.input, posted.blobHashes.length);
       if (call?.batchNumber !== batchNumber) continue;
       if (last) writeStderr(`not ${toHex(last.posted.txHash)}: ${whyNot(last)}`);
@@ -97,8 +99,11 @@ export async function findBatch(
       if (last.verdict.verdict === "accepted") break;
     }
     if (last) return last;
+    const batchers = [batcher, ...successors.map(({ address }) => address)].map(toHex);
     throw notFound(
-      `Cannot find batch ${batchNumber}: ${toHex(batcher)} has posted none of that number to ` +
+      `Cannot find batch ${batchNumber}: ${
+        batchers.join(", ")
+      } has posted none of that number to ` +
         `${toHex(inbox)} on ${l1.name}, up to L1 block ${await l1.head("latest")}`,
     );
   });
@@ -210,21 +215,21 @@ async function blobsOf(posted: PostedTransaction, place: L1Place): Promise<reado
 
 /** Why it does not count, where the flags say whose transactions do. */
 function ignoredBy(
-  { sender, to }: PostedTransaction,
+  { sender, to, block }: PostedTransaction,
   flags: FlagValues,
   place: L1Place,
 ): Verdict | undefined {
-  const expected = (name: "inbox" | "batcher") => {
-    const text = textOf(flags, name);
-    if (text !== undefined) return parseAddress(`--${name}`, text);
-    return place.kind === "directory" ? addressesOf(flags, place)[name] : undefined;
-  };
-  const [inbox, batcher] = [expected("inbox"), expected("batcher")];
+  const inDirectory = place.kind === "directory" ? addressesOf(flags, place) : undefined;
+  const text = textOf(flags, "inbox");
+  const inbox = text === undefined ? inDirectory?.inbox : parseAddress("--inbox", text);
+  const batchers = namedBatchers(flags) ?? inDirectory;
+  const batcher = batchers && batcherAt(batchers, block.number);
   if (inbox && !(to && equalBytes(to, inbox))) {
     return { verdict: "ignored", reason: "inbox", why: `it does not go to ${toHex(inbox)}` };
   }
   if (!sender || (batcher && !equalBytes(sender, batcher))) {
-    const who = batcher ? `is not of ${toHex(batcher)}` : "has no valid signature";
+    const isLater = batchers?.successors?.length ? ` in L1 block ${block.number}` : "";
+    const who = batcher ? `is not of ${toHex(batcher)}${isLater}` : "has no valid signature";
     return { verdict: "ignored", reason: "sender", why: `it ${who}` };
   }
   return undefined;

@@ -187,6 +187,21 @@ export function addressesOf(flags: FlagValues, { kind }: Pick<L1Place, "kind">):
   };
 }
 
+/** The batchers that a repeated `--batcher` names, if it names any. */
+export function namedBatchers(flags: FlagValues): Omit<Addresses, "inbox"> | undefined {
+  const [first, ...later] = listOf(flags, "batcher");
+  if (first === undefined) return undefined;
+  return { batcher: parseAddress("--batcher", first), successors: successorsOf(later) };
+}
+
+/** Whose batches count in an L1 block. */
+export function batcherAt(
+  { batcher, successors = [] }: Omit<Addresses, "inbox">,
+  block: bigint,
+): Uint8Array {
+  return successors.findLast(({ fromBlock }) => fromBlock <= block)?.address ?? batcher;
+}
+
 /** Those of `ADDRESS@BLOCK`. */
 function successorsOf(texts: readonly string[]): Successor[] {
   const successors: Successor[] = [];

@@ -88,12 +88,12 @@ export async function openSuperblock(
     log,
   }, { l1Clock, pollIntervalMs: config.l1Listener.pollIntervalMs });
   const sequencer = new SequencerIntegration({ listener, manager, clock }, integration);
-  const stages = provingParts(config, proving);
+  const stages = provingParts(config, settings);
   const pipeline = new ProofPipeline({ ...stages, queue, batches: manager, clock, log }, {
     ...config.pipeline,
     pollIntervalMs: proofPollMs,
   });
-  const follower = l2 && integration.blockReporting
+  const follower = l2 && !isReportedInOrder && integration.blockReporting
     ? new BlockFollower({
       manager,
       sequencer,

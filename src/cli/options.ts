@@ -115,8 +115,9 @@ export function parseListen(
   flag: string,
   text: string,
 ): { readonly host: string; readonly port: number } {
-  const [, host = "127.0.0.1", port = ""] = /^(?:\[?([^\]]*)\]?:)?(\d+)$/.exec(text) ?? [];
-  return { host, port: parseCount(flag, port === "" ? text : port, 0, 65_535) };
+  const [, host = "127.0.0.1", port] = /^(?:\[?([^\]]*)\]?:)?(\d+)$/.exec(text) ?? [];
+  if (port !== undefined && Number(port) <= 65_535) return { host, port: Number(port) };
+  throw wrongValue(flag, text, "PORT or HOST:PORT, a port from 0 to 65535");
 }
 
 /** One of a few words. */

@@ -16,7 +16,7 @@ import { type BatchCost, costsOf, type UnitCosts, unitCosts } from "./batch_cost
 import { type CommandSpec, EXIT, type FlagValues, JSON_FLAG } from "./command.ts";
 import {
   addressesOf,
-  BATCHER_FLAG,
+  BATCHERS_FLAG,
   ETHEREUM_FLAGS,
   INBOX_FLAG,
   L1_FLAG,
@@ -40,7 +40,7 @@ export const report: CommandSpec = {
   flags: [
     L1_FLAG,
     INBOX_FLAG,
-    BATCHER_FLAG,
+    BATCHERS_FLAG,
     ...ETHEREUM_FLAGS,
     JSON_FLAG,
   ],

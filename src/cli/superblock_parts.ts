@@ -8,11 +8,12 @@ import { RpcChain } from "../l1/chain.ts";
 import { RpcEndpoints } from "../l1/endpoints.ts";
 import { BeaconEpochs, ClockEpochs, ExecutionEpochs } from "../l1/epoch_sources.ts";
 import { HttpJsonRpc } from "../l1/json_rpc.ts";
+import { OutputRoots } from "../l2/output_roots.ts";
 import { RpcBlockSource } from "../l2/rpc_block_source.ts";
 import type { OriginL1 } from "../local/inbox.ts";
 import type { Log } from "../ports.ts";
 import { OpSuccinctProver } from "../provers/op_succinct.ts";
-import { RpcOutputSource } from "../provers/rpc_outputs.ts";
+import { L2OutputSource, RpcOutputSource } from "../provers/rpc_outputs.ts";
 import { SharedPublisher } from "../provers/shared_publisher.ts";
 import { SuperblockProver } from "../provers/superblock_prover.ts";
 import { type NetworkProver, type Prover, ProvingError, type Publisher } from "../proving.ts";
@@ -22,8 +23,10 @@ import type { ChainStart, FollowedChain } from "../superblock/block_follower.ts"
 import { slotAt } from "../superblock/clock.ts";
 import type { SuperblockConfig } from "../superblock/config.ts";
 import type { StageParts } from "../superblock/stage_run.ts";
-import type { ProvingPlaces, ReportedL2 } from "./superblock_flags.ts";
+import type { ReportedL2, SuperblockSettings } from "./superblock_flags.ts";
 
+/** Epochs do not wait for one who hangs: the next source is asked, and the clock always answers. */
+const EPOCH_TIMEOUT_MS = 4000;
 /** Beyond all slots that ever are. */
 const LAST_SLOT = 2n ** 62n;
 
@@ -32,18 +35,17 @@ export function epochSources({ l1Clock, l1Listener }: SuperblockConfig): readonl
   const { l1Rpc, beaconRpc } = l1Listener;
   const chain = l1Rpc === undefined
     ? undefined
-    : new RpcChain(new HttpJsonRpc({ url: l1Rpc, clock }));
+    : new RpcChain(new HttpJsonRpc({ url: l1Rpc, clock, timeoutMs: EPOCH_TIMEOUT_MS }));
+  const beacon = { clock, l1Clock, timeoutMs: EPOCH_TIMEOUT_MS, ...(chain && { chain }) };
   return [
-    ...(beaconRpc === undefined
-      ? []
-      : [new BeaconEpochs({ url: beaconRpc, clock, l1Clock, ...(chain && { chain }) })]),
+    ...(beaconRpc === undefined ? [] : [new BeaconEpochs({ url: beaconRpc, ...beacon })]),
     ...(chain ? [new ExecutionEpochs(chain, l1Clock)] : []),
     new ClockEpochs(l1Clock, clock),
   ];
 }
 
 /** Batches of the clock name no block of L1. */
-const NO_ORIGINS: OriginL1 = {
+export const NO_ORIGINS: OriginL1 = {
   head: () => Promise.reject(new PipelineError("Closed", "Cannot name an L1 block: none is read")),
   block: () => Promise.reject(new PipelineError("Closed", "Cannot name an L1 block: none is read")),
 };
@@ -89,21 +91,34 @@ export async function openReportedL2(
 
 /** Provers, publisher and output roots, as the stages of a job take them. */
 export function provingParts(
-  { l1Listener }: SuperblockConfig,
-  places: ProvingPlaces | undefined,
+  config: SuperblockConfig,
+  { proving, l2 }: Pick<SuperblockSettings, "proving" | "l2">,
 ): Pick<StageParts, "prover" | "networkProver" | "publisher" | "outputs" | "rollup"> {
-  if (!places) return NOBODY_PROVES;
-  const { prover, superblockProver, publisher, rollupNode, proofType, rollup } = places;
+  if (!proving) return NOBODY_PROVES;
+  const { prover, superblockProver, publisher, rollupNode, proofType, rollup } = proving;
+  const l1 = new HttpJsonRpc({ url: config.l1Listener.l1Rpc!, clock });
   return {
-    prover: new OpSuccinctProver({ url: prover, clock }),
+    prover: new OpSuccinctProver({
+      url: prover,
+      clock,
+      acceptsExecutionChecks: proofType === "execute",
+    }),
     networkProver: new SuperblockProver({ url: superblockProver, clock, proofType }),
     publisher: new SharedPublisher({ url: publisher, clock }),
-    outputs: new RpcOutputSource({
-      rollup: new HttpJsonRpc({ url: rollupNode, clock }),
-      l1: new HttpJsonRpc({ url: l1Listener.l1Rpc!, clock }),
-    }),
+    outputs: rollupNode === undefined
+      ? new L2OutputSource({ roots: outputRoots(l2!, config), l1 })
+      : new RpcOutputSource({ rollup: new HttpJsonRpc({ url: rollupNode, clock }), l1 }),
     rollup,
   };
+}
+
+function outputRoots({ urls, trustsHashes }: ReportedL2, config: SuperblockConfig): OutputRoots {
+  const endpoints = urls.map((url) => new HttpJsonRpc({ url, clock }));
+  const { chainId } = config.batchManager;
+  return new OutputRoots({
+    l2: new RpcEndpoints({ endpoints, chainId, clock, random }),
+    trustsHashes,
+  });
 }
 
 const nobody = () =>

@@ -30,7 +30,7 @@ import { decompressionInWorker } from "./compression.ts";
 import { l1BlocksLeft, type RoleL1 } from "./l1.ts";
 import {
   addressesOf,
-  BATCHER_FLAG,
+  BATCHERS_FLAG,
   ETHEREUM_FLAGS,
   INBOX_FLAG,
   L1_FLAG,
@@ -66,7 +66,7 @@ export const verify: CommandSpec = {
     ...NODE_FLAGS,
     ...READ_TO_FLAGS,
     INBOX_FLAG,
-    BATCHER_FLAG,
+    BATCHERS_FLAG,
     ...ETHEREUM_FLAGS,
     ...LOG_FLAGS,
     JSON_FLAG,
@@ -84,7 +84,9 @@ type Settings = ReturnType<typeof settingsFrom>;
 async function runVerify(flags: FlagValues): Promise<number> {
   const settings = settingsFrom(flags);
   const { log } = settings;
-  const signal = onShutdownSignal((name) => writeStderr(`${name}: ending after this batch`));
+  const signal = onShutdownSignal((name) =>
+    writeStderr(`${name}: ending after this batch; once more stops at once`)
+  );
   await leaveMemoryOutOfCores();
   const patience = { once: true, signal };
   const start = await patiently(() => firstOf(settings), patience);

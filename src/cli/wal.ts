@@ -5,7 +5,7 @@
  */
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
-import { ConfigError, StorageError, WalError } from "../errors.ts";
+import { ConfigError, SourceError, StorageError, WalError } from "../errors.ts";
 import { DiskStorage } from "../local/disk_storage.ts";
 import { writeStdout } from "../runtime.ts";
 import { type Fault, inspectLog, type LogState } from "../wal/inspection.ts";
@@ -173,7 +173,12 @@ async function runDump(flags: FlagValues, [path]: readonly string[] = []): Promi
 async function* recordsOf(path: string, from: bigint): AsyncIterable<readonly WalRecord[]> {
   await checkThere(path);
   if ((await stat(path)).isFile()) {
-    for (const run of (await salvageSegment(storage, path)).runs) {
+    const { header, runs } = await salvageSegment(storage, path);
+    if (!header && runs.length === 0) {
+      const what = `Cannot dump ${path}: it holds no whole record, and does not begin as a segment`;
+      throw new SourceError("Damaged", what);
+    }
+    for (const run of runs) {
       for await (const records of runRecords(storage, run)) {
         yield records.filter(({ sequence }) => sequence >= from);
       }

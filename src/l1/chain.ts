@@ -5,14 +5,15 @@
  * @module
  */
 import { CodecError, RpcError } from "../errors.ts";
-import type {
-  BlockTag,
-  Chain,
-  JsonRpc,
-  L1BlockTransaction,
-  L1Header,
-  SidecarForm,
-  TxReceipt,
+import {
+  type BlockTag,
+  type Chain,
+  type JsonRpc,
+  type L1BlockTransaction,
+  type L1Header,
+  RPC_CODES,
+  type SidecarForm,
+  type TxReceipt,
 } from "../ethereum.ts";
 import { equalBytes } from "../wire/bytes.ts";
 import { fromHex, toHex } from "../wire/hex.ts";
@@ -24,8 +25,6 @@ import { BlockVerifier } from "./verified_block.ts";
 const CANCUN = { updateFraction: 3_338_477n, targetBlobGas: 3n * 131_072n };
 const PRAGUE = { updateFraction: 5_007_716n, targetBlobGas: 6n * 131_072n };
 
-const METHOD_NOT_FOUND = -32601;
-const INVALID_PARAMS = -32602;
 /** EIP-1474 and the execution APIs. */
 const NO_SUCH_BLOCK_CODES: readonly unknown[] = [-32001, -39001];
 const NO_SUCH_BLOCK = /not found|unknown|not (?:yet )?available|unsupported|not supported/i;
@@ -285,12 +284,12 @@ function isNoSuchBlock(error: RpcError): boolean {
 
 /** Older nodes take `safe` for a number that is written wrong. */
 function isNoSuchTag(error: RpcError): boolean {
-  return error.details["rpcCode"] === INVALID_PARAMS;
+  return error.details["rpcCode"] === RPC_CODES.invalidParams;
 }
 
 function isMissingMethod(error: unknown): boolean {
   if (!(error instanceof RpcError) || error.code !== "Answered") return false;
-  return error.details["rpcCode"] === METHOD_NOT_FOUND ||
+  return error.details["rpcCode"] === RPC_CODES.methodNotFound ||
     /method.*(?:not found|not available|does not exist|not supported)/i.test(error.message);
 }
 

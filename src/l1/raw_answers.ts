@@ -4,7 +4,7 @@
  * @module
  */
 import { CodecError, RpcError } from "../errors.ts";
-import type { JsonRpc } from "../ethereum.ts";
+import { type JsonRpc, RPC_CODES } from "../ethereum.ts";
 import { equalBytes } from "../wire/bytes.ts";
 import { fromHex, toHex } from "../wire/hex.ts";
 import type { BlockHashing } from "./block_hashing.ts";
@@ -13,8 +13,6 @@ import { type AskRaw, lie } from "./told_block.ts";
 
 /** In the order in which they are tried; the last gives a whole block. */
 const METHODS = ["eth_getRawTransactionByHash", "debug_getRawTransaction", "debug_getRawBlock"];
-
-const METHOD_NOT_FOUND = -32601;
 
 /** Asks nodes for bytes, and remembers which methods each has. */
 export class RawAnswers {
@@ -82,7 +80,7 @@ async function transactionIn(
 /** The method is not there, or not for everybody. */
 function isMissing(error: unknown): boolean {
   if (!(error instanceof RpcError) || error.code !== "Answered") return false;
-  return error.details["rpcCode"] === METHOD_NOT_FOUND ||
+  return error.details["rpcCode"] === RPC_CODES.methodNotFound ||
     /method|not (?:found|supported|available|allowed)/i.test(
       error.message,
     );

@@ -6,7 +6,12 @@
  * @module
  */
 import { CodecError, SignerError } from "../errors.ts";
-import type { SignedTransaction, Signer, UnsignedTransaction } from "../ethereum.ts";
+import {
+  RPC_CODES,
+  type SignedTransaction,
+  type Signer,
+  type UnsignedTransaction,
+} from "../ethereum.ts";
 import { TEMPORARY_STATUSES } from "../retry.ts";
 import { equalBytes } from "../wire/bytes.ts";
 import { fromHex, toHex } from "../wire/hex.ts";
@@ -29,7 +34,7 @@ const TIMEOUT_MS = 10_000;
 const MAX_SAID_CHARACTERS = 200;
 const BLOB_TX_TYPE = 3;
 /** Errors of JSON-RPC that pass: internal error, limit exceeded. */
-const TEMPORARY_RPC_CODES = [-32603, -32005];
+const TEMPORARY_RPC_CODES = [RPC_CODES.internalError, -32005];
 
 /**
  * A key that is elsewhere.

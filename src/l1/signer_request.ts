@@ -7,6 +7,7 @@
 import { type ClientRequest, request as httpRequest } from "node:http";
 import { request as httpsRequest } from "node:https";
 import { SignerError } from "../errors.ts";
+import { connectionReason } from "./json_rpc.ts";
 import { readPublicFile, readSecretFile } from "./key_file.ts";
 
 /** An answer with a transaction has some hundred thousand bytes of calldata at most, twice in digits. */
@@ -104,12 +105,16 @@ async function readCertificates({ certPath, keyPath, caPath }: TlsFiles) {
   };
 }
 
+/** Where no TLS connection was begun, there is nothing of certificates to be told. */
+const UNANSWERED = ["ECONNREFUSED", "ENOTFOUND", "EAI_AGAIN"];
+
 /** In one line; where there are several addresses, the reasons of all are in one error without words. */
 function reasonOf(error: Error & { code?: unknown }): string {
   // Each runtime says it in another way, none in words that help.
   if (/certificate.?required/i.test(`${error.code} ${error.message}`)) {
     return "it wants to be shown a certificate, and was shown none";
   }
+  if (UNANSWERED.includes(`${error.code}`)) return connectionReason(error);
   const text = error.message === "" ? String(error.code ?? error.name) : error.message;
   return text.replace(/\s+/g, " ").slice(0, 200);
 }

@@ -28,6 +28,7 @@ import {
   type PayloadStatus,
 } from "../engine.ts";
 import { CodecError, describeError } from "../errors.ts";
+import { RPC_CODES } from "../ethereum.ts";
 import { blockHashing } from "../l1/block_hashing.ts";
 import { type JsonFields, objectOf, wrong } from "../l1/json_fields.ts";
 import type { Log } from "../ports.ts";
@@ -108,7 +109,12 @@ export async function callEngine(
   try {
     const answer = Object.hasOwn(METHODS, method) ? METHODS[method] : undefined;
     if (answer) return { result: await answer(parts, params) };
-    return { error: { code: -32601, message: `Cannot answer ${method}: it is not offered here` } };
+    return {
+      error: {
+        code: RPC_CODES.methodNotFound,
+        message: `Cannot answer ${method}: it is not offered here`,
+      },
+    };
   } catch (error) {
     parts.log?.({ event: "consensus.refused", error });
     return { error: faultOf(error) };
@@ -116,8 +122,10 @@ export async function callEngine(
 }
 
 function faultOf(error: unknown): RpcFault {
-  if (error instanceof CodecError) return { code: -32602, message: error.message };
-  if (!(error instanceof EngineError)) return { code: -32603, message: describeError(error) };
+  if (error instanceof CodecError) return { code: RPC_CODES.invalidParams, message: error.message };
+  if (!(error instanceof EngineError)) {
+    return { code: RPC_CODES.internalError, message: describeError(error) };
+  }
   const { message } = error;
   const code = FAULTS[error.code];
   return code === -32000 ? { code, message, data: { err: message } } : { code, message };

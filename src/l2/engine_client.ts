@@ -14,7 +14,7 @@
  * @module
  */
 import { CodecError, RpcError, SinkError } from "../errors.ts";
-import type { JsonRpc } from "../ethereum.ts";
+import { type JsonRpc, RPC_CODES } from "../ethereum.ts";
 import { shown, toHex } from "../wire/hex.ts";
 import { type JsonFields, objectOf } from "../l1/json_fields.ts";
 import { blobHashesOf } from "./blob_hashes.ts";
@@ -85,9 +85,8 @@ const METHODS = {
 } as const;
 type Method = keyof typeof METHODS;
 
-/** Codes of JSON-RPC and of the Engine API. */
-const METHOD_NOT_FOUND = -32601;
-const INVALID_PARAMS = -32602;
+const { methodNotFound: METHOD_NOT_FOUND, invalidParams: INVALID_PARAMS } = RPC_CODES;
+/** Those of the Engine API. */
 const UNKNOWN_PAYLOAD = -38001;
 const INVALID_ATTRIBUTES = -38003;
 const UNSUPPORTED_FORK = -38005;

@@ -13,9 +13,10 @@
  * @module
  */
 import { TokenError } from "../engine.ts";
+import { RPC_CODES } from "../ethereum.ts";
 import { parseBoundedJson } from "../service/bounded_json.ts";
 import { listen, type Listening } from "../service/http_server.ts";
-import type { ApiRequest, ApiResponse } from "../service/processor_api.ts";
+import type { ApiRequest, ApiResponse } from "../service/api.ts";
 import { callEngine, type EngineApiParts, type RpcFault } from "./engine_api.ts";
 import type { JwtSecret } from "./jwt.ts";
 
@@ -83,14 +84,17 @@ export async function answerEngine(
   const { jwt, log, maxRequestBytes = MAX_REQUEST_BYTES } = options;
   try {
     if (request.method !== "POST") {
-      const error = { code: -32600, message: `Cannot ${request.method}: need POST` };
+      const error = {
+        code: RPC_CODES.invalidRequest,
+        message: `Cannot ${request.method}: need POST`,
+      };
       return { status: 405, body: failed(null, error), headers: { allow: "POST" } };
     }
     await jwt.check(request.authorization);
     const bytes = await request.body(maxRequestBytes);
     if (bytes === undefined) {
       const message = `Cannot take a request of more than ${maxRequestBytes} bytes`;
-      return { status: 413, body: failed(null, { code: -32600, message }) };
+      return { status: 413, body: failed(null, { code: RPC_CODES.invalidRequest, message }) };
     }
     return { status: 200, body: await answerAll(options, bytes) };
   } catch (error) {
@@ -98,10 +102,14 @@ export async function answerEngine(
     if (!(error instanceof TokenError)) {
       return {
         status: 400,
-        body: failed(null, { code: -32600, message: "Cannot read the request" }),
+        body: failed(null, { code: RPC_CODES.invalidRequest, message: "Cannot read the request" }),
       };
     }
-    const fault = { code: -32600, message: error.message, data: { token: error.code } };
+    const fault = {
+      code: RPC_CODES.invalidRequest,
+      message: error.message,
+      data: { token: error.code },
+    };
     const headers = { "www-authenticate": "Bearer" };
     return { status: 401, body: failed(null, fault), headers };
   }
@@ -113,12 +121,12 @@ async function answerAll(parts: EngineApiParts, bytes: Uint8Array): Promise<obje
     json = parseBoundedJson(bytes);
   } catch (error) {
     const why = error instanceof RangeError ? error.message : "it is no JSON";
-    return failed(null, { code: -32700, message: `Cannot read the request: ${why}` });
+    return failed(null, { code: RPC_CODES.parseError, message: `Cannot read the request: ${why}` });
   }
   if (!Array.isArray(json)) return await answerOne(parts, json);
   if (json.length === 0 || json.length > MAX_BATCH) {
     const message = `Cannot answer ${json.length} requests: need 1 to ${MAX_BATCH} in a list`;
-    return failed(null, { code: -32600, message });
+    return failed(null, { code: RPC_CODES.invalidRequest, message });
   }
   // One after the other: the specification wants their order kept.
   const answers: object[] = [];
@@ -133,7 +141,7 @@ async function answerOne(parts: EngineApiParts, json: unknown): Promise<object> 
   ) {
     const message =
       "Cannot answer what is no request of JSON-RPC: need a method and a list of params";
-    return failed(null, { code: -32600, message });
+    return failed(null, { code: RPC_CODES.invalidRequest, message });
   }
   return { jsonrpc: "2.0", id, ...await callEngine(parts, method, params) };
 }

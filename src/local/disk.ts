@@ -37,6 +37,11 @@ export function systemReason(error: unknown): string {
   return code === undefined ? text : REASONS[code] ?? text;
 }
 
+/** Whether there is no room, or no more for this user. */
+export function isFull(error: unknown): boolean {
+  return ["ENOSPC", "EDQUOT"].includes(systemCode(error) ?? "");
+}
+
 /** A {@link SourceError} for what the system said about reading `path`. */
 export function readError(what: string, path: string, cause: unknown): SourceError {
   if (cause instanceof SourceError) return cause;
@@ -47,10 +52,8 @@ export function readError(what: string, path: string, cause: unknown): SourceErr
 /** A {@link SinkError} for what the system said about writing `path`. */
 export function writeError(what: string, path: string, cause: unknown): SinkError {
   if (cause instanceof SinkError) return cause;
-  const code = systemCode(cause);
-  const isFull = code === "ENOSPC" || code === "EDQUOT";
   return new SinkError(
-    isFull ? "NoSpace" : "Unwritable",
+    isFull(cause) ? "NoSpace" : "Unwritable",
     `Cannot write ${what} ${path}: ${systemReason(cause)}`,
     { cause },
   );

@@ -6,6 +6,7 @@
  * @module
  */
 import { ConfigError, RpcError } from "../errors.ts";
+import { RPC_CODES } from "../ethereum.ts";
 import type { Clock, Log, Sequencer } from "../ports.ts";
 
 /** How hard sequencers are held back as unposted bytes go from the lower to the upper bound. */
@@ -121,8 +122,6 @@ export interface ThrottleParts {
   readonly log?: Log;
 }
 
-/** JSON-RPC 2.0, section 5.1. */
-const METHOD_NOT_FOUND = -32601;
 /** Looks after which limits are told again, though they are the same: a sequencer may have restarted. */
 const REPEAT_LOOKS = 15;
 
@@ -222,7 +221,7 @@ export class Throttle {
     } catch (error) {
       each.told = undefined;
       const isUnsupported = error instanceof RpcError &&
-        error.details["rpcCode"] === METHOD_NOT_FOUND;
+        error.details["rpcCode"] === RPC_CODES.methodNotFound;
       const isNews = !each.isFailing || isUnsupported !== each.isUnsupported;
       each.isFailing = true;
       each.isUnsupported = isUnsupported;

@@ -41,6 +41,8 @@ const COUNTERS = {
   montana_batch_blocks_total: ["Blocks in batches that were finalized"],
   montana_batch_blocks_missing_total: ["Numbers between them that nobody reported"],
   montana_blocks_replaced_total: ["Blocks that no longer count as L2 went another way"],
+  montana_blocks_left_out_total: ["Blocks of L2 that were read too late for their batch"],
+  montana_passing_failures_total: ["Failures of L1, L2 or the log after which it is tried again"],
   montana_proof_jobs_created_total: ["Batches that were handed in to be proved"],
   montana_proof_jobs_completed_total: ["Jobs whose proof the publisher accepted"],
   montana_proof_jobs_failed_total: ["Jobs that failed for good", "stage", PROOF_STAGES],
@@ -69,6 +71,7 @@ const GAUGES = {
   montana_batch_number: ["The batch whose window is open"],
   montana_batch_end_timestamp_seconds: ["When that window ends"],
   montana_batch_blocks: ["Blocks in the batch that collects"],
+  montana_batch_slot_number: ["Slot of the newest block that was reported"],
   montana_batches: ["Batches that are known still, by state", "state"],
   montana_proof_completed_timestamp_seconds: ["When a proof was last accepted"],
   montana_proof_jobs: ["Jobs that are known still, by stage", "stage"],
@@ -201,6 +204,12 @@ export class BatchMetrics implements ServedMetrics {
         return this.#inc("montana_batches_failed_total");
       case "blocks_replaced":
         return this.#inc("montana_blocks_replaced_total", {}, event.blocks);
+      case "blocks_left_out": {
+        const blocks = event.lastBlock - event.firstBlock + 1n;
+        return this.#inc("montana_blocks_left_out_total", {}, Number(blocks));
+      }
+      case "tick.failed":
+        return this.#inc("montana_passing_failures_total");
       case "job_created":
         return this.#inc("montana_proof_jobs_created_total");
       case "job_completed":
@@ -250,6 +259,9 @@ export class BatchMetrics implements ServedMetrics {
     this.#set("montana_batch_number", Number(window.batchNumber));
     this.#set("montana_batch_end_timestamp_seconds", Number(window.endsAt));
     this.#set("montana_batch_blocks", batch?.blocks.length ?? 0);
+    if (status.lastProcessedSlot !== undefined) {
+      this.#set("montana_batch_slot_number", Number(status.lastProcessedSlot));
+    }
     for (const state of STATES) {
       this.#set("montana_batches", stats.batches_by_state[state] ?? 0, { state });
     }

@@ -18,6 +18,8 @@ export interface ServedBatchStatus {
   /** Blocks that were reported, by what became of them. */
   readonly blockReports: Readonly<Record<string, number>>;
   readonly l1: ServedL1;
+  /** Why the log did not keep what it was last given; `undefined` where it did. */
+  readonly logError: unknown;
 }
 
 /** Takes blocks and tells of batches: a `SequencerIntegration`. */
@@ -26,6 +28,8 @@ export interface ServedSequencer {
   isInBatchCollectionPeriod(): boolean;
   /** Resolves when the block is in the log; `off` where blocks are not to be reported. */
   reportBlock(block: BlockReportJson): Promise<"added" | "known" | "replaced" | "off">;
+  /** Ends a batch whose window is over, without the blocks that it waits for. */
+  forceFinalize(batchNumber: bigint): Promise<void>;
 }
 
 /** What a proof pipeline tells of itself, by the seed's names. */
@@ -83,6 +87,6 @@ export interface BatchApiParts {
   readonly metrics?: ServedMetrics;
   /** Reasons beside L1 and the batch that collects: that the program ends, that L2 cannot be followed. */
   readonly checks?: () => readonly ReadyCheck[];
-  /** Whether jobs may be retried and cancelled. */
+  /** Whether jobs may be retried and cancelled, and batches ended. */
   readonly isControl?: boolean;
 }

@@ -23,7 +23,7 @@ import type { Kzg } from "../ethereum.ts";
 import type { BlobArchive } from "../l1/blob_archive.ts";
 import { VERSION } from "../version.ts";
 import { fromHex, toHex } from "../wire/hex.ts";
-import type { ApiRequest, ApiResponse } from "./processor_api.ts";
+import type { ApiRequest, ApiResponse } from "./api.ts";
 
 /** No block has as many blobs. */
 const MAX_ITEMS = 128;

@@ -27,11 +27,20 @@
  * @module
  */
 import { describeError, MontanaError } from "../errors.ts";
+import { RPC_CODES } from "../ethereum.ts";
 import type { Clock } from "../ports.ts";
 import { shown } from "../wire/hex.ts";
+import {
+  type ApiRequest,
+  type ApiResponse,
+  found,
+  mustBeProgram,
+  Refusal,
+  refused,
+  wrongMethod,
+} from "./api.ts";
 import type { BlockFeed, BlockId, FeedItem, ServedBlock } from "./block_feed.ts";
 import { type Address, listen, type Listening } from "./http_server.ts";
-import { type ApiRequest, type ApiResponse, refused } from "./processor_api.ts";
 
 /** What is served. */
 export interface BlocksApiParts {
@@ -97,20 +106,16 @@ export class BlocksApi {
   }
 
   async #answer(request: ApiRequest): Promise<ApiResponse> {
-    const { method, url: { pathname, searchParams }, origin } = request;
-    if (origin !== undefined) {
-      throw new Refusal(403, "Forbidden", `Cannot serve a page of ${origin}: programs only`);
-    }
+    const { pathname, searchParams } = request.url;
+    mustBeProgram(request);
     const isRpc = pathname === "/";
     const allowed = isRpc ? "POST" : "GET";
     const [, number] = /^\/v1\/blocks\/([^/]+)$/.exec(pathname) ?? [];
     if (!isRpc && !["/v1/blocks", "/v1/head"].includes(pathname) && number === undefined) {
       throw new Refusal(404, "NotFound", `Cannot find ${pathname.slice(0, 100)}: ${THERE}`);
     }
-    if (method !== allowed) {
-      const message = `Cannot ${method} ${pathname.slice(0, 100)}: need ${allowed}`;
-      return { ...refused(405, "WrongMethod", message), headers: { allow: allowed } };
-    }
+    const wrong = wrongMethod(request, allowed);
+    if (wrong) return wrong;
     if (isRpc) return await this.#rpc(request);
     if (pathname === "/v1/head") return found(this.#feed.heads);
     if (number === "stream") {
@@ -269,12 +274,12 @@ export class BlocksApi {
     try {
       json = JSON.parse(new TextDecoder().decode(body));
     } catch {
-      return found(rpcError(null, -32700, "Cannot read the request: it is no JSON"));
+      return found(rpcError(null, RPC_CODES.parseError, "Cannot read the request: it is no JSON"));
     }
     if (!Array.isArray(json)) return found(await this.#call(json));
     if (json.length === 0 || json.length > MAX_CALLS) {
       const message = `Cannot take ${json.length} requests in one: 1 to ${MAX_CALLS}`;
-      return found(rpcError(null, -32600, message));
+      return found(rpcError(null, RPC_CODES.invalidRequest, message));
     }
     const answers: object[] = [];
     // Together they are no more than one.
@@ -291,17 +296,21 @@ export class BlocksApi {
         const message = `Cannot call ${
           shown(method)
         }: there are montana_getBlocks and montana_getHead`;
-        return rpcError(id, -32601, message);
+        return rpcError(id, RPC_CODES.methodNotFound, message);
       }
       if (!Array.isArray(params) || params.length < 1 || params.length > 2) {
-        return rpcError(id, -32602, "Cannot use these params: need [from] or [from, limit]");
+        return rpcError(
+          id,
+          RPC_CODES.invalidParams,
+          "Cannot use these params: need [from] or [from, limit]",
+        );
       }
       const [from, limit = DEFAULT_LIMIT] = params;
       const blocks = this.#blocks(numberOf(from, "from"), numberOf(limit, "limit"), maxBytes);
       return { jsonrpc: "2.0", id, result: await blocks };
     } catch (error) {
-      if (error instanceof Refusal) return rpcError(id, -32602, error.message);
-      return rpcError(id, -32603, describeError(error));
+      if (error instanceof Refusal) return rpcError(id, RPC_CODES.invalidParams, error.message);
+      return rpcError(id, RPC_CODES.internalError, describeError(error));
     }
   }
 }
@@ -340,25 +349,10 @@ export function serveBlocks(
 
 const THERE = "there are GET /v1/blocks, /v1/blocks/N, /v1/blocks/stream and /v1/head, and POST /";
 
-class Refusal extends Error {
-  readonly status: number;
-  readonly code: string;
-
-  constructor(status: number, code: string, message: string) {
-    super(message);
-    this.status = status;
-    this.code = code;
-  }
-}
-
 function numberOf(value: unknown, name: string): number {
   const number = /^\d{1,15}$/.test(String(value)) ? Number(value) : NaN;
   if (Number.isSafeInteger(number)) return number;
   throw new Refusal(400, "Invalid", `Cannot use ${name} ${shown(value)}: need a whole number`);
-}
-
-function found(body: object): ApiResponse {
-  return { status: 200, body };
 }
 
 function rpcError(id: unknown, code: number, message: string): object {

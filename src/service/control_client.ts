@@ -73,7 +73,8 @@ function optionsOf({ hostname, port, pathname, search, username, password }: URL
     hostname: hostname.replace(/^\[|\]$/g, ""),
     ...(port !== "" && { port: Number(port) }),
     path: pathname + search,
-    ...(username !== "" && { auth: `${username}:${password}` }),
+    ...(username !== "" &&
+      { auth: `${decodeURIComponent(username)}:${decodeURIComponent(password)}` }),
   };
 }
 

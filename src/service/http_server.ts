@@ -1,6 +1,5 @@
 /**
- * Listens for requests, on a port or on a unix socket, and hands them to whoever answers them, such as
- * `processor_api.ts`.
+ * Listens for requests, on a port or on a unix socket, and hands them to whoever answers them.
  *
  * @module
  */
@@ -9,13 +8,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { connect } from "node:net";
 import { ConfigError } from "../errors.ts";
 import { systemCode, systemReason } from "../local/disk.ts";
-import {
-  answer,
-  type ApiOptions,
-  type ApiRequest,
-  type ApiResponse,
-  type ServedProcessor,
-} from "./processor_api.ts";
+import type { ApiRequest, ApiResponse } from "./api.ts";
 import { BodyRoom, RequestBody } from "./request_body.ts";
 
 /** What the name of a unix socket may have at most, on Linux; macOS takes 103. */
@@ -41,19 +34,6 @@ export interface Listening {
 
 /** Answers requests; it does not throw. */
 export type Answerer = (request: ApiRequest) => Promise<ApiResponse>;
-
-/**
- * Serves a batch processor.
- *
- * @throws {ConfigError} `Invalid` when that cannot be
- */
-export function serve(
-  processor: ServedProcessor,
-  address: Address,
-  options: ApiOptions,
-): Promise<Listening> {
-  return listen(address, (request) => answer(processor, request, options));
-}
 
 /**
  * Listens.

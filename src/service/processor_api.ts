@@ -17,6 +17,15 @@
  * @module
  */
 import { describeError, MontanaError } from "../errors.ts";
+import {
+  type ApiRequest,
+  type ApiResponse,
+  mustBeProgram,
+  Refusal,
+  refused,
+  wrongMethod,
+} from "./api.ts";
+import { type Address, listen, type Listening } from "./http_server.ts";
 
 /** What is served. */
 export interface ServedProcessor {
@@ -41,35 +50,6 @@ export interface ApiOptions {
   readonly isControl: boolean;
 }
 
-/** A request, read up to its bound. */
-export interface ApiRequest {
-  readonly method: string;
-  readonly url: URL;
-  readonly contentType: string | undefined;
-  readonly authorization?: string | undefined;
-  /** Set by browsers: what a page asks for, nobody asked for. */
-  readonly origin?: string | undefined;
-  /** Of a client that comes back to a stream: the last event that it has. */
-  readonly lastEventId?: string | undefined;
-  /** Reads at most so many bytes; `undefined` where there are more. */
-  readonly body: (maxBytes: number) => Promise<Uint8Array | undefined>;
-}
-
-/** An answer. */
-export interface ApiResponse {
-  readonly status: number;
-  /** Made JSON; 64-bit numbers are decimal text. */
-  readonly body: object;
-  readonly headers?: Readonly<Record<string, string>>;
-  /** In place of the body, as it is. */
-  readonly text?: string;
-  /**
-   * In place of the body: texts that go out one after the other, each when the one before is gone. Begun
-   * with a signal that is aborted when nobody listens any more.
-   */
-  readonly stream?: (signal: AbortSignal) => AsyncIterable<string>;
-}
-
 const NEWLINE = 0x0a;
 const CONTROLS = ["flush", "pause", "drain", "resume"] as const;
 type Control = typeof CONTROLS[number];
@@ -87,6 +67,19 @@ const STATUS: Readonly<Record<string, number>> = {
   Deadline: 504,
 };
 
+/**
+ * Serves a batch processor.
+ *
+ * @throws {ConfigError} `Invalid` when that cannot be
+ */
+export function serve(
+  processor: ServedProcessor,
+  address: Address,
+  options: ApiOptions,
+): Promise<Listening> {
+  return listen(address, (request) => answer(processor, request, options));
+}
+
 /** Answers a request; it does not throw. */
 export async function answer(
   processor: ServedProcessor,
@@ -95,9 +88,7 @@ export async function answer(
 ): Promise<ApiResponse> {
   try {
     const { pathname } = request.url;
-    if (request.origin !== undefined) {
-      return refused(403, "Forbidden", `Cannot serve a page of ${request.origin}: programs only`);
-    }
+    mustBeProgram(request);
     if (pathname === "/v1/operations") {
       return wrongMethod(request, "POST") ?? await addAll(processor, request, options);
     }
@@ -196,12 +187,6 @@ function linesOf(body: Uint8Array): Uint8Array[] {
   return lines;
 }
 
-function wrongMethod({ method, url }: ApiRequest, allowed: string): ApiResponse | undefined {
-  if (method === allowed) return undefined;
-  const message = `Cannot ${method} ${url.pathname}: need ${allowed}`;
-  return { ...refused(405, "WrongMethod", message), headers: { allow: allowed } };
-}
-
 function notFound(path: string, isControl: boolean): string {
   const there = "there are POST /v1/operations and GET /v1/status";
   const elsewhere = isControl ? `; it is controlled by the socket in its data directory` : "";
@@ -209,6 +194,7 @@ function notFound(path: string, isControl: boolean): string {
 }
 
 function failed(error: unknown): ApiResponse {
+  if (error instanceof Refusal) return refused(error.status, error.code, error.message);
   if (!(error instanceof MontanaError)) return refused(500, "Failed", describeError(error));
   const status = STATUS[error.code] ?? 500;
   const response = refused(status, error.code, error.message, error.kind);
@@ -216,14 +202,4 @@ function failed(error: unknown): ApiResponse {
   return status === 429 || status === 503
     ? { ...response, headers: { "retry-after": "1" } }
     : response;
-}
-
-/** An error as it is answered. */
-export function refused(
-  status: number,
-  code: string,
-  message: string,
-  kind = "critical",
-): ApiResponse {
-  return { status, body: { error: { code, kind, message } } };
 }

@@ -22,7 +22,7 @@ import { hashOf } from "../provers/superblock_hash.ts";
 import { type Transition, transitionOf } from "../provers/superblock_json.ts";
 import { shown, toHex } from "../wire/hex.ts";
 import { type Address, listen, type Listening } from "./http_server.ts";
-import type { ApiRequest, ApiResponse } from "./processor_api.ts";
+import type { ApiRequest, ApiResponse } from "./api.ts";
 import { StandInPublisherApi, type StandInPublisherParts } from "./publisher_api.ts";
 import { type CheckedRanges, RangeProverApi } from "./range_prover_api.ts";
 

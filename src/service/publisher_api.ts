@@ -20,7 +20,7 @@ import { describeError } from "../errors.ts";
 import type { Clock } from "../ports.ts";
 import { bytesOf, type Fields, fieldsOf } from "../provers/json.ts";
 import { parseU64, toHex } from "../wire/hex.ts";
-import type { ApiRequest, ApiResponse } from "./processor_api.ts";
+import type { ApiRequest, ApiResponse } from "./api.ts";
 
 const MAX_BODY_BYTES = 64 * 2 ** 20;
 /** Superblocks that are remembered. */

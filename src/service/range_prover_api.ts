@@ -32,7 +32,7 @@ import {
 import { bytesOf, fieldsOf } from "../provers/json.ts";
 import type { RangeWork } from "../proving.ts";
 import { parseU64, toHex } from "../wire/hex.ts";
-import type { ApiRequest, ApiResponse } from "./processor_api.ts";
+import type { ApiRequest, ApiResponse } from "./api.ts";
 
 /** Jobs that are remembered. */
 const KEPT_JOBS = 1024;

@@ -81,8 +81,7 @@ export class BatchManager implements EpochTaker, ProvableBatches {
   readonly #book: BatchBook;
   #last: Promise<unknown> = Promise.resolve();
   #changed = new AbortController();
-  /** What the log said when it broke, in whose hands ever. */
-  #broken: { readonly error: unknown } | undefined;
+  #logError: unknown;
 
   /** @throws {ConfigError} `Invalid` for values that contradict each other */
   constructor(parts: BatchManagerParts, config: BatchManagerConfig) {
@@ -104,6 +103,11 @@ export class BatchManager implements EpochTaker, ProvableBatches {
   /** Those that are known still: all that are not completed, and the last that are. */
   get batches(): readonly BatchInfo[] {
     return this.#book.batches;
+  }
+
+  /** Why the log did not keep the last change, in whose hands ever; `undefined` where it did. */
+  get logError(): unknown {
+    return this.#logError;
   }
 
   /** The newest whose window is not over. */
@@ -252,7 +256,7 @@ export class BatchManager implements EpochTaker, ProvableBatches {
     const { clock } = this.#parts;
     while (!signal.aborted) {
       const changed = this.#changed;
-      if (this.#broken) throw this.#broken.error;
+      if (this.#logError !== undefined && !isRetryable(this.#logError)) throw this.#logError;
       try {
         await this.finalizeDue();
       } catch (error) {
@@ -368,12 +372,11 @@ export class BatchManager implements EpochTaker, ProvableBatches {
   async #change(change: BatchChange): Promise<void> {
     const { journal, log } = this.#parts;
     await journal.note(change).catch((error) => {
-      if (!isRetryable(error)) {
-        this.#broken = { error };
-        this.#changed.abort();
-      }
+      this.#logError = error;
+      if (!isRetryable(error)) this.#changed.abort();
       throw error;
     });
+    this.#logError = undefined;
     for (const batch of this.#book.apply(change)) log?.({ event: "batch_started", batch });
     if (journal.isSnapshotDue) await journal.save(this.#book.snapshot);
     this.#changed.abort();

@@ -61,6 +61,8 @@ export interface SequencerStatus {
   /** How many blocks were reported since it runs, by what became of them. */
   readonly blockReports: Readonly<Record<BlockReportOutcome | "refused", number>>;
   readonly l1: EpochListenerStatus;
+  /** Why the log did not keep what it was last given; `undefined` where it did. */
+  readonly logError: unknown;
 }
 
 /**
@@ -124,6 +126,7 @@ export class SequencerIntegration {
       stats: manager.stats,
       blockReports: { ...this.#reports },
       l1: listener.status,
+      logError: manager.logError,
     };
   }
 

@@ -130,8 +130,8 @@ function wholeJob(job: Partial<ProofJob>): ProofJob {
   const isWhole = typeof job?.id === "string" && typeof job.stage === "string" &&
     typeof job.batch?.chainId === "bigint" && Array.isArray(job.batch.blocks) &&
     typeof job.batch.window?.batchNumber === "bigint" && Array.isArray(job.ranges) &&
-    typeof job.retries === "number" && typeof job.notBeforeMs === "number" &&
-    typeof job.stageSinceMs === "number";
+    typeof job.retries === "number" && typeof job.notBeforeMs === "number";
   if (!isWhole) throw new TypeError("a job lacks a part");
-  return job as ProofJob;
+  // Earlier versions did not write down when the stage began: at the latest, then.
+  return { ...job as ProofJob, stageSinceMs: job.stageSinceMs ?? job.updatedAtMs! };
 }

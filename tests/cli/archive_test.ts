@@ -97,12 +97,15 @@ test("archive says what is not there, and what cannot be", async () => {
   });
   const wrong = [
     ["serve", "--dir", "/tmp", "--listen", "x"],
-    ["serve", "--dir", "/tmp", "--slot-time", "1500ms"],
     ["serve", "--dir", "/tmp", "--genesis-time", "-1"],
     ["ls"],
     ["nothing"],
   ];
   for (const args of wrong) equal((await montana(["archive", ...args])).code, 2, args.join(" "));
+  for (const time of ["0s", "1500ms"]) {
+    const outcome = await montana(["archive", "serve", "--dir", "/tmp", "--slot-time", time]);
+    failed(outcome, 2, new RegExp(`Cannot use --slot-time ${time}: need whole seconds`));
+  }
 });
 
 async function listeningAt(server: ReturnType<typeof start>): Promise<string> {

@@ -6,7 +6,7 @@ import process from "node:process";
 import { test } from "node:test";
 import { withDirectory } from "../helpers.ts";
 import { holdsBlocks, report, sameBlocks, sourceText } from "./files.ts";
-import { failed, hasNoTrace, inPairs, run, start, succeeded } from "./montana.ts";
+import { failed, hasNoTrace, inPairs, run, start, succeeded, textOf } from "./montana.ts";
 import { skip, SmallDisk } from "./small_disk.ts";
 
 const BATCHER = "batcher --l2 blocks.jsonl --compressor none --max-blocks-per-batch 1";
@@ -126,6 +126,19 @@ test("montana loses no blocks where the disk of --data-dir is full", { skip }, a
     await sameBlocks(join(cwd, "derived.jsonl"), join(cwd, "blocks.jsonl"));
   });
 });
+
+test(
+  "montana doctor says to make room where the disk of --data-dir is full",
+  { skip },
+  async () => {
+    await withSmallDisk("1m", async (cwd, disk) => {
+      await writeFile(join(disk.path, "ballast"), new Uint8Array(2 ** 20)).catch(() => {});
+      const outcome = await run("doctor --data-dir disk/data", { cwd });
+      equal(outcome.code, 4);
+      match(textOf(outcome), /^fail {2}data-dir: .*: no space left.*\n {6}fix: make room: /m);
+    });
+  },
+);
 
 test("montana tells of a file system that is read-only", { skip }, async () => {
   await withSmallDisk("8m", async (cwd, disk) => {

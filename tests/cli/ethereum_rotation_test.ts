@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { match, strictEqual as equal } from "node:assert/strict";
+import { deepStrictEqual as deepEqual, match, strictEqual as equal } from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -13,11 +13,11 @@ import { batchCalldata } from "../../src/wire/inbox.ts";
 import { makeBatch, plainBlocks } from "../helpers.ts";
 import { skipWithoutAnvil } from "../l1/anvil.ts";
 import { INBOX, run, succeeded, withEthereum } from "./ethereum.ts";
-import { failed } from "./montana.ts";
+import { failed, textOf } from "./montana.ts";
 
 const ROTATED = "montana deriver takes batches of each --batcher from its L1 block on alone";
 test(ROTATED, { skip: skipWithoutAnvil(ROTATED) }, async () => {
-  await withEthereum(async ({ cwd, anvil, derive }) => {
+  await withEthereum(async ({ cwd, anvil, url, derive }) => {
     const [a, b] = anvil.accounts.map(({ address }) => toHex(address));
     const genesis = await anvil.rpc("eth_getBlockByNumber", ["0x0", false]);
     const l1OriginCheck = fromHex(genesis.hash, "hash", 32).slice(0, CHECK_SIZE);
@@ -42,6 +42,25 @@ test(ROTATED, { skip: skipWithoutAnvil(ROTATED) }, async () => {
     equal(outcome.stderr.match(/ignored a transaction .* its sender is no batcher/g)?.length, 2);
     const lines = (await readFile(join(cwd, "out.jsonl"), "utf8")).trimEnd().split("\n");
     equal(lines.length, 1 + 3 + 4 + 6);
+
+    // Who looks at the same L1 with the same flags sees the same.
+    const flags = `--l1 ${url} --inbox ${INBOX} --batcher ${a} --batcher ${b}@4`;
+    const { totals } = JSON.parse(succeeded(await run(`report ${flags} --json`, { cwd })));
+    const { batches, blocks, ignored } = totals;
+    deepEqual({ batches, blocks, ignored }, { batches: 4, blocks: 14, ignored: 2 });
+    for (const [number, from, l1Block] of [[1, a, "3"], [2, b, "4"], [3, b, "6"]] as const) {
+      const inspected = await run(`inspect batch:${number} ${flags} --json`, { cwd });
+      const { transaction, verdict } = JSON.parse(succeeded(inspected));
+      deepEqual([transaction.from, transaction.l1Block, verdict], [from, l1Block, "accepted"]);
+    }
+    const late = (await anvil.rpc("eth_getBlockByNumber", ["0x5", false])).transactions[0];
+    match(
+      succeeded(await run(`inspect ${late} ${flags}`, { cwd })),
+      /it is not of .* in L1 block 5/,
+    );
+    const doctor = await run(`doctor ${flags} --key-file batcher.key`, { cwd });
+    match(textOf(doctor), new RegExp(`it is that of ${a}, not of --batcher ${b}`));
+    failed(await run(`verify ${flags} --l2 http://127.0.0.1:1`, { cwd }), 75, /Cannot ask 127/);
 
     await post(a!, 4n, 7);
     await post(b!, 4n, 8);

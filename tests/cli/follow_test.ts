@@ -38,7 +38,10 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) {
         deriver.send(signal);
         const derived = await deriver.ended;
         match(succeeded(derived), /^derived 4 batches, 33 blocks/);
-        match(derived.stderr, new RegExp(`^${signal}: ending after this batch$`, "m"));
+        match(
+          derived.stderr,
+          new RegExp(`^${signal}: ending after this batch; once more stops at once$`, "m"),
+        );
 
         await holdsBlocks(join(cwd, "l1"), 33);
         await sameBlocks(join(cwd, "derived.jsonl"), source);
@@ -124,6 +127,19 @@ test("montana batcher and deriver that have nothing to do end at a signal", asyn
       if (outcome.code !== null) succeeded(outcome);
     }
     equal((await report("l1", { cwd })).totals["blocks"], 0);
+  });
+});
+
+test("montana batcher that waits for L2 ends at a signal, and says what it waited for", async () => {
+  await withDirectory(async (cwd) => {
+    await writeFile(join(cwd, "blocks.jsonl"), sourceText(3));
+    succeeded(await run("batcher --l2 blocks.jsonl --l1 l1 --once", { cwd }));
+    await using batcher = start("batcher --l2 http://127.0.0.1:1 --l1 l1", { cwd });
+    await batcher.untilSaid("waiting for L2: ");
+    batcher.send("SIGINT");
+    const { code, stderr } = await batcher.ended;
+    equal(code, 3, stderr);
+    match(stderr, /^stopped before it could begin \(Connection: Cannot ask 127\.0\.0\.1:1 /m);
   });
 });
 

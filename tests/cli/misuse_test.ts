@@ -132,6 +132,13 @@ test("montana deriver says what it waits for", async () => {
   });
 });
 
+/** What is not found without an L1, or with one. */
+const UNFOUND: [string, RegExp][] = [
+  [`0x${"ab".repeat(32)}`, /Cannot look a transaction up without --l1: name the L1/],
+  ["batch:7", /Cannot look batch:7 up without --l1/],
+  ["l1/a.blob --l1 l1", /or batch:N; a file is looked into without --l1/],
+];
+
 test("montana inspect takes several files, and knows a part of a batch", async () => {
   await withDirectory(async (cwd) => {
     await writeFile(join(cwd, "blocks.jsonl"), sourceText(12, { size: 20_000 }));
@@ -143,6 +150,7 @@ test("montana inspect takes several files, and knows a part of a batch", async (
 
     succeeded(await run("batcher --l1 small --l2 blocks.jsonl --once --max-blobs 1", { cwd }));
     const whole = (await readdir(join(cwd, "small/blobs"))).map((name) => `small/blobs/${name}`);
+    for (const [what, error] of UNFOUND) failed(await run(`inspect ${what}`, { cwd }), 2, error);
     const text = succeeded(await run(["inspect", ...whole], { cwd }));
     equal(text.match(/^== small/gm)?.length, whole.length);
   });

@@ -264,8 +264,8 @@ test("montana processor refuses flags that contradict each other, before it make
       ["--when-full drop", /--when-full "drop": need one of wait, reject/],
       ["--when-dead drop", /--when-dead "drop": need one of continue, stop/],
       ["--batch-size big", /--batch-size "big": need one of adaptive, fixed/],
-      ["--listen 70000", /--listen "70000"|need a whole number from 0 to 65535/],
-      ["--listen here", /--listen "here": need/],
+      ["--listen 70000", /--listen "70000": need PORT or HOST:PORT, a port from 0 to 65535/],
+      ["--listen here", /--listen "here": need PORT or HOST:PORT/],
     ];
     await inPairs(halfOf(cases), async ([flags, why]) => {
       failed(await run(`${DATA} ${flags}`, { cwd }), 2, why);

@@ -1,5 +1,5 @@
 import { deepStrictEqual as deepEqual, match, strictEqual as equal } from "node:assert/strict";
-import { writeFileSync } from "node:fs";
+import { statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { withDirectory } from "../helpers.ts";
@@ -123,4 +123,44 @@ test("a job that failed is told, outlives kill -9, and goes on where a person re
     second.send("SIGTERM");
     equal((await second.ended).code, 0);
   }).finally(() => prover.close());
+});
+
+const PLAIN = ["superblock", "--data-dir", "data", "--preset", "test"];
+const CHAIN = ["--set", "batch_manager.chain_id=1001"];
+
+test("a port for other machines takes blocks and shows jobs; the socket is for its owner alone", async () => {
+  await withDirectory(async (cwd) => {
+    await using running = start([...PLAIN, ...CHAIN, "--listen", "0.0.0.0:0"], { cwd });
+    const port = new URL(await listening(running)).port;
+    const url = `http://127.0.0.1:${port}`;
+    await running.until("ready", async () => (await fetch(`${url}/readyz`)).status === 200);
+    equal(statSync(join(cwd, "data", "control.sock")).mode & 0o777, 0o600);
+    const asked = (path: string, method = "GET") =>
+      fetch(`${url}/v1/batch/${path}`, { method }).then((response) => response.json());
+    const { tracker_stats: tracker } = await asked("epoch");
+    equal(tracker.genesis_time, "2020-12-01T12:00:23Z");
+    const { batch, window, is_collecting: isCollecting } = await asked("current");
+    deepEqual([batch.id, isCollecting], [window.batch_number, true]);
+    equal((await asked("stats")).batch_manager.chain_id, 1001);
+    deepEqual((await asked("jobs")).jobs, []);
+    equal((await asked("jobs/1001-1/retry", "POST")).error.code, "Forbidden");
+    const cancelled = await montana(["proofs", "cancel", "1001-1", "--url", url], { cwd });
+    failed(cancelled, 1, /Forbidden: .* over 127\.0\.0\.1 or the control socket/);
+    const onSocket = await montana(["proofs", "cancel", "1001-1", "--data-dir", "data"], { cwd });
+    failed(onSocket, 1, /NotFound: Cannot find job 1001-1/);
+  });
+});
+
+test("where batches are not enabled, the service says so and lives", async () => {
+  await withDirectory(async (cwd) => {
+    const off = ["--set", "enabled=false", "--listen", "0"];
+    await using running = start([...PLAIN, ...CHAIN, ...off], { cwd });
+    const url = await listening(running);
+    const { status } = await fetch(`${url}/v1/batch/current`);
+    equal(status, 503);
+    equal((await fetch(`${url}/livez`)).status, 200);
+    match(await (await fetch(`${url}/metrics`)).text(), /^montana_build_info\{/m);
+    const ls = await montana(["proofs", "ls", "--data-dir", "data"], { cwd });
+    failed(ls, 1, /batch_disabled/);
+  });
 });

@@ -11,6 +11,7 @@ const COMMANDS = [
   "demo",
   "batcher",
   "deriver",
+  "run",
   "encode",
   "decode",
   "inspect",
@@ -64,7 +65,9 @@ test("montana --help of every command tells its flags, and examples of flags tha
 });
 
 test("montana help COMMAND is montana COMMAND --help", async () => {
-  equal(succeeded(await run("help batcher")), succeeded(await run("batcher --help")));
+  for (const command of ["batcher", "wal", "wal check"]) {
+    equal(succeeded(await run(`help ${command}`)), succeeded(await run(`${command} --help`)));
+  }
 });
 
 test("montana refuses what it does not know with exit 2 and what was probably meant", async () => {

@@ -175,6 +175,14 @@ test("montana wal says what is no log, and what it can do", async () => {
       /Unreadable: Cannot read a log in \.: there is none/,
     );
   });
+  await withDirectory(async (cwd) => {
+    await writeFile(join(cwd, "other.txt"), "no log at all\n");
+    failed(
+      await run("wal dump other.txt", { cwd }),
+      1,
+      /Damaged: Cannot dump other\.txt: it holds/,
+    );
+  });
   for (const [args, said] of [["wal", /^Usage: montana wal/m], ["wal lss", /Did you mean ls\?/]]) {
     const outcome = await run(args as string);
     equal(outcome.code, 2);

@@ -14,6 +14,7 @@
  * | request size       | 2 MB: 6 blobs fit (1.65 MB); above that -32600, but `--no-request-size-limit` |
  * | answer size        | a block with transactions repeats blobs and proofs: 275 kB a blob           |
  * | genesis            | `/eth/v1/beacon/genesis` is the time of block 0; `config/spec` is 404       |
+ * | state of block 0   | its root is that of no account at all, and `eth_getProof` has the accounts  |
  * | blobs by slot      | `/eth/v1/beacon/blobs/N` takes a block number; unknown block 404            |
  * | their order        | of the block. Of repeated `versioned_hashes` the last counts, of a list with |
  * |                    | commas all; a blob that is there twice comes twice; unknown hash: `[]`      |

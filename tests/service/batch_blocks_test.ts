@@ -107,8 +107,12 @@ test("a full disk is told as such, and the blocks may be sent again", async () =
     const refused = await ask(server, "/v1/batch/blocks", { json });
     deepEqual([refused.status, refused.body.error.kind], [507, "temporary"]);
     equal(refused.headers.get("retry-after"), "1");
+    const unready = await ask(server, "/readyz");
+    equal(unready.status, 503);
+    match(unready.body.checks.at(-1).reason, /^NoSpace: Cannot write the log/);
     isFull = false;
     equal((await ask(server, "/v1/batch/blocks", { json })).body.blocks[0].outcome, "added");
+    equal((await ask(server, "/readyz")).status, 200);
   });
 });
 

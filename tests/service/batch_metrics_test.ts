@@ -66,6 +66,8 @@ async function busyWorld(): Promise<BatchesWorld> {
     { event: "job_failed", ...job, stage: "submission", error },
     { event: "job_requeued", ...job, stage: "submission" },
     { event: "job_cancelled", ...job, stage: "cancelled" },
+    { event: "blocks_left_out", firstBlock: 3n, lastBlock: 5n, error },
+    { event: "tick.failed", error, retryMs: 1 },
     {
       event: "epoch_source_failed",
       source: "beacon",
@@ -94,9 +96,12 @@ test("/metrics tells batches, proofs, L1 and the process", async () => {
       montana_batch_number: 2,
       montana_batch_end_timestamp_seconds: 1_000_000 + 24 * 12,
       montana_batch_blocks: 3,
+      montana_batch_slot_number: 16,
       'montana_batches{state="collecting"}': 1,
       montana_batches_started_total: 1,
       montana_blocks_replaced_total: 1,
+      montana_blocks_left_out_total: 3,
+      montana_passing_failures_total: 1,
       'montana_block_reports_total{outcome="added"}': 3,
       'montana_block_reports_total{outcome="known"}': 1,
       'montana_block_reports_total{outcome="replaced"}': 1,
@@ -225,6 +230,7 @@ test("/readyz tells what is wrong, and is ready again", async () => {
           reason: "batch 2, whose window is open, does not collect blocks: its trigger was not " +
             "delivered, or it was ended",
         },
+        { name: "log", ok: true },
       ],
     });
     await world.listener.look();
@@ -232,7 +238,7 @@ test("/readyz tells what is wrong, and is ready again", async () => {
     equal(ready.status, 200);
     deepEqual(ready.body, {
       ready: true,
-      checks: [{ name: "l1", ok: true }, { name: "batch", ok: true }],
+      checks: ["l1", "batch", "log"].map((name) => ({ name, ok: true })),
     });
     isEnding = true;
     const ending = await ask(server, "/readyz");
