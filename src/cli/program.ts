@@ -137,8 +137,19 @@ function addCommand(program: Command, spec: CommandSpec, run: Run): void {
   command.action(async (...given: unknown[]) => {
     const [first, second] = spec.argument ? given : [undefined, given[0]];
     const values = typeof first === "string" ? [first] : first as string[] | undefined;
-    await run(spec, second as FlagValues, values);
+    const flags = second as FlagValues;
+    const nameless = command.options.find((each) =>
+      [flags[each.attributeName()]].flat().includes("")
+    );
+    if (nameless) throw empty(`${nameless.long} ""`);
+    if (values?.includes("")) throw empty(`"" as ${spec.argument!.name}`);
+    await run(spec, flags, values);
   });
+}
+
+/** What a variable of a shell is that was never set; a directory of no name would be the one one is in. */
+function empty(what: string): ConfigError {
+  return new ConfigError("Usage", `Cannot use ${what}: it names nothing`);
 }
 
 /** To start again helps as little as with any other setting; what a remote signer refuses is not among them. */
