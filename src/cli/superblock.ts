@@ -24,6 +24,7 @@ export const superblock: CommandSpec = {
   examples: [
     "superblock --config montana.yaml --l2 http://127.0.0.1:9545",
     "superblock --config montana.yaml --listen 9000",
+    "superblock --config montana.yaml --l2 http://127.0.0.1:9545 --proof-type execute --prover http://127.0.0.1:3000 --superblock-prover http://127.0.0.1:3000 --publisher http://127.0.0.1:3000",
     "superblock --set batch_manager.chain_id=1001 --preset test --listen 9000",
     "superblock --config montana.yaml --l2 http://127.0.0.1:9545 --prover http://127.0.0.1:3001 --superblock-prover http://127.0.0.1:3000 --publisher http://127.0.0.1:8081 --rollup-config-hash $CONFIG_HASH --multi-block-vkey $RANGE_VKEY --prover-address $PROVER --aggregation-vkey agg.json",
   ],

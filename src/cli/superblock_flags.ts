@@ -56,7 +56,7 @@ const BLOCK_FLAGS: readonly Flag[] = [
   },
 ];
 
-/** All of them, or nothing is proved. */
+/** All of them, or nothing is proved; but for {@link optionalFlags}. */
 const PROVING_FLAGS: readonly Flag[] = [
   { flags: "--prover <url>", help: "op-succinct: proves ranges of blocks, and aggregates them" },
   { flags: "--superblock-prover <url>", help: "superblock-prover: proves superblocks" },
@@ -65,7 +65,10 @@ const PROVING_FLAGS: readonly Flag[] = [
     flags: "--rollup-node <url>",
     help: "op-node: tells output roots; without it they are made of what --l2 says",
   },
-  { flags: "--rollup-config-hash <hash>", help: "of the rollup: 0x and 64 digits" },
+  {
+    flags: "--rollup-config-hash <hash>",
+    help: "of the rollup: 0x and 64 digits; execution checks do without it and those below",
+  },
   { flags: "--multi-block-vkey <hash>", help: "of op-succinct's range program, likewise" },
   { flags: "--prover-address <address>", help: "that op-succinct proves for" },
   { flags: "--aggregation-vkey <file>", help: "of op-succinct's aggregation program, JSON" },
@@ -76,7 +79,7 @@ const PROOF_FLAGS: readonly Flag[] = [
   {
     flags: "--proof-type <type>",
     help:
-      "with --superblock-prover: groth16, or execute, which checks the rules and proves nothing",
+      "groth16, or execute: blocks and rules are only checked, by `montana prover`, and nothing is proved",
   },
   { flags: "--proof-poll <time>", help: "between two looks at a proof under way", value: "10s" },
 ];
@@ -101,7 +104,7 @@ export interface ProvingPlaces {
   readonly prover: string;
   readonly superblockProver: string;
   readonly publisher: string;
-  /** Without it, output roots are made of what the nodes of L2 say. */
+  /** None: output roots are made of what the L2 says. */
   readonly rollupNode: string | undefined;
   readonly proofType: "groth16" | "execute";
   readonly rollup: ProvenRollup;
@@ -171,16 +174,26 @@ function reportedL2(flags: FlagValues): ReportedL2 | undefined {
   return undefined;
 }
 
+/** What need not be named: nothing of it is in an execution check, or it is read from the L2. */
+function optionalFlags(proofType: string | undefined, hasL2: boolean): readonly string[] {
+  const ofTheProof = ["--rollup-config-hash", "--multi-block-vkey", "--prover-address"];
+  return [
+    ...(hasL2 ? ["--rollup-node"] : []),
+    ...(proofType === "execute" ? [...ofTheProof, "--aggregation-vkey"] : []),
+  ];
+}
+
 async function provingPlaces(
   flags: FlagValues,
   hasL2: boolean,
 ): Promise<ProvingPlaces | undefined> {
+  const proofType = textOf(flags, "proofType");
+  const optional = optionalFlags(proofType, hasL2);
   const given = PROVING_FLAGS.map(({ flags: text }) => text.split(" ")[0]!)
     .map((flag) => ({ flag, value: textOf(flags, nameOf(flag)) }));
-  const missing = given.filter(({ value }) => value === undefined).map(({ flag }) => flag)
-    .filter((flag) => flag !== "--rollup-node" || !hasL2);
+  const missing = given.filter(({ flag, value }) => value === undefined && !optional.includes(flag))
+    .map(({ flag }) => flag);
   const named = given.filter(({ value }) => value !== undefined).map(({ flag }) => flag);
-  const proofType = textOf(flags, "proofType");
   if (named.length === 0) {
     if (proofType === undefined) return undefined;
     throw usage(`Cannot use --proof-type ${proofType} without --superblock-prover`);
@@ -191,19 +204,24 @@ async function provingPlaces(
         "them to collect batches only",
     );
   }
-  const text = (flag: string) => textOf(flags, nameOf(flag))!;
-  const url = (flag: string) => nodeUrl(flag, text(flag));
+  const text = (flag: string) => textOf(flags, nameOf(flag));
+  const url = (flag: string) => nodeUrl(flag, text(flag)!);
+  const bytes = (flag: string, size: number) => {
+    const value = text(flag);
+    return value === undefined ? new Uint8Array(size) : hexOf(flag, value, size);
+  };
+  const vkey = text("--aggregation-vkey");
   return {
     prover: url("--prover"),
     superblockProver: url("--superblock-prover"),
     publisher: url("--publisher"),
-    rollupNode: textOf(flags, "rollupNode") === undefined ? undefined : url("--rollup-node"),
+    rollupNode: text("--rollup-node") === undefined ? undefined : url("--rollup-node"),
     proofType: parseChoice("--proof-type", proofType ?? "groth16", ["groth16", "execute"]),
     rollup: {
-      rollupConfigHash: hexOf("--rollup-config-hash", text("--rollup-config-hash"), 32),
-      multiBlockVKey: hexOf("--multi-block-vkey", text("--multi-block-vkey"), 32),
-      proverAddress: hexOf("--prover-address", text("--prover-address"), 20),
-      aggregationVKey: await jsonIn("--aggregation-vkey", text("--aggregation-vkey")),
+      rollupConfigHash: bytes("--rollup-config-hash", 32),
+      multiBlockVKey: bytes("--multi-block-vkey", 32),
+      proverAddress: bytes("--prover-address", 20),
+      aggregationVKey: vkey === undefined ? {} : await jsonIn("--aggregation-vkey", vkey),
     },
   };
 }

@@ -78,6 +78,7 @@ async function live(seed: number): Promise<string> {
       batches += own.batches;
       blocks += own.blocks;
     }
+    ok(refused > 0, "no block came too late");
     ok(kills >= BATCHES / 2, `${kills} kills`);
     const told = (event: string) => sum(members, event);
     ok(told("epoch_reorganised") > 0, `${reorganisations} reorganisations, and nobody told of one`);
