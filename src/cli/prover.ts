@@ -5,13 +5,14 @@
  */
 import { HttpJsonRpc } from "../l1/json_rpc.ts";
 import { RangeChecker } from "../provers/range_check.ts";
-import { onShutdownSignal, systemClock, systemRandom, writeStderr } from "../runtime.ts";
+import { systemClock, systemRandom, writeStderr } from "../runtime.ts";
 import { serveExecuteProver } from "../service/prover_api.ts";
-import { type CommandSpec, EXIT, type FlagValues, listOf, textOf } from "./command.ts";
+import { EXIT, type FlagValues, listOf, textOf } from "./command.ts";
 import { nodeUrl, parseListen, parseWhole, usage } from "./options.ts";
+import { asRole, type RoleContext, type RoleSpec } from "./role.ts";
 
 /** Serves until it is told to end. */
-export const prover: CommandSpec = {
+export const prover: RoleSpec = asRole({
   name: "prover",
   summary: "Check blocks and settlement rules over the provers' APIs; execution checks, no proofs",
   flags: [
@@ -37,14 +38,14 @@ export const prover: CommandSpec = {
     "prover --listen 3000",
     "prover --listen 3000 --l2 http://127.0.0.1:9545 --publisher-for 1001",
   ],
-  run: runProver,
-};
+  isServer: true,
+  check: (flags) => Promise.resolve(flags).then(placesOf),
+  runRole: runProver,
+});
 
-async function runProver(flags: FlagValues): Promise<number> {
-  const address = parseListen("--listen", textOf(flags, "listen") ?? "");
-  const ranges = rangesOf(flags);
-  const chains = listOf(flags, "publisherFor").map((text) => parseWhole("--publisher-for", text));
-  const signal = onShutdownSignal((name) => writeStderr(`${name}: ending`));
+async function runProver(flags: FlagValues, context: RoleContext): Promise<number> {
+  const { address, ranges, chains } = placesOf(flags);
+  const signal = context.onStop((why) => `${why}: ending`);
   const server = await serveExecuteProver({
     clock: systemClock,
     ...(ranges && { ranges }),
@@ -74,6 +75,14 @@ async function runProver(flags: FlagValues): Promise<number> {
   }
   await server.close();
   return EXIT.done;
+}
+
+function placesOf(flags: FlagValues) {
+  return {
+    address: parseListen("--listen", textOf(flags, "listen") ?? ""),
+    ranges: rangesOf(flags),
+    chains: listOf(flags, "publisherFor").map((text) => parseWhole("--publisher-for", text)),
+  };
 }
 
 function rangesOf(flags: FlagValues): RangeChecker | undefined {

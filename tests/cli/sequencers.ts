@@ -254,7 +254,8 @@ export class Sequencers implements AsyncDisposable {
   }
 }
 
-async function blocksOf(l2: Anvil): Promise<MadeBlock[]> {
+/** All of a chain. */
+export async function blocksOf(l2: Anvil): Promise<MadeBlock[]> {
   const blocks: MadeBlock[] = [];
   const head = Number(await l2.head());
   for (let number = 0; number <= head; number++) {
@@ -295,7 +296,8 @@ function yamlOf(chainId: number, l1Url: string, clock: L1ClockConfig): string {
 `;
 }
 
-function flagsOf(chainId: number, urls: SettlementUrls): string[] {
+/** Who proves, and who takes the proofs. */
+export function flagsOf(chainId: number, urls: SettlementUrls): string[] {
   return [
     ...["--prover", urls.prover, "--superblock-prover", urls.networkProver],
     ...["--publisher", urls.publisher, "--rollup-node", urls.rollup],

@@ -15,6 +15,7 @@ import { test } from "node:test";
 import { describe } from "../../src/cli/log.ts";
 import { ConfigError, SourceError } from "../../src/errors.ts";
 import { ClockEpochs } from "../../src/l1/epoch_sources.ts";
+import { FaultyStorage } from "../../src/local/faulty_storage.ts";
 import { SeededRandom } from "../../src/local/memory.ts";
 import { MemoryStorage } from "../../src/local/memory_storage.ts";
 import type { LogEvent } from "../../src/ports.ts";
@@ -106,7 +107,11 @@ class Machine {
   readonly clock = this.proofs.clock;
   readonly events: LogEvent[] = [];
   readonly l2: SlotL2;
-  readonly #storage = new MemoryStorage();
+  isFull = false;
+  readonly #storage = new FaultyStorage(
+    new MemoryStorage(),
+    ({ method }) => this.isFull && method === "write" ? { error: "NoSpace" } : undefined,
+  );
 
   constructor() {
     this.clock.jump(slotMs(0));
@@ -291,6 +296,23 @@ test("A batch that is ended by hand does not wait, and says which blocks it leav
   const leftOut = machine.told("blocks_left_out");
   deepEqual([leftOut[0]?.firstBlock, leftOut.at(-1)?.lastBlock], [3n, 7n]);
   match(describe(machine.told("blocks_left_out")[0]!).text, /left out, and nobody proves them/);
+});
+
+test("On a full disk all waits, and no block is missing when there is room again", async () => {
+  const machine = new Machine();
+  await machine.live(async () => {
+    await machine.pass(50 * SECOND_MS);
+    machine.isFull = true;
+    await machine.pass(HOUR_MS);
+    deepEqual(machine.windows, []);
+    machine.isFull = false;
+    await machine.pass(10 * MINUTE_MS);
+  });
+  ok(machine.windows.length > 35);
+  deepEqual(
+    machine.windows,
+    machine.windows.map((_, batch) => range(8 * batch, 8 * batch + 8)),
+  );
 });
 
 test("What fails for good ends all parts, and is what is thrown", async () => {
