@@ -10,6 +10,7 @@ import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 import process from "node:process";
 import { test } from "node:test";
+import { toHex } from "../../src/wire/hex.ts";
 import { withDirectory } from "../helpers.ts";
 import { skipWithoutAnvil, startAnvil } from "../l1/anvil.ts";
 import { chance, isWhole, tellDone } from "./crash.ts";
@@ -87,7 +88,7 @@ test(KILLED, { skip: skipWithoutAnvil(KILLED) }, async () => {
 });
 
 const REORGANISED =
-  "montana run --role batcher,superblock has the blocks proved that L2 has after a reorganisation";
+  "montana run --role batcher,superblock has the blocks proved that L2 has after a reorganisation, and ends where that is too late";
 test(REORGANISED, { skip: skipWithoutAnvil(REORGANISED) }, async () => {
   await withPlace(async (cwd) => {
     // Nothing is sealed, so that all may be replaced.
@@ -100,13 +101,24 @@ test(REORGANISED, { skip: skipWithoutAnvil(REORGANISED) }, async () => {
     await roles.until("blocks are replaced", () => /no longer count/.test(roles.said));
     await roles.untilAccepted(last);
     const chain = (await blocksOf(l2)).slice(1);
-    equal((await roles.stop()).code, 0, roles.said);
+    const hashes = new Map<bigint, string>();
+    for (const number of chain.map((block) => BigInt(block.number))) {
+      const block = await l2.rpc("eth_getBlockByNumber", [`0x${number.toString(16)}`, false]);
+      hashes.set(number, block.hash);
+    }
+    await l2.rpc("anvil_reorg", [Number(await l2.head()) - 1, []]);
+    const { code, stderr } = await roles.ended();
+    equal(code, 5, stderr);
+    match(
+      stderr,
+      /^batcher: error: Reorganised: Cannot report L2's blocks: .* see which one counts$/m,
+    );
+    match(stderr, /^superblock: batcher failed: ending/m);
 
     await provedInOrder(roles.member, { settlement, clock, taken: chain, last });
     const [batch] = await batchesIn(roles.member, clock);
     for (const { number, hash } of batch!.blocks) {
-      const block = await l2.rpc("eth_getBlockByNumber", [`0x${number.toString(16)}`, false]);
-      equal(`0x${Buffer.from(hash).toString("hex")}`, block.hash, `block ${number}`);
+      equal(toHex(hash), hashes.get(number), `block ${number}`);
     }
   });
 });
