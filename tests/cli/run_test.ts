@@ -33,7 +33,7 @@ test("montana run refuses roles and flags that do not go together, before it mak
       [`${both},deriver --listen 1`, /give --superblock-listen, or --deriver-listen/],
       [
         `${both} --superblock-listen 1`,
-        /--superblock-listen .*: one such flag only; give --listen/,
+        /--superblock-listen .*: there is one such flag only; give --listen/,
       ],
       ["run --role batcher,deriver --poll-interval 1s", /give --batcher-poll-interval, or --der/],
       ["run --role batcher,deriver --l2 a --l1 b --data-dir d --out -", /--out - .* name a file/],
