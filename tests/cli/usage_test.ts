@@ -7,14 +7,18 @@ import { VERSION } from "../../src/version.ts";
 import { withDirectory } from "../helpers.ts";
 import { halfOf } from "./half.ts";
 import { failed, inPairs, run, succeeded } from "./montana.ts";
+import { filesIn } from "./traps.ts";
 
 const COMMANDS = [
   "demo",
   "batcher",
   "deriver",
   "processor",
+  "superblock",
+  "prover",
   "run",
   "ctl",
+  "proofs",
   "encode",
   "decode",
   "inspect",
@@ -24,9 +28,6 @@ const COMMANDS = [
   "wal",
   "archive",
   "doctor",
-  "superblock",
-  "prover",
-  "proofs",
   "signer",
   "version",
 ];
@@ -218,6 +219,33 @@ test("montana refuses a value that cannot be with exit 2, before it makes anythi
     for (const name of ["d", "l1", "o", "localhost:8545", "http:"]) {
       ok(!existsSync(join(cwd, name)), name);
     }
+  });
+});
+
+test("montana refuses a flag or argument with nothing in it, before it makes anything", async () => {
+  await withDirectory(async (cwd) => {
+    const cases: string[][] = [
+      ["batcher", "--l2", "-", "--l1", "l1", "--data-dir", ""],
+      ["batcher", "--l2", "-", "--l1", ""],
+      ["deriver", "--l1", "l1", "--out", "o", "--data-dir", ""],
+      ["deriver", "--l1", "l1", "--out", ""],
+      ["processor", "--data-dir", ""],
+      ["report", "--l1", "http://127.0.0.1:1", "--l1", ""],
+      ["signer", "address", "--key-env", ""],
+      ["doctor", "--data-dir", ""],
+    ];
+    await inPairs(halfOf(cases), async (args) => {
+      const flag = args.at(-2);
+      failed(
+        await run(args, { cwd }),
+        2,
+        new RegExp(`Usage: Cannot use ${flag} "": it names noth`),
+      );
+    });
+    for (const args of [["inspect", ""], ["wal", "check", ""]]) {
+      failed(await run(args, { cwd }), 2, /Usage: Cannot use "" as <\w+/);
+    }
+    deepEqual(filesIn(cwd), []);
   });
 });
 
