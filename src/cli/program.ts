@@ -3,31 +3,27 @@
  *
  * @module
  */
-import process from "node:process";
-import {
-  ConfigError,
-  describeError,
-  isRetryable,
-  MontanaError,
-  PipelineError,
-  SignerError,
-  type SignerErrorCode,
-  SinkError,
-} from "../errors.ts";
+import { ConfigError } from "../errors.ts";
 import { runtimeName, writeStderr, writeStdout } from "../runtime.ts";
 import { VERSION } from "../version.ts";
 import { type CommandGroup, type CommandSpec, EXIT, type FlagValues } from "./command.ts";
 import { type Command, commander } from "./deps.ts";
-import { withFlagNames, withoutKeys } from "./text.ts";
-import { tellHeldFailures } from "./passing_failures.ts";
+import { tellFailure } from "./failure.ts";
+import { withoutKeys } from "./text.ts";
 
 /** In the order of the help. One is loaded when it is called, since all of them take half of a start. */
-const COMMANDS: Readonly<Record<string, () => Promise<CommandSpec | CommandGroup>>> = {
+const COMMANDS: Readonly<
+  Record<string, (args: readonly string[]) => Promise<CommandSpec | CommandGroup>>
+> = {
   demo: async () => (await import("./demo.ts")).demo,
   batcher: async () => (await import("./batcher.ts")).batcher,
   deriver: async () => (await import("./deriver.ts")).deriver,
   processor: async () => (await import("./processor.ts")).processor,
+  superblock: async () => (await import("./superblock.ts")).superblock,
+  prover: async () => (await import("./prover.ts")).prover,
+  run: async (args) => (await import("./run.ts")).runCommand(args),
   ctl: async () => (await import("./ctl.ts")).ctl,
+  proofs: async () => (await import("./proofs.ts")).proofs,
   encode: async () => (await import("./codec.ts")).encode,
   decode: async () => (await import("./codec.ts")).decode,
   inspect: async () => (await import("./inspect.ts")).inspect,
@@ -37,9 +33,6 @@ const COMMANDS: Readonly<Record<string, () => Promise<CommandSpec | CommandGroup
   wal: async () => (await import("./wal.ts")).wal,
   archive: async () => (await import("./archive.ts")).archive,
   doctor: async () => (await import("./doctor.ts")).doctor,
-  superblock: async () => (await import("./superblock.ts")).superblock,
-  prover: async () => (await import("./prover.ts")).prover,
-  proofs: async () => (await import("./proofs.ts")).proofs,
   signer: async () => (await import("./signer.ts")).signer,
   version: async () => (await import("./version.ts")).version,
 };
@@ -57,6 +50,12 @@ const EXIT_CODES = `Exit codes:
  */
 export async function main(args: readonly string[]): Promise<number> {
   const { Command, CommanderError } = await commander();
+  let specs: readonly (CommandSpec | CommandGroup)[];
+  try {
+    specs = await commandsFor(args);
+  } catch (error) {
+    return tellFailure(error);
+  }
   let exitCode: number = EXIT.done;
   let help = "";
   const program = new Command("montana")
@@ -66,7 +65,7 @@ export async function main(args: readonly string[]): Promise<number> {
     .helpCommand("help [command]", "print help of a command")
     .addHelpText("after", `\n${EXIT_CODES}`)
     .configureHelp({ helpWidth: 100 });
-  for (const spec of await commandsFor(args)) {
+  for (const spec of specs) {
     addTo(program, spec, async (command, flags, values) => {
       exitCode = await command.run(flags, values);
     });
@@ -81,19 +80,19 @@ export async function main(args: readonly string[]): Promise<number> {
     await program.parseAsync(commandLine(args), { from: "user" });
     return exitCode;
   } catch (error) {
-    if (!(error instanceof CommanderError)) return tell(error);
+    if (!(error instanceof CommanderError)) return tellFailure(error);
     // Commander has said what was wrong; what it was asked for is still to be written.
     if (error.exitCode !== 0) return EXIT.usage;
   }
-  return await writeStdout(help).then(() => EXIT.done, tell);
+  return await writeStdout(help).then(() => EXIT.done, tellFailure);
 }
 
 /** The one that is called, or all where none is. */
 async function commandsFor(
-  [name = ""]: readonly string[],
+  [name = "", ...args]: readonly string[],
 ): Promise<(CommandSpec | CommandGroup)[]> {
-  const load = Object.hasOwn(COMMANDS, name) ? [COMMANDS[name]!] : Object.values(COMMANDS);
-  return await Promise.all(load.map((each) => each()));
+  if (Object.hasOwn(COMMANDS, name)) return [await COMMANDS[name]!(args)];
+  return await Promise.all(Object.values(COMMANDS).map((load) => load([])));
 }
 
 /** Commander would answer a command that is not there with the help of all, when asked for its help. */
@@ -150,41 +149,4 @@ function addCommand(program: Command, spec: CommandSpec, run: Run): void {
 /** What a variable of a shell is that was never set; a directory of no name would be the one one is in. */
 function empty(what: string): ConfigError {
   return new ConfigError("Usage", `Cannot use ${what}: it names nothing`);
-}
-
-/** To start again helps as little as with any other setting; what a remote signer refuses is not among them. */
-const UNUSABLE_KEY: readonly SignerErrorCode[] = ["Unreadable", "TooOpen", "Invalid", "Password"];
-
-/** It is for people to say which L1, or which L2, is meant. */
-function needsDecision(error: MontanaError): boolean {
-  if (error instanceof PipelineError) return ["Reorganised", "WrongL1"].includes(error.code);
-  return error.details["reason"] === "WrongChain" && error.kind === "critical";
-}
-
-/** Says in one line what could not be done, and gives the exit code for it. */
-function tell(error: unknown): number {
-  if (isBrokenPipe(error)) return EXIT.done;
-  tellHeldFailures();
-  const text = withFlagNames(`error: ${describeError(error)}`);
-  writeStderr(error instanceof ConfigError ? withoutKeys(text) : text);
-  if (!(error instanceof MontanaError)) {
-    // Nobody foresaw this one: whoever mends it needs to know where it came from.
-    if (process.env.MONTANA_TRACE && error instanceof Error) writeStderr(error.stack ?? "");
-    return EXIT.failed;
-  }
-  if (error instanceof ConfigError) return error.code === "Usage" ? EXIT.usage : EXIT.badConfig;
-  if (needsDecision(error)) return EXIT.undecided;
-  if (error instanceof SignerError && UNUSABLE_KEY.includes(error.code)) return EXIT.badConfig;
-  // Who starts again looks at L1 first: it finds what others posted, and seals anew what came too late.
-  const helpsToStart = error instanceof SinkError &&
-    ["NonceTaken", "WindowExpired"].includes(error.code);
-  return helpsToStart || isRetryable(error) ? EXIT.tryLater : EXIT.failed;
-}
-
-/** The reader of our output has seen enough, as in `montana decode … | head`. */
-function isBrokenPipe(error: unknown): boolean {
-  for (let each = error; each instanceof Error; each = each.cause) {
-    if ((each as { code?: unknown }).code === "EPIPE") return true;
-  }
-  return false;
 }

@@ -8,11 +8,18 @@ import { CodecError, ConfigError } from "../errors.ts";
 import type { L2Head } from "../l2/l2_nodes.ts";
 import { systemReason } from "../local/disk.ts";
 import type { Address } from "../service/http_server.ts";
-import type { PresetName, SuperblockConfig } from "../superblock/config.ts";
+import type { Given, PresetName, SuperblockConfig } from "../superblock/config.ts";
 import type { ProvenRollup } from "../superblock/proof_config.ts";
 import { fromHex } from "../wire/hex.ts";
 import { type Flag, type FlagValues, listOf, textOf } from "./command.ts";
-import { nodeUrl, parseChoice, parseDuration, parseListen, usage } from "./options.ts";
+import {
+  nodeUrl,
+  outOfEnvironment,
+  parseChoice,
+  parseDuration,
+  parseListen,
+  usage,
+} from "./options.ts";
 import { controlPath, dataDirOf } from "./processor_flags.ts";
 import { readSuperblockConfig } from "./superblock_config.ts";
 
@@ -38,7 +45,8 @@ const CONFIG_FLAGS: readonly Flag[] = [
 
 const HEADS: readonly L2Head[] = ["unsafe", "safe", "finalized"];
 
-const BLOCK_FLAGS: readonly Flag[] = [
+/** Whose blocks are reported, where nobody else in this process reports them. */
+export const REPORTED_L2_FLAGS: readonly Flag[] = [
   {
     flags: "--l2 <url>",
     help:
@@ -50,11 +58,12 @@ const BLOCK_FLAGS: readonly Flag[] = [
     flags: "--l2-trust-hashes",
     help: "with --l2: take a node's word for hashes, where a chain makes them otherwise",
   },
-  {
-    flags: "--listen <port>",
-    help: "take blocks and tell of batches over HTTP; 127.0.0.1:PORT, or HOST:PORT; 0: any",
-  },
 ];
+
+const LISTEN_FLAG: Flag = {
+  flags: "--listen <port>",
+  help: "take blocks and tell of batches over HTTP; 127.0.0.1:PORT, or HOST:PORT; 0: any",
+};
 
 /** All of them, or nothing is proved; but for {@link optionalFlags}. */
 const PROVING_FLAGS: readonly Flag[] = [
@@ -88,7 +97,8 @@ const PROOF_FLAGS: readonly Flag[] = [
 export const SUPERBLOCK_FLAGS: readonly Flag[] = [
   SUPERBLOCK_DIR_FLAG,
   ...CONFIG_FLAGS,
-  ...BLOCK_FLAGS,
+  ...REPORTED_L2_FLAGS,
+  LISTEN_FLAG,
   ...PROOF_FLAGS,
 ];
 
@@ -124,14 +134,20 @@ export interface SuperblockSettings {
   readonly control: Address;
 }
 
-/** @throws {ConfigError} `Usage` or `Invalid`, naming what cannot be, or cannot be together */
-export async function superblockSettings(flags: FlagValues): Promise<SuperblockSettings> {
+/**
+ * @param beside what other roles of the process were given: their L1 and L2 are meant, where no other is set
+ * @throws {ConfigError} `Usage` or `Invalid`, naming what cannot be, or cannot be together
+ */
+export async function superblockSettings(
+  flags: FlagValues,
+  beside: Readonly<Record<string, FlagValues>> = {},
+): Promise<SuperblockSettings> {
   const text = (name: string) => textOf(flags, name);
   const dataDir = dataDirOf(text("dataDir") ?? "");
   const preset = parseChoice("--preset", text("preset") ?? "", ["production", "test"]);
   const path = text("config");
   const listen = text("listen");
-  const l2 = reportedL2(flags);
+  const l2 = reportedL2(flags) ?? (beside["batcher"] && nodesOf(beside["batcher"]));
   const proofPollMs = parseDuration("--proof-poll", text("proofPoll") ?? "");
   if (proofPollMs < 10) {
     throw usage(`Cannot use --proof-poll ${text("proofPoll")}: need 10ms or more`);
@@ -142,7 +158,12 @@ export async function superblockSettings(flags: FlagValues): Promise<SuperblockS
     return { key, value, origin: "--set" };
   });
   const proving = await provingPlaces(flags, l2 !== undefined);
-  const config = await readSuperblockConfig({ preset, given, ...(path !== undefined && { path }) });
+  const config = await readSuperblockConfig({
+    preset,
+    assumed: Object.values(beside).flatMap(chainsOf),
+    given,
+    ...(path !== undefined && { path }),
+  });
   if (proving && config.l1Listener.l1Rpc === undefined) {
     throw new ConfigError(
       "Invalid",
@@ -160,6 +181,29 @@ export async function superblockSettings(flags: FlagValues): Promise<SuperblockS
     listen: listen === undefined ? undefined : parseListen("--listen", listen),
     control: { path: controlPath(dataDir), mode: 0o600, isOurs: true },
   };
+}
+
+/** The chains of a role: an L1 in a directory has no epochs. */
+function chainsOf(flags: FlagValues): readonly Given[] {
+  const urlsOf = (flag: "l1" | "beacon") =>
+    listOf(flags, flag).map((text) => outOfEnvironment(`--${flag}`, text)).filter(isUrl);
+  const values = [
+    { key: "l1_listener.l1_rpc", value: urlsOf("l1")[0], origin: "--l1" },
+    { key: "l1_listener.beacon_rpc", value: urlsOf("beacon")[0], origin: "--beacon" },
+    { key: "batch_manager.chain_id", value: textOf(flags, "l2ChainId"), origin: "--l2-chain-id" },
+  ];
+  return values.filter(({ value }) => value !== undefined);
+}
+
+/** The nodes that a batcher reads: they tell output roots too. */
+function nodesOf(flags: FlagValues): ReportedL2 | undefined {
+  const urls = listOf(flags, "l2").map((text) => outOfEnvironment("--l2", text));
+  if (!urls.every(isUrl)) return undefined;
+  return { urls, head: "unsafe", trustsHashes: flags["l2TrustHashes"] === true };
+}
+
+function isUrl(text: string): boolean {
+  return /^https?:\/\//i.test(text);
 }
 
 function reportedL2(flags: FlagValues): ReportedL2 | undefined {

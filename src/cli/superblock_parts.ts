@@ -45,7 +45,7 @@ export function epochSources({ l1Clock, l1Listener }: SuperblockConfig): readonl
 }
 
 /** Batches of the clock name no block of L1. */
-const NO_ORIGINS: OriginL1 = {
+export const NO_ORIGINS: OriginL1 = {
   head: () => Promise.reject(new PipelineError("Closed", "Cannot name an L1 block: none is read")),
   block: () => Promise.reject(new PipelineError("Closed", "Cannot name an L1 block: none is read")),
 };

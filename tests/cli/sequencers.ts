@@ -6,6 +6,7 @@
  */
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import process from "node:process";
 import type { L1ClockConfig } from "../../src/superblock.ts";
 import { toHex } from "../../src/wire/hex.ts";
 import { noise } from "../helpers.ts";
@@ -176,12 +177,14 @@ export class Sequencers implements AsyncDisposable {
     await l1.rpc("evm_setTime", [Math.floor(Date.now() / 1000)]);
   }
 
-  /** L1 makes no blocks for so long. */
-  async stopL1(milliseconds: number): Promise<void> {
+  /** For so long L1 makes no blocks, or answers nobody. */
+  async stopL1(what: "mining" | "answering", milliseconds: number): Promise<void> {
     const { l1 } = this.place;
-    await l1.rpc("evm_setIntervalMining", [0]);
+    if (what === "mining") await l1.rpc("evm_setIntervalMining", [0]);
+    else process.kill(l1.pid, "SIGSTOP");
     await sleep(milliseconds);
-    await l1.rpc("evm_setIntervalMining", [1]);
+    if (what === "mining") await l1.rpc("evm_setIntervalMining", [1]);
+    else process.kill(l1.pid, "SIGCONT");
   }
 
   /**
@@ -254,7 +257,8 @@ export class Sequencers implements AsyncDisposable {
   }
 }
 
-async function blocksOf(l2: Anvil): Promise<MadeBlock[]> {
+/** All of a chain. */
+export async function blocksOf(l2: Anvil): Promise<MadeBlock[]> {
   const blocks: MadeBlock[] = [];
   const head = Number(await l2.head());
   for (let number = 0; number <= head; number++) {
@@ -295,7 +299,8 @@ function yamlOf(chainId: number, l1Url: string, clock: L1ClockConfig): string {
 `;
 }
 
-function flagsOf(chainId: number, urls: SettlementUrls): string[] {
+/** Who proves, and who takes the proofs. */
+export function flagsOf(chainId: number, urls: SettlementUrls): string[] {
   return [
     ...["--prover", urls.prover, "--superblock-prover", urls.networkProver],
     ...["--publisher", urls.publisher, "--rollup-node", urls.rollup],
