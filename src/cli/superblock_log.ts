@@ -97,7 +97,7 @@ export function describeSuperblockEvent(event: SuperblockEvent): Described {
       };
     }
     case "batch_completed":
-      return { level: "info", ...ofBatch(event.batch, "is proved, and accepted") };
+      return { level: "info", ...ofBatch(event.batch, "is completed") };
     case "batch_failed": {
       const { text, fields } = ofBatch(event.batch, "failed");
       const error = describeError(event.error);
