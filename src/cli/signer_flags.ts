@@ -105,8 +105,7 @@ export async function signerSource(flags: FlagValues): Promise<SignerSource> {
       throw usage(`Cannot use ${flag} without ${otherFlag}`);
     }
   }
-  const [name, flag] = given[0]!;
-  if (flags[name] === "") throw usage(`Cannot use ${flag} "": it names nothing`);
+  const [name] = given[0]!;
   switch (name) {
     case "keyFile":
       return await keyFileSource(textOf(flags, name)!);

@@ -7,14 +7,18 @@ import { VERSION } from "../../src/version.ts";
 import { withDirectory } from "../helpers.ts";
 import { halfOf } from "./half.ts";
 import { failed, inPairs, run, succeeded } from "./montana.ts";
+import { filesIn } from "./traps.ts";
 
 const COMMANDS = [
   "demo",
   "batcher",
   "deriver",
   "processor",
+  "superblock",
+  "prover",
   "run",
   "ctl",
+  "proofs",
   "encode",
   "decode",
   "inspect",
@@ -24,9 +28,6 @@ const COMMANDS = [
   "wal",
   "archive",
   "doctor",
-  "superblock",
-  "prover",
-  "proofs",
   "signer",
   "version",
 ];
@@ -86,7 +87,9 @@ function isThere(call: string, texts: ReadonlyMap<string, string>): void {
   ok(help !== undefined, `montana ${call}: there is no such command`);
   const isGroup = commandsIn(help).length > 0;
   ok(!isGroup || second === "" || second.startsWith("-"), `montana ${call}: no such command`);
-  const flags = flagsIn(help);
+  const [, roles = ""] = /^run .*--role ([a-z,]+)/.exec(call) ?? [];
+  const helps = [help, ...roles.split(",").map((role) => texts.get(role) ?? "")];
+  const flags = new Set(helps.flatMap((each) => [...flagsIn(each)]));
   for (const [flag] of call.matchAll(/(?<=^|\s)--[a-z][\w-]*/g)) {
     ok(flags.has(flag), `montana ${call}: there is no ${flag}`);
   }
@@ -121,7 +124,9 @@ test("montana has each command and each flag that README.md names", async () => 
   const calls = callsIn(readme);
   ok(calls.length > 50, `${calls.length}`);
   for (const call of calls) isThere(call, texts);
-  const all = new Set([...texts.values()].flatMap((help) => [...flagsIn(help)]));
+  // Where roles have a flag of one name, it has theirs before it.
+  const together = succeeded(await run("run --role superblock,batcher,deriver --help"));
+  const all = new Set([...texts.values(), together].flatMap((help) => [...flagsIn(help)]));
   for (const [flag] of readme.matchAll(/(?<=[`|\s(])--[a-z][\w-]*/g)) {
     ok(all.has(flag) || OF_OTHERS.includes(flag), `README.md: there is no ${flag}`);
   }
@@ -214,6 +219,33 @@ test("montana refuses a value that cannot be with exit 2, before it makes anythi
     for (const name of ["d", "l1", "o", "localhost:8545", "http:"]) {
       ok(!existsSync(join(cwd, name)), name);
     }
+  });
+});
+
+test("montana refuses a flag or argument with nothing in it, before it makes anything", async () => {
+  await withDirectory(async (cwd) => {
+    const cases: string[][] = [
+      ["batcher", "--l2", "-", "--l1", "l1", "--data-dir", ""],
+      ["batcher", "--l2", "-", "--l1", ""],
+      ["deriver", "--l1", "l1", "--out", "o", "--data-dir", ""],
+      ["deriver", "--l1", "l1", "--out", ""],
+      ["processor", "--data-dir", ""],
+      ["report", "--l1", "http://127.0.0.1:1", "--l1", ""],
+      ["signer", "address", "--key-env", ""],
+      ["doctor", "--data-dir", ""],
+    ];
+    await inPairs(halfOf(cases), async (args) => {
+      const flag = args.at(-2);
+      failed(
+        await run(args, { cwd }),
+        2,
+        new RegExp(`Usage: Cannot use ${flag} "": it names noth`),
+      );
+    });
+    for (const args of [["inspect", ""], ["wal", "check", ""]]) {
+      failed(await run(args, { cwd }), 2, /Usage: Cannot use "" as <\w+/);
+    }
+    deepEqual(filesIn(cwd), []);
   });
 });
 

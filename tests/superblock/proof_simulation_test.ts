@@ -60,7 +60,7 @@ finds(
   "proofs",
   "a job that is tried again for ever",
   { queue: withEndlessRetries },
-  /is at retry \d+|failed after \d+ retries/,
+  /failed at \w+ after \d+ retries of \d+/,
 );
 finds(
   "proofs",
