@@ -82,7 +82,7 @@ async function runEstimate(flags: FlagValues): Promise<number> {
   const log = logFrom(flags);
   const variants = variantsOf(flags, log);
   const priced = priceSettings(flags, variants.map(({ da }) => da));
-  const { to } = rangeFrom(flags);
+  const { from, to } = rangeFrom(flags);
   const { signal } = new AbortController();
 
   const prices = await openPrices(priced, log, { once: true, signal });
@@ -111,11 +111,13 @@ async function runEstimate(flags: FlagValues): Promise<number> {
     await progress.stop();
     await l2.close();
   }
-  const nothing = l2.blocks.given === 0 ? l2.whyNothing?.() ?? "there is no such block" : undefined;
-  if (nothing !== undefined) throw usage(`Cannot estimate: ${nothing}`);
   const { last } = l2.blocks;
-  if (to !== undefined && last!.number! < to) {
-    writeStderr(`warning: L2 ends with block ${last!.number}, before --to ${to}`);
+  if (!last) {
+    const range = from === undefined ? "" : ` from --from ${from} on`;
+    throw usage(`Cannot estimate: the L2 has no block${range}`);
+  }
+  if (to !== undefined && last.number! < to) {
+    writeStderr(`warning: L2 ends with block ${last.number}, before --to ${to}`);
   }
   const { market } = prices;
   if (flags["json"]) {

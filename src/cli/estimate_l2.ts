@@ -19,8 +19,6 @@ export interface Range {
 /** Blocks that are read. */
 export interface RangeOfL2 {
   readonly blocks: BlockRange;
-  /** Why there is no block, where somebody may have meant it otherwise. */
-  readonly whyNothing?: () => string | undefined;
   close(): Promise<void>;
 }
 
@@ -61,7 +59,6 @@ export async function openRange(
   );
   return {
     blocks: new BlockRange(opened.patient, range),
-    whyNothing: () => opened.whyNothing?.(),
     close: () => opened.close(),
   };
 }
