@@ -327,6 +327,16 @@ test("montana superblock ends where the L2 has lost blocks that are being proved
   });
 });
 
+test("Without block_reporting batches stay empty, and wait for no L2", async () => {
+  await withDirectory(async (cwd) => {
+    const args = ["superblock", ...shortClock(nowSeconds()), "--l2", "http://127.0.0.1:1"];
+    const off = ["--set", "integration.block_reporting=false"];
+    await using service = start([...args, ...off], { cwd });
+    await service.untilSaid(/batch \d+ is whole: slots \d+ to \d+, 0 blocks/);
+    match(service.stderr, /^warning: all batches stay empty: .*block_reporting is false$/m);
+  });
+});
+
 test("montana superblock does not follow an L2 of another chain", async () => {
   await using chains = new LiveChains();
   await withDirectory(async (cwd) => {
