@@ -167,14 +167,23 @@ export class Sequencers implements AsyncDisposable {
     await process.start();
   }
 
-  /** L1 goes another way from before the epoch that has just begun. */
+  /** L1 goes another way from before the epoch that has just begun, until one of them has noticed. */
   async reorganiseL1(): Promise<void> {
     const { l1, clock } = this.place;
     const inEpoch = () => (Math.floor(Date.now() / 1000) - Number(clock.genesisTime)) % EPOCH_S;
-    while (inEpoch() !== 2) await sleep(50);
-    await l1.rpc("anvil_reorg", [4, []]);
-    // Its time goes on where the old blocks ended.
-    await l1.rpc("evm_setTime", [Math.floor(Date.now() / 1000)]);
+    const before = this.toldTimes("epoch_reorganised");
+    for (let tries = 0; tries < 10 && this.toldTimes("epoch_reorganised") === before; tries++) {
+      while (inEpoch() !== 2) await sleep(50);
+      await l1.rpc("anvil_reorg", [4, []]);
+      // Its time goes on where the old blocks ended.
+      await l1.rpc("evm_setTime", [Math.floor(Date.now() / 1000)]);
+      await sleep(2000);
+    }
+  }
+
+  /** How often something was told, by all of them. */
+  toldTimes(event: string): number {
+    return this.place.members.reduce((all, { process }) => all + process.told(event).length, 0);
   }
 
   /** For so long L1 makes no blocks, or answers nobody. */
