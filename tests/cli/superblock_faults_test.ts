@@ -11,6 +11,7 @@ import { test } from "node:test";
 import { withDirectory } from "../helpers.ts";
 import { withServer } from "../l1/rpc_server.ts";
 import { OpSuccinctServer, PublisherServer, SuperblockProverServer } from "../provers/servers.ts";
+import { skipUnlessShown } from "./half.ts";
 import { LiveChains, shortClock } from "./live_chains.ts";
 import { run as montana, start } from "./montana.ts";
 
@@ -116,7 +117,9 @@ class Ranges {
   }
 }
 
-test("montana superblock gets through each fault of provers and publisher, and a kill -9 among them", async () => {
+const FAULTS =
+  "montana superblock gets through each fault of provers and publisher, and a kill -9 among them";
+test(FAULTS, { skip: skipUnlessShown("source", FAULTS) }, async () => {
   await using chains = new LiveChains();
   const ranges = new Ranges();
   const network = new SuperblockProverServer();
@@ -136,8 +139,9 @@ test("montana superblock gets through each fault of provers and publisher, and a
     if (call.method !== "POST") return at % 3 === 0 ? { status: 503, text: "" } : undefined;
     const number = Number(call.body!["superblock_number"]);
     const index = number - batchNumberOf(ranges.asked[0]!.end);
-    const tries =
-      publisher.calls.filter(({ body }) => body?.["superblock_number"] === number).length;
+    const tries = publisher.calls.filter(({ body }) =>
+      body?.["superblock_number"] === number
+    ).length;
     if (index === 1 && tries < 4) return { status: 503, text: "closed" };
     if (index === 5 && isRefusing) return { status: 400, json: REFUSAL };
     posts.push(number);
