@@ -107,9 +107,9 @@ export function describeSuperblockEvent(event: SuperblockEvent): Described {
       const { number, blocks } = event;
       return {
         level: "warn",
-        text: `L2 went another way from block ${number}: ${
-          countOf(blocks, "block")
-        } no longer count`,
+        text: `L2 went another way from block ${number}: ${countOf(blocks, "block")} no longer ${
+          blocks === 1 ? "counts" : "count"
+        }`,
         fields: { number: `${number}`, blocks },
       };
     }
