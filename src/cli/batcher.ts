@@ -10,6 +10,7 @@ import { describeError, MontanaError } from "../errors.ts";
 import { DiskStorage } from "../local/disk_storage.ts";
 import { BatchSubmissionRunner } from "../pipeline/batch_runner.ts";
 import { BatcherJournal } from "../pipeline/batcher_journal.ts";
+import type { Log } from "../ports.ts";
 import { systemClock, systemRandom, writeStderr, writeStdout } from "../runtime.ts";
 import type { BlockTap, TakenBefore } from "../superblock/block_tap.ts";
 import { BLOB_SIZE, MAX_BLOBS_PER_TX } from "../wire/blob.ts";
@@ -42,6 +43,8 @@ import {
   openL2,
 } from "./l2.ts";
 import { LOG_FLAGS, logFrom } from "./log.ts";
+import { type BatcherHealth, batcherHealth } from "./batcher_health.ts";
+import { METRICS_FLAG } from "./monitor.ts";
 import { parseChoice, parseCount, parseDuration, parseSize } from "./options.ts";
 import { startProgress } from "./progress.ts";
 import { answeringRole, asRole, type RoleContext, type RoleSpec } from "./role.ts";
@@ -94,6 +97,7 @@ export const batcher: RoleSpec = asRole({
     ...THROTTLE_FLAGS,
     { flags: "--poll-interval <time>", help: "between two looks at the source", value: "100ms" },
     { flags: "--shutdown-timeout <time>", help: "for posting what is left", value: "60s" },
+    METRICS_FLAG,
     ...LOG_FLAGS,
     JSON_FLAG,
   ],
@@ -111,7 +115,8 @@ export const batcher: RoleSpec = asRole({
 });
 
 async function runBatcher(flags: FlagValues, context: RoleContext): Promise<number> {
-  const settings = settingsFrom(flags);
+  const health = batcherHealth(context.monitor);
+  const settings = settingsFrom(flags, health.log);
   const { dataDir, log, history } = settings;
   const { superblock } = context.ties;
   const l2 = superblock ? ofSameChain(settings.l2, superblock) : settings.l2;
@@ -139,7 +144,7 @@ async function runBatcher(flags: FlagValues, context: RoleContext): Promise<numb
         maxBytes: await place.sink.capacity(),
         log,
       };
-      const run = { ...place, settings, journal, resealing, tap, signal };
+      const run = { ...place, settings, journal, resealing, tap, signal, health };
       const l1 = place.l1.origins;
       const opened = await openL2(l2, { l1, journal, dataDir, log, once: settings.once, signal });
       const stop = () => void opened.stopServing?.();
@@ -168,10 +173,11 @@ interface BatcherRun extends BatcherPlace, Pick<BatcherL1, "sink" | "failed" | "
   readonly l2: OpenedL2;
   /** Reports what is taken, where batches of this process have it proved. */
   readonly tap: BlockTap | undefined;
+  readonly health: BatcherHealth;
 }
 
 async function runWith(run: BatcherRun, flags: FlagValues): Promise<number> {
-  const { settings, l2, sink, tap, signal } = run;
+  const { settings, l2, sink, tap, signal, health } = run;
   const { shutdownTimeoutMs } = settings;
   await tap?.catchUp(takenBefore(run), signal);
   const position = await findPosition(run, l2.patient);
@@ -200,6 +206,7 @@ async function runWith(run: BatcherRun, flags: FlagValues): Promise<number> {
     { onBatchSubmitted: (_, { lastBlock }) => newestTimestamp = lastBlock?.timestamp },
     position,
   );
+  health.begin(runner);
   const progress = startProgress(flags, {
     task: "batcher",
     read: () => ({
@@ -271,12 +278,13 @@ async function isInTime(run: Promise<void>, signal: AbortSignal, timeMs: number)
   }
 }
 
-function settingsFrom(flags: FlagValues) {
+function settingsFrom(flags: FlagValues, counting: (log: Log) => Log = (log) => log) {
   const text = (name: string) => textOf(flags, name) ?? "";
   const once = flags.once === true;
   const dataDir = textOf(flags, "dataDir");
-  const history = dataDir === undefined ? undefined : new History(dataDir, logFrom(flags));
-  const log = history?.log ?? logFrom(flags);
+  const told = counting(logFrom(flags));
+  const history = dataDir === undefined ? undefined : new History(dataDir, told);
+  const log = history?.log ?? told;
   const workers = parseCount("--workers", text("workers"), 1, 64);
   const maxBlobs = parseCount("--max-blobs", text("maxBlobs"), 1, MAX_BLOBS_PER_TX);
   const place = l1Place(flags);

@@ -7,6 +7,7 @@
 import { onShutdownSignal, speakingAs, writeStderr } from "../runtime.ts";
 import { EXIT, type FlagValues } from "./command.ts";
 import { tellFailure } from "./failure.ts";
+import { Monitor } from "./monitor.ts";
 import type { RoleContext, RoleSpec, RoleTies } from "./role.ts";
 
 /** A role, and what it was given. */
@@ -31,6 +32,18 @@ export async function runTogether(tasks: readonly RoleTask[]): Promise<number> {
       return speakingAs(spec.name, () => tellFailure(error));
     }
   }
+  const names = tasks.map(({ spec }) => spec.name);
+  // The flag means the same for all that have it.
+  const flags = tasks.find((task) => task.flags.metricsListen !== undefined)?.flags ?? {};
+  const monitor = await Monitor.open(names, flags);
+  try {
+    return await runAll(tasks, monitor);
+  } finally {
+    await monitor.close();
+  }
+}
+
+async function runAll(tasks: readonly RoleTask[], monitor: Monitor): Promise<number> {
   const running: RunningRole[] = [];
   const failures: number[] = [];
   const end = Promise.withResolvers<string>();
@@ -40,7 +53,11 @@ export async function runTogether(tasks: readonly RoleTask[]): Promise<number> {
 
   const ties: RoleTies = {};
   for (const task of tasks) {
-    const role = new RunningRole(task, { beside: besideOf(task, tasks), ties });
+    const role = new RunningRole(task, {
+      beside: besideOf(task, tasks),
+      ties,
+      monitor: monitor.of(task.spec.name),
+    });
     running.push(role);
     void role.ended.then((code) => {
       if (code !== EXIT.done) failures.push(code);
@@ -78,7 +95,7 @@ class RunningRole {
   readonly #stop = new AbortController();
   #tell: ((why: string) => string) | undefined;
 
-  constructor({ spec, flags }: RoleTask, others: Pick<RoleContext, "beside" | "ties">) {
+  constructor({ spec, flags }: RoleTask, others: Pick<RoleContext, "beside" | "ties" | "monitor">) {
     this.name = spec.name;
     this.isServer = spec.isServer ?? false;
     const opened = Promise.withResolvers<void>();
@@ -89,10 +106,11 @@ class RunningRole {
       onOpened: opened.resolve,
       onStop: (tell) => {
         this.#tell = tell;
-        return this.#stop.signal;
+        return others.monitor.endsBy(this.#stop.signal);
       },
     };
     this.ended = speakingAs(spec.name, () => this.#run(() => spec.runRole(flags, context)));
+    void this.ended.then(() => others.monitor.over());
   }
 
   /** Tells it to end, unless it has. */
