@@ -160,7 +160,10 @@ export function speakingAs<T>(name: string, action: () => T): T {
   return speaker.run(name, action);
 }
 
-/** The name that is spoken under; `undefined` where one alone speaks. */
+/**
+ * The name that is spoken under; `undefined` where one alone speaks. What comes from outside, as a request
+ * does, comes under any name: whoever is called by it asks before, and says it.
+ */
 export function speakerName(): string | undefined {
   return speaker.getStore();
 }

@@ -180,8 +180,7 @@ async function runWith(run: BatcherRun, flags: FlagValues): Promise<number> {
   const { settings, l2, sink, tap, signal, health } = run;
   const { shutdownTimeoutMs } = settings;
   await tap?.catchUp(takenBefore(run), signal);
-  const position = await findPosition(run, l2.patient);
-  await tap?.catchUp(takenBefore(run), signal);
+  const position = await findPosition(run, tap?.before(l2.patient, signal) ?? l2.patient);
   const journal = tap ? tap.over(run.journal) : run.journal;
   if (signal.aborted) {
     const { length: left } = run.journal?.state.taken ?? [];

@@ -84,7 +84,7 @@ export async function openSuperblock(
   });
   const manager = new BatchManager({ journal, clock, log }, {
     ...batchManager,
-    awaitsNextBlock: isReportedInOrder || l2 !== undefined,
+    awaitsNextBlock: integration.blockReporting && (isReportedInOrder || l2 !== undefined),
   });
   const listener = new EpochListener({
     sources: epochSources(config),

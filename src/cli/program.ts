@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { ConfigError } from "../errors.ts";
 import { runtimeName, writeStderr, writeStdout } from "../runtime.ts";
 import { VERSION } from "../version.ts";
 import { type CommandGroup, type CommandSpec, EXIT, type FlagValues } from "./command.ts";
@@ -18,8 +19,11 @@ const COMMANDS: Readonly<
   batcher: async () => (await import("./batcher.ts")).batcher,
   deriver: async () => (await import("./deriver.ts")).deriver,
   processor: async () => (await import("./processor.ts")).processor,
+  superblock: async () => (await import("./superblock.ts")).superblock,
+  prover: async () => (await import("./prover.ts")).prover,
   run: async (args) => (await import("./run.ts")).runCommand(args),
   ctl: async () => (await import("./ctl.ts")).ctl,
+  proofs: async () => (await import("./proofs.ts")).proofs,
   encode: async () => (await import("./codec.ts")).encode,
   decode: async () => (await import("./codec.ts")).decode,
   inspect: async () => (await import("./inspect.ts")).inspect,
@@ -29,9 +33,6 @@ const COMMANDS: Readonly<
   wal: async () => (await import("./wal.ts")).wal,
   archive: async () => (await import("./archive.ts")).archive,
   doctor: async () => (await import("./doctor.ts")).doctor,
-  superblock: async () => (await import("./superblock.ts")).superblock,
-  prover: async () => (await import("./prover.ts")).prover,
-  proofs: async () => (await import("./proofs.ts")).proofs,
   signer: async () => (await import("./signer.ts")).signer,
   version: async () => (await import("./version.ts")).version,
 };
@@ -135,6 +136,17 @@ function addCommand(program: Command, spec: CommandSpec, run: Run): void {
   command.action(async (...given: unknown[]) => {
     const [first, second] = spec.argument ? given : [undefined, given[0]];
     const values = typeof first === "string" ? [first] : first as string[] | undefined;
-    await run(spec, second as FlagValues, values);
+    const flags = second as FlagValues;
+    const nameless = command.options.find((each) =>
+      [flags[each.attributeName()]].flat().includes("")
+    );
+    if (nameless) throw empty(`${nameless.long} ""`);
+    if (values?.includes("")) throw empty(`"" as ${spec.argument!.name}`);
+    await run(spec, flags, values);
   });
+}
+
+/** What a variable of a shell is that was never set; a directory of no name would be the one one is in. */
+function empty(what: string): ConfigError {
+  return new ConfigError("Usage", `Cannot use ${what}: it names nothing`);
 }

@@ -5,7 +5,7 @@
  */
 import { HttpJsonRpc } from "../l1/json_rpc.ts";
 import { RangeChecker } from "../provers/range_check.ts";
-import { systemClock, systemRandom, writeStderr } from "../runtime.ts";
+import { speakerName, systemClock, systemRandom, writeStderr } from "../runtime.ts";
 import { serveExecuteProver } from "../service/prover_api.ts";
 import { EXIT, type FlagValues, listOf, textOf } from "./command.ts";
 import { nodeUrl, parseListen, parseWhole, usage } from "./options.ts";
@@ -45,19 +45,25 @@ export const prover: RoleSpec = asRole({
 
 async function runProver(flags: FlagValues, context: RoleContext): Promise<number> {
   const { address, ranges, chains } = placesOf(flags);
+  // Requests have it said.
+  const role = speakerName();
+  const tell = (line: string) => writeStderr(line, role);
   const signal = context.onStop((why) => `${why}: ending`);
   const server = await serveExecuteProver({
     clock: systemClock,
     ...(ranges && { ranges }),
-    ...(chains.length > 0 && { publisher: { requiredChainIds: chains, onAccepted: tellAccepted } }),
+    ...(chains.length > 0 &&
+      {
+        publisher: { requiredChainIds: chains, onAccepted: (...taken) => tell(accepted(...taken)) },
+      }),
     onChecked: (superblock, broken) =>
-      writeStderr(
+      tell(
         broken === undefined
           ? `superblock ${superblock} keeps the settlement rules: an execution check, no proof`
           : `superblock ${superblock} breaks a settlement rule, ${broken}`,
       ),
     onRangeChecked: (what, failure) =>
-      writeStderr(
+      tell(
         failure === undefined
           ? `${what} is as it should be: an execution check, no proof`
           : `${what} cannot be checked: ${failure}`,
@@ -100,7 +106,7 @@ function rangesOf(flags: FlagValues): RangeChecker | undefined {
   });
 }
 
-function tellAccepted(superblock: bigint, chainId: bigint, isProof: boolean): void {
+function accepted(superblock: bigint, chainId: bigint, isProof: boolean): string {
   const what = isProof ? "a proof, which nobody looked into" : "no proof, after execution checks";
-  writeStderr(`chain ${chainId} handed in superblock ${superblock}: ${what}`);
+  return `chain ${chainId} handed in superblock ${superblock}: ${what}`;
 }

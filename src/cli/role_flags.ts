@@ -85,6 +85,13 @@ export class RoleFlags {
             byRole.map(({ flag }) => nameOf(flag)).join(", or "),
         );
       }
+      const plain = this.#roles.find((role) => name.startsWith(`--${role.name}-`));
+      const short = plain && name.replace(`${plain.name}-`, "");
+      if (short !== undefined && known.includes(short)) {
+        throw usage(
+          `Cannot use ${name} with --role ${names}: there is one such flag only; give ${short}`,
+        );
+      }
       const owners = others.filter(({ flags }) => flags.some((flag) => nameOf(flag) === name));
       if (owners.length === 0) continue;
       throw usage(

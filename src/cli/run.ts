@@ -96,6 +96,13 @@ async function runRoles(
         `too; name a file`,
     );
   }
+  const isBoth = ["batcher", "deriver"].every((name) => roles.some((role) => role.name === name));
+  if (values.once === true && isBoth) {
+    throw usage(
+      "Cannot use --once with batcher and deriver in one process: one is done before the other has " +
+        "posted; run them one after the other",
+    );
+  }
   return await runTogether(
     roles.map((spec) => ({ spec, flags: flags.valuesOf(spec.name, values) })),
   );

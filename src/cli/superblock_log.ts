@@ -5,7 +5,7 @@
  */
 import { describeError } from "../errors.ts";
 import type { LogEvent } from "../ports.ts";
-import type { BatchInfo, SuperblockEvent } from "../superblock.ts";
+import type { BatchInfo, EpochSourceName, SuperblockEvent } from "../superblock.ts";
 import { toHex } from "../wire/hex.ts";
 import type { Described } from "./processor_log.ts";
 import { countOf, timeText } from "./text.ts";
@@ -25,6 +25,13 @@ const NAMES: Readonly<Record<SuperblockEvent["event"], true>> = {
   standing: true,
 };
 
+/** What a source is called in a sentence. */
+const SOURCE: Readonly<Record<EpochSourceName, string>> = {
+  beacon: "beacon node",
+  execution: "execution client",
+  clock: "clock",
+};
+
 export function isSuperblockEvent(event: LogEvent): event is SuperblockEvent {
   return Object.hasOwn(NAMES, event.event);
 }
@@ -35,7 +42,11 @@ export function describeSuperblockEvent(event: SuperblockEvent): Described {
     case "epoch": {
       const { epoch, slot, source } = event.epoch;
       const fields = { epoch: `${epoch}`, slot: `${slot}`, source };
-      return { level: "debug", text: `L1 epoch ${epoch} has begun, by the ${source}`, fields };
+      return {
+        level: "debug",
+        text: `L1 epoch ${epoch} has begun, by the ${SOURCE[source]}`,
+        fields,
+      };
     }
     case "batch_trigger": {
       const { batchNumber, triggerEpoch } = event.trigger;
@@ -59,13 +70,19 @@ export function describeSuperblockEvent(event: SuperblockEvent): Described {
       const { source, error, retryMs } = event;
       return {
         level: "warn",
-        text: `${describeError(error)}; the ${source} is asked for epochs again in ${retryMs} ms`,
+        text: `${describeError(error)}; the ${
+          SOURCE[source]
+        } is asked for epochs again in ${retryMs} ms`,
         fields: { source, delay_ms: retryMs, error: describeError(error) },
       };
     }
     case "epoch_source_recovered": {
       const { source } = event;
-      return { level: "info", text: `the ${source} tells epochs again`, fields: { source } };
+      return {
+        level: "info",
+        text: `the ${SOURCE[source]} tells epochs again`,
+        fields: { source },
+      };
     }
     case "batch_started":
       return { level: "info", ...ofBatch(event.batch, "collects blocks") };
@@ -80,7 +97,7 @@ export function describeSuperblockEvent(event: SuperblockEvent): Described {
       };
     }
     case "batch_completed":
-      return { level: "info", ...ofBatch(event.batch, "is proved, and accepted") };
+      return { level: "info", ...ofBatch(event.batch, "is completed") };
     case "batch_failed": {
       const { text, fields } = ofBatch(event.batch, "failed");
       const error = describeError(event.error);
@@ -137,7 +154,7 @@ function describeStanding(event: Extract<SuperblockEvent, { event: "standing" }>
     newestBlock
       ? `newest block ${newestBlock.number}, ${timeText(ageMs!)} old`
       : "no block was ever reported",
-    source ? `L1 epoch ${epoch} by the ${source}` : "nobody tells L1 epochs",
+    source ? `L1 epoch ${epoch} by the ${SOURCE[source]}` : "nobody tells L1 epochs",
     ...awaitedText(awaitingBlocks),
     `${proving} to be proved` +
     (isProved ? jobs.map(([stage, count]) => `, ${stage} ${count}`).join("") : ", by nobody"),

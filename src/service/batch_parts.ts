@@ -28,6 +28,8 @@ export interface ServedSequencer {
   isInBatchCollectionPeriod(): boolean;
   /** Resolves when the block is in the log; `off` where blocks are not to be reported. */
   reportBlock(block: BlockReportJson): Promise<"added" | "known" | "replaced" | "off">;
+  /** Ends a batch whose window is over, without the blocks that it waits for. */
+  forceFinalize(batchNumber: bigint): Promise<void>;
 }
 
 /** What a proof pipeline tells of itself, by the seed's names. */
@@ -61,6 +63,6 @@ export interface ServedBatches {
 export interface BatchApiParts extends HealthParts {
   /** None where synchronized batches are not enabled: `batch_disabled`. */
   readonly batches?: ServedBatches;
-  /** Whether jobs may be retried and cancelled. */
+  /** Whether jobs may be retried and cancelled, and batches ended. */
   readonly isControl?: boolean;
 }

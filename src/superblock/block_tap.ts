@@ -6,7 +6,7 @@
  */
 import { SourceError } from "../errors.ts";
 import type { BatcherParts } from "../pipeline/batcher_parts.ts";
-import type { Clock, Log, Random } from "../ports.ts";
+import type { BatchSource, Clock, Log, Random } from "../ports.ts";
 import { retry, RETRY_DEFAULTS } from "../retry.ts";
 import type { L2Block } from "../types.ts";
 import type { BatchManager } from "./batch_manager.ts";
@@ -105,13 +105,13 @@ export class BlockTap {
   }
 
   /**
-   * Reports what earlier runs took and the batches do not know, the oldest first: before anything else is
-   * taken, and before it is found out what of it was posted.
+   * Reports what earlier runs took and the batches do not know, the oldest first: before it is found out
+   * what of it was posted, and before anything else is taken.
    *
    * @throws {MontanaError} what does not pass by itself
    */
   async catchUp({ lastPosted, taken }: TakenBefore, signal: AbortSignal): Promise<void> {
-    const { manager, open, clock, random, log } = this.#parts;
+    const { manager, open, log } = this.#parts;
     const numbers = manager.batches.flatMap(({ blocks }) => blocks.at(-1)?.number ?? []);
     const newest = numbers.at(-1);
     const last = lastPosted?.number;
@@ -125,12 +125,27 @@ export class BlockTap {
         log?.({ event: "blocks_left_out", firstBlock: newest + 1n, lastBlock: last, error });
       }
     }
-    const context = { clock, random, signal };
-    await retry(() => this.#report(taken), PATIENT, context, (_attempt, retryMs, error) => {
-      log?.({ event: "tick.failed", error, retryMs });
-    }).catch((error) => {
-      if (!signal.aborted) throw error;
-    });
+    await this.#reportAtLast(taken, signal);
+  }
+
+  /**
+   * The same source; what it gives is reported first: for as long as it is found out what of it was posted,
+   * since that is never written down as taken.
+   */
+  before(source: BatchSource, signal: AbortSignal): BatchSource {
+    return {
+      get isExhausted() {
+        return source.isExhausted ?? true;
+      },
+      pendingBlocks: async () => {
+        const blocks = await source.pendingBlocks();
+        await this.#reportAtLast(blocks, signal);
+        return blocks;
+      },
+      l1Origin: () => source.l1Origin(),
+      l1OriginHash: (number) => source.l1OriginHash(number),
+      parentHash: () => source.parentHash(),
+    };
   }
 
   /** The same journal; what it is to take is reported first. Without one, nothing is written down. */
@@ -156,6 +171,17 @@ export class BlockTap {
     const { blocks: count, failure } = await reportBlocks(left, this.#parts);
     this.#done = left[count - 1]?.number ?? this.#done;
     if (failure) throw failure.error;
+  }
+
+  /** As often as it takes. */
+  async #reportAtLast(blocks: readonly L2Block[], signal: AbortSignal): Promise<void> {
+    const { clock, random, log } = this.#parts;
+    const context = { clock, random, signal };
+    await retry(() => this.#report(blocks), PATIENT, context, (_attempt, retryMs, error) => {
+      log?.({ event: "tick.failed", error, retryMs });
+    }).catch((error) => {
+      if (!signal.aborted) throw error;
+    });
   }
 
   /** Reads the chain up to block `last`. */

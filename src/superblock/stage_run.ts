@@ -83,7 +83,10 @@ export class StageRun {
   /** What a prover says; while it cannot be asked, the proof is under way for all that is known. */
   async status(ask: Promise<ProofStatus>): Promise<ProofStatus> {
     try {
-      return await ask;
+      const answer = await ask;
+      // Too late: this try is over, and whoever goes on with the job asks anew.
+      this.signal.throwIfAborted();
+      return answer;
     } catch (error) {
       this.signal.throwIfAborted();
       if (isRetryable(error)) return { state: "pending" };

@@ -111,8 +111,9 @@ export async function provedInOrder(
   }
   await keepsRules(transitions.values());
   const accepted = settlement.acceptedOf(chainId).filter(({ number }) => number <= last);
-  acceptedInOrder(accepted, last);
-  equal(accepted.length, batches.length, `${name}: batches and what was accepted`);
+  // Of a batch without blocks nothing is handed in.
+  const whole = batches.filter(({ blocks }) => blocks.length > 0);
+  acceptedInOrder(accepted, whole.map(({ window }) => Number(window.batchNumber)));
   return { batches: batches.length, blocks };
 }
 

@@ -122,6 +122,11 @@ export class JoinedRoles implements AsyncDisposable {
     return await this.#end("SIGTERM");
   }
 
+  /** Waits until it ends by itself. */
+  async ended(): Promise<Outcome> {
+    return await this.#over();
+  }
+
   startAgain(roles: RoleNames = "batcher,superblock"): void {
     this.#life = this.#start(roles);
     this.#isOver = false;
@@ -156,6 +161,10 @@ export class JoinedRoles implements AsyncDisposable {
 
   async #end(signal: "SIGKILL" | "SIGTERM"): Promise<Outcome> {
     this.#life.send(signal);
+    return await this.#over();
+  }
+
+  async #over(): Promise<Outcome> {
     const outcome = await this.#life.ended;
     this.#said += outcome.stderr;
     this.#isOver = true;

@@ -196,6 +196,25 @@ test("montana batcher writes its progress on a terminal in one line, with others
   );
 });
 
+test("montana run shows on a terminal whose progress it is, and leaves nothing of it", async () => {
+  const { node, release } = heldNode(1000, 400);
+  await withDirectory((cwd) =>
+    withNode(node, async (url) => {
+      const flags = `run --role batcher,prover --batcher-l2 ${url} --l1 l1 --listen 0 ` +
+        "--compressor none --max-blocks-per-batch 100 --once";
+      await using roles = start(flags, { cwd, under: ON_TERMINAL });
+      const line =
+        /⌫batcher: posted \d+ blocks(, \d+ more taken)?, [\d.]+ blocks\/s, \d+ blocks to go/;
+      await roles.until("it shows how far it is", () => line.test(textOn(roles)));
+      release();
+      equal((await roles.ended).code, 0, textOn(roles));
+      match(textOn(roles), /⌫batcher: [\d:.]+ caught up: posted \d+ blocks/);
+      const left = textOn(roles).split("\n").map((each) => each.slice(each.lastIndexOf("⌫") + 1));
+      ok(!left.some((each) => / to go/.test(each)), textOn(roles));
+    })
+  );
+});
+
 test("montana batcher tells its progress as an event of the log off a terminal", async () => {
   const { node, release } = heldNode(4000, 900);
   await withDirectory((cwd) =>

@@ -31,6 +31,10 @@ test("montana run refuses roles and flags that do not go together, before it mak
       [`${both} --out o`, /--out .*: it is a flag of deriver; did you mean --role .*,deriver\?/],
       [`${both} --shards 4`, /--shards .*: it is a flag of processor/],
       [`${both},deriver --listen 1`, /give --superblock-listen, or --deriver-listen/],
+      [
+        `${both} --superblock-listen 1`,
+        /--superblock-listen .*: there is one such flag only; give --listen/,
+      ],
       ["run --role batcher,deriver --poll-interval 1s", /give --batcher-poll-interval, or --der/],
       ["run --role batcher,deriver --l2 a --l1 b --data-dir d --out -", /--out - .* name a file/],
       [

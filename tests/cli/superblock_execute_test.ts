@@ -46,6 +46,9 @@ test(
         match(stderr, new RegExp(`passed an execution check of its ${stage}, no proof`));
       }
       ok(!/tries its/.test(stderr), stderr);
+      // Nothing is called proved that was only checked.
+      match(stderr, /batch \d+ is completed: slots/);
+      ok(!/(?<!nothing )\b(?:is|was) proved/.test(stderr), stderr);
       const numbers = [...prover.stderr.matchAll(/handed in superblock (\d+)/g)].map(([, each]) =>
         Number(each)
       );

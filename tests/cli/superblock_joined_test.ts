@@ -6,14 +6,24 @@
  */
 import { deepStrictEqual as deepEqual, match, ok, strictEqual as equal } from "node:assert/strict";
 import { mkdir, readFile } from "node:fs/promises";
+import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 import process from "node:process";
 import { test } from "node:test";
+import { toHex } from "../../src/wire/hex.ts";
 import { withDirectory } from "../helpers.ts";
-import { skipWithoutAnvil } from "../l1/anvil.ts";
+import { skipWithoutAnvil, startAnvil } from "../l1/anvil.ts";
 import { chance, isWhole, tellDone } from "./crash.ts";
 import { batchesIn, provedInOrder } from "./cut_windows.ts";
-import { landedOnce, postedTransactions, run, succeeded } from "./ethereum.ts";
+import {
+  INBOX,
+  landedOnce,
+  postedTransactions,
+  programsOn,
+  run,
+  start,
+  succeeded,
+} from "./ethereum.ts";
 import { linesOf } from "./files.ts";
 import { JoinedRoles } from "./joined_roles.ts";
 import { sleep } from "./reported_chain.ts";
@@ -78,7 +88,7 @@ test(KILLED, { skip: skipWithoutAnvil(KILLED) }, async () => {
 });
 
 const REORGANISED =
-  "montana run --role batcher,superblock has the blocks proved that L2 has after a reorganisation";
+  "montana run --role batcher,superblock has the blocks proved that L2 has after a reorganisation, and ends where that is too late";
 test(REORGANISED, { skip: skipWithoutAnvil(REORGANISED) }, async () => {
   await withPlace(async (cwd) => {
     // Nothing is sealed, so that all may be replaced.
@@ -91,13 +101,24 @@ test(REORGANISED, { skip: skipWithoutAnvil(REORGANISED) }, async () => {
     await roles.until("blocks are replaced", () => /no longer count/.test(roles.said));
     await roles.untilAccepted(last);
     const chain = (await blocksOf(l2)).slice(1);
-    equal((await roles.stop()).code, 0, roles.said);
+    const hashes = new Map<bigint, string>();
+    for (const number of chain.map((block) => BigInt(block.number))) {
+      const block = await l2.rpc("eth_getBlockByNumber", [`0x${number.toString(16)}`, false]);
+      hashes.set(number, block.hash);
+    }
+    await l2.rpc("anvil_reorg", [Number(await l2.head()) - 1, []]);
+    const { code, stderr } = await roles.ended();
+    equal(code, 5, stderr);
+    match(
+      stderr,
+      /^batcher: error: Reorganised: Cannot report L2's blocks: .* see which one counts$/m,
+    );
+    match(stderr, /^superblock: batcher failed: ending/m);
 
     await provedInOrder(roles.member, { settlement, clock, taken: chain, last });
     const [batch] = await batchesIn(roles.member, clock);
     for (const { number, hash } of batch!.blocks) {
-      const block = await l2.rpc("eth_getBlockByNumber", [`0x${number.toString(16)}`, false]);
-      equal(`0x${Buffer.from(hash).toString("hex")}`, block.hash, `block ${number}`);
+      equal(toHex(hash), hashes.get(number), `block ${number}`);
     }
   });
 });
@@ -133,3 +154,61 @@ test(BEFORE, { skip: skipWithoutAnvil(BEFORE) }, async () => {
     );
   });
 });
+
+const ALL =
+  "montana run --role prover,superblock,batcher,deriver posts, checks and derives the blocks of an L2, all in one process";
+test(ALL, { skip: skipWithoutAnvil(ALL) }, async () => {
+  await withDirectory(async (cwd) => {
+    const short = { blockTimeS: 1, slotsInAnEpoch: 1 };
+    await using l1 = await startAnvil(short);
+    await using l2 = await startAnvil({ ...short, chainId: 1001 });
+    const { batcher } = await programsOn(l1.url, cwd);
+    const { timestamp } = await l2.rpc("eth_getBlockByNumber", ["0x0", false]);
+    const port = await freePort();
+    const prover = `http://127.0.0.1:${port}`;
+    await using roles = start([
+      ...["run", "--role", "prover,superblock,batcher,deriver", "--data-dir", "data"],
+      ...["--l1", l1.url, "--inbox", INBOX, "--batcher", batcher, "--key-file", "batcher.key"],
+      ...["--block-time", "1s", "--batcher-confirmations", "1", "--deriver-confirmations", "0"],
+      ...["--batcher-l2", l2.url, "--l2-chain-id", "1001", "--min-batch-bytes", "0"],
+      ...["--batch-interval", "1s", "--level", "5", "--out", "derived.jsonl", "--archive", "blobs"],
+      // Block 0 cannot be checked: see the head of `tests/l1/anvil.ts`.
+      ...["--start-block", "3"],
+      ...["--prover-l2", l2.url, "--prover-listen", `${port}`, "--publisher-for", "1001"],
+      ...["--prover", prover, "--superblock-prover", prover, "--publisher", prover],
+      ...["--proof-type", "execute", "--proof-poll", "100ms"],
+      ...["--set", `l1_listener.genesis_time=${Number(timestamp) - 20}`],
+      ...["slot_duration=1s", "slots_per_epoch=2", "batch_factor=2", "poll_interval=500ms"]
+        .flatMap((each) => ["--set", `l1_listener.${each}`]),
+      ...["max_batch_size=4", "batch_timeout=20s", "late_block_grace=1s"]
+        .flatMap((each) => ["--set", `batch_manager.${each}`]),
+    ], { cwd });
+    const completed = () => [...roles.stderr.matchAll(/^superblock: .* 1001-(\d+) is completed/gm)];
+    await roles.until("three batches are completed", () => completed().length >= 3);
+    await roles.until("six blocks are derived", () => {
+      return sumOf(roles.stderr, /^deriver: .* derived batch \d+: (\d+) block/gm) >= 6;
+    });
+    roles.send("SIGTERM");
+    const { code, stderr } = await roles.ended;
+    equal(code, 0, stderr);
+    const ends = [...stderr.matchAll(/^(\w+): SIGTERM: /gm)].map(([, role]) => role);
+    deepEqual(ends, ["deriver", "batcher", "superblock", "prover"]);
+    match(
+      stderr,
+      /^prover: chain 1001 handed in superblock \d+: no proof, after execution checks/m,
+    );
+  });
+});
+
+/** One that nobody has now. */
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+function sumOf(text: string, number: RegExp): number {
+  return [...text.matchAll(number)].reduce((all, [, each]) => all + Number(each), 0);
+}

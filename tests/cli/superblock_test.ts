@@ -20,6 +20,7 @@ import { OpSuccinctServer, PublisherServer, SuperblockProverServer } from "../pr
 import { LiveChains, nowSeconds, shortClock } from "./live_chains.ts";
 import { failed, hasNoTrace, run as montana, type Running, start } from "./montana.ts";
 import { SEED_ENVIRONMENT, SEED_YAML } from "./seed_configuration.ts";
+import { skip, SmallDisk } from "./small_disk.ts";
 
 /** Nothing that the seed's examples name is asked from a test. */
 const OFFLINE = { HTTPS_PROXY: "http://127.0.0.1:9", NO_PROXY: "127.0.0.1,localhost" };
@@ -27,20 +28,24 @@ const OFFLINE = { HTTPS_PROXY: "http://127.0.0.1:9", NO_PROXY: "127.0.0.1,localh
 const hashOf = (number: number) => `0x${number.toString(16).padStart(64, "0")}`;
 
 /** Reports a block of now. */
-async function report(url: string, number: number): Promise<void> {
-  const block = {
-    block_number: number,
-    block_hash: hashOf(number),
-    parent_hash: hashOf(number - 1),
-    timestamp: nowSeconds(),
-    tx_count: 1,
-  };
+async function report(
+  url: string,
+  number: number,
+  more: object = {},
+): Promise<{ readonly status: number; readonly text: string }> {
   const response = await fetch(`${url}/v1/batch/blocks`, {
     method: "POST",
-    body: JSON.stringify(block),
     headers: { "content-type": "application/json" },
+    body: JSON.stringify({
+      block_number: number,
+      block_hash: hashOf(number),
+      parent_hash: hashOf(number - 1),
+      timestamp: nowSeconds(),
+      tx_count: 1,
+      ...more,
+    }),
   });
-  equal(response.status, 200, await response.text());
+  return { status: response.status, text: await response.text() };
 }
 
 function urlOf({ stderr }: Running): string {
@@ -168,7 +173,10 @@ test("What montana superblock has acknowledged outlives kill -9, and no two run 
     for (let life = 0; life < 3; life++) {
       await using service = await begin();
       failed(await montana(args, { cwd }), 1, /Locked: .*d\/batches/);
-      for (let more = 0; more < 5; more++) await report(urlOf(service), ++number);
+      for (let more = 0; more < 5; more++) {
+        const { status, text } = await report(urlOf(service), ++number);
+        equal(status, 200, text);
+      }
       service.send("SIGKILL");
       await service.ended;
     }
@@ -260,6 +268,52 @@ test("montana superblock has the blocks of an L2 proved, whatever becomes of it 
   });
 });
 
+test(
+  "montana superblock refuses blocks on a full disk, and has all that it acknowledged",
+  { skip },
+  async () => {
+    await withDirectory(async (cwd) => {
+      await mkdir(join(cwd, "disk"));
+      using disk = new SmallDisk(join(cwd, "disk"), "2m");
+      const longWindow = shortClock(nowSeconds()).map((each) =>
+        each.replace(/(slots_per_epoch)=.*/, "$1=150").replace(/(batch_timeout)=.*/, "$1=10m")
+      );
+      const args = ["superblock", ...longWindow, "--data-dir", "disk/d", "--listen", "0"];
+      const included_xtxs = Array.from({ length: 500 }, (_, at) => `xt-${at}`.padEnd(64, "x"));
+      let acknowledged = 0;
+      {
+        await using service = start(args, { cwd });
+        await service.untilSaid("listening on");
+        for (;;) {
+          const { status, text } = await report(urlOf(service), acknowledged + 1, {
+            included_xtxs,
+          });
+          if (status !== 200) {
+            equal(status, 507, text);
+            match(text, /NoSpace/);
+            break;
+          }
+          acknowledged += 1;
+        }
+        ok(acknowledged > 5, `${acknowledged}`);
+        disk.remount("size=64m");
+        const { status, text } = await report(urlOf(service), ++acknowledged, { included_xtxs });
+        equal(status, 200, text);
+        service.send("SIGKILL");
+        await service.ended;
+      }
+      await using service = start(args, { cwd });
+      await service.untilSaid("listening on");
+      const response = await fetch(`${urlOf(service)}/v1/batch/current`);
+      const { batch } = await response.json() as { batch: { blocks: { block_number: number }[] } };
+      deepEqual(
+        batch.blocks.map(({ block_number }) => block_number),
+        Array.from({ length: acknowledged }, (_, at) => at + 1),
+      );
+    });
+  },
+);
+
 test("montana superblock ends where the L2 has lost blocks that are being proved", async () => {
   await using chains = new LiveChains();
   await withDirectory(async (cwd) => {
@@ -269,7 +323,17 @@ test("montana superblock ends where the L2 has lost blocks that are being proved
     await service.untilSaid(/batch \d+ is whole/);
     chains.l2.reorganise(8);
     const ended = await service.ended;
-    failed(ended, 5, /Reorganised: Cannot follow L2: .*batch \d+ is proving already/);
+    failed(ended, 5, /Reorganised: Cannot report L2.s blocks: .*batch \d+ is proving already/);
+  });
+});
+
+test("Without block_reporting batches stay empty, and wait for no L2", async () => {
+  await withDirectory(async (cwd) => {
+    const args = ["superblock", ...shortClock(nowSeconds()), "--l2", "http://127.0.0.1:1"];
+    const off = ["--set", "integration.block_reporting=false"];
+    await using service = start([...args, ...off], { cwd });
+    await service.untilSaid(/batch \d+ is whole: slots \d+ to \d+, 0 blocks/);
+    match(service.stderr, /^warning: all batches stay empty: .*block_reporting is false$/m);
   });
 });
 

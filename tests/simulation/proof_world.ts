@@ -5,7 +5,7 @@
  * @module
  */
 import { isRetryable, MontanaError } from "../../src/errors.ts";
-import type { LogEvent } from "../../src/ports.ts";
+import type { Clock, LogEvent } from "../../src/ports.ts";
 import type { JobClaim, JobQueue, ProofSubmission } from "../../src/proving.ts";
 import type { BatchInfo, BatchState, ProvableBatches } from "../../src/superblock.ts";
 import { ProofPipeline } from "../../src/superblock/proof_pipeline.ts";
@@ -27,6 +27,8 @@ import { nameOf, type Outcome, type Run } from "./run.ts";
 /** What is planted in a run. */
 export interface ProofDefects {
   readonly queue?: (queue: JobQueue) => JobQueue;
+  /** What the pipeline sleeps by. */
+  readonly clock?: (clock: Clock, jobTimeoutMs: number) => Clock;
 }
 
 const LIMIT_MS = 3_600_000;
@@ -66,8 +68,6 @@ class ProofPipelineWorld {
   #current: Current | undefined;
   /** Batches of which a submission came from a program that had ended, or twice of itself. */
   readonly #late = new Set<bigint>();
-  /** Of each job, in the stage that it stands in. */
-  readonly #retries = new Map<string, number>();
   #isDone = false;
 
   constructor(run: Run, defects: ProofDefects) {
@@ -140,6 +140,7 @@ class ProofPipelineWorld {
   async #prove(life: Life): Promise<void> {
     const { storage, clock } = life;
     const run = this.#run;
+    const sleeper = this.#defects.clock?.(clock, this.#config.jobTimeoutMs) ?? clock;
     const opened = await LogJobQueue.open({
       storage,
       directory: "/data/jobs",
@@ -160,11 +161,11 @@ class ProofPipelineWorld {
         proverAddress: noise(20, 3),
         aggregationVKey: {},
       },
-      clock,
+      clock: sleeper,
       log: (event) => {
         run.log("pipeline")(event);
         if (event.event === "job_completed") this.#checkCompleted(event.batchNumber);
-        this.#checkRetries(event);
+        this.#checkRetries(event, opened);
       },
     }, this.#config);
     this.#current = { pipeline, queue, life };
@@ -257,27 +258,20 @@ class ProofPipelineWorld {
   }
 
   /** As many as are allowed, and a job that may be tried again fails after the last of them only. */
-  #checkRetries(event: LogEvent): void {
+  #checkRetries(event: LogEvent, queue: JobQueue): void {
     const run = this.#run;
     const { maxRetries } = this.#config;
-    switch (event.event) {
-      case "job_retry":
-        // What is proved is submitted for as long as that takes.
-        if (event.stage === "submission") return;
-        run.check(event.retries <= maxRetries, `${event.jobId} is at retry ${event.retries}`);
-        this.#retries.set(event.jobId, event.retries);
-        return;
-      case "job_failed": {
-        const retries = this.#retries.get(event.jobId) ?? 0;
-        const isDue = !isRetryable(event.error) || retries === maxRetries;
-        run.check(isDue, `${event.jobId} failed after ${retries} retries of ${maxRetries}`);
-        this.#retries.delete(event.jobId);
-        return;
-      }
-      case "stage_completed":
-      case "job_requeued":
-        this.#retries.delete(event.jobId);
+    if (event.event === "job_retry" && event.stage !== "submission") {
+      // What is proved is submitted for as long as that takes.
+      run.check(event.retries <= maxRetries, `${event.jobId} is at retry ${event.retries}`);
     }
+    if (event.event !== "job_failed" || !isRetryable(event.error)) return;
+    // By the queue: a retry that was noted by a program that died was not told.
+    void queue.get(event.jobId).then((job) => {
+      const text =
+        `${event.jobId} failed at ${job?.stage} after ${job?.retries} retries of ${maxRetries}`;
+      run.check(job?.stage === "failed" && job.retries === maxRetries, text);
+    }).catch(() => {});
   }
 
   #checkCompleted(batchNumber: bigint): void {
@@ -362,4 +356,12 @@ export function withEndlessRetries(queue: JobQueue): JobQueue {
     fail: (claim, error, retryAtMs, isCounted) =>
       queue.fail(claim, error, retryAtMs ?? 0, isCounted),
   });
+}
+
+/** A clock by which no try is ever over. */
+export function withoutTimeouts(clock: Clock, jobTimeoutMs: number): Clock {
+  return {
+    now: () => clock.now(),
+    sleep: (ms, signal) => clock.sleep(ms === jobTimeoutMs ? Infinity : ms, signal),
+  };
 }

@@ -155,6 +155,22 @@ test("BlockTap catches up with what a batcher took while nobody reported it", as
   await batcher.shutdown();
 });
 
+test("BlockTap reports what a batcher finds on L1 whose journal is gone", async () => {
+  const world = new TappedWorld();
+  const first = await world.start({ isJoined: false });
+  first.source.push(...world.mine(6));
+  await first.batcher.tick();
+  await first.batcher.forceSubmit();
+  world.mine(1);
+  world.storage.crash(new SeededRandom(1));
+  const { manager, batcher } = await world.start({ directory: "other", canOpen: false });
+  await batcher.tick();
+  deepEqual(reported(manager), named(world.chain));
+  await batcher.shutdown();
+  const blocks = (await posted(world.l1)).flatMap((batch) => batch.blocks);
+  deepEqual(content(blocks), content(world.chain));
+});
+
 test("BlockTap tells which blocks nobody can give again", async () => {
   const world = new TappedWorld();
   const first = await world.start();

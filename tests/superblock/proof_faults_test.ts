@@ -103,6 +103,30 @@ faultTest("an answer that comes when the try is over changes nothing", async (wo
   deepEqual(world.publisher.numbers, [1n]);
 });
 
+faultTest("a try that is over asks nobody any more", async (world) => {
+  const { prover } = world;
+  const forgotten = new Set<string>();
+  const polledLate: string[] = [];
+  const status = prover.status.bind(prover);
+  prover.fault = ({ range, attempt }) => {
+    // In halves from the start; the first tries of them never come to an end.
+    if (range && range.end - range.start > 2n) return { state: "unprovable", reason: "too long" };
+    return range && attempt === 1 ? { state: "pending" } : undefined;
+  };
+  let answer: (() => void) | undefined;
+  prover.status = async (id) => {
+    if (forgotten.has(id)) polledLate.push(id);
+    if (id === "range 4-6 #1" && !answer) await new Promise<void>((resolve) => answer = resolve);
+    return await status(id);
+  };
+  await world.pipeline.enqueue(batchOf(1n));
+  await world.until(() => world.names().includes("job_retry"));
+  for (const id of ["range 4-6 #1", "range 6-8 #1"]) forgotten.add(id);
+  answer!();
+  await world.untilStage("1001-1", "completed");
+  deepEqual(polledLate, []);
+});
+
 faultTest("answers that arrive twice count once", async (world) => {
   const { prover, networkProver, publisher } = world;
   // As of a request that something on the way repeats.

@@ -3,6 +3,7 @@ import { test } from "node:test";
 import {
   withEndlessRetries,
   withoutSubmissions,
+  withoutTimeouts,
   withSharedClaims,
 } from "../simulation/proof_world.ts";
 import { seedsHere } from "../simulation/seeds.ts";
@@ -59,5 +60,11 @@ finds(
   "proofs",
   "a job that is tried again for ever",
   { queue: withEndlessRetries },
-  /is at retry \d+|failed after \d+ retries/,
+  /failed at \w+ after \d+ retries of \d+/,
+);
+finds(
+  "proofs",
+  "a try that takes longer than it may",
+  { clock: withoutTimeouts },
+  /is at its \w+ for \d+ ms, \d+ are allowed/,
 );

@@ -82,7 +82,9 @@ export class TappedWorld {
   };
 
   /** @param isJoined the batcher reports its blocks */
-  async start({ isJoined = true, canOpen = true } = {}): Promise<Life> {
+  async start(
+    { isJoined = true, canOpen = true, directory = "batcher" } = {},
+  ): Promise<Life> {
     const { clock, storage, l1, events: { log } } = this;
     const random = new SeededRandom();
     const { manager } = await openManager(storage, clock, { log, awaitsNextBlock: true });
@@ -100,7 +102,7 @@ export class TappedWorld {
     const parts = { manager, sequencer, clock, random, log };
     const tap = new BlockTap({ ...parts, ...(canOpen && { open: this.open }) });
 
-    const journal = await BatcherJournal.open({ storage, directory: "batcher" });
+    const journal = await BatcherJournal.open({ storage, directory });
     const { signal } = new AbortController();
     const before = () => ({
       lastPosted: journal.state.position?.lastBlock,
@@ -112,12 +114,11 @@ export class TappedWorld {
     const recovered = await recoverFromJournal({
       journal,
       start: { inbox: noise(20), batcher: noise(20, 1), l1Block: 0n, l1BlockHash: noise(32, 2) },
-      source,
+      source: isJoined ? tap.before(source, signal) : source,
       l1: l1.source({ startBlock: position ? position.l1Block + 1n : 0n }),
       compressors: [new NoopCompressor()],
       clock,
     });
-    if (isJoined) await tap.catchUp(before(), signal);
     const batcher = new BatcherPipeline(
       {
         source,
