@@ -13,6 +13,8 @@ export interface Flag {
   readonly isRequired?: boolean;
   /** May be given several times: all its texts count. */
   readonly isRepeated?: boolean;
+  /** The only words that it takes. */
+  readonly choices?: readonly string[];
 }
 
 /** Texts of the flags that were given, by their names in camel case; `true` for a bare one. */
@@ -23,7 +25,12 @@ export interface CommandSpec {
   readonly name: string;
   readonly summary: string;
   /** Positional arguments, such as `<file...>` or `<dir>`. */
-  readonly argument?: { readonly name: string; readonly help: string };
+  readonly argument?: {
+    readonly name: string;
+    readonly help: string;
+    /** The only words that it takes. */
+    readonly choices?: readonly string[];
+  };
   readonly flags: readonly Flag[];
   /** Lines that work as they stand, without the program's name. */
   readonly examples: readonly string[];

@@ -1,5 +1,5 @@
 /**
- * The list of commands, and what all of them share: help, wrong usage, errors and exit codes.
+ * What all commands share: help, wrong usage, errors and exit codes.
  *
  * @module
  */
@@ -17,37 +17,10 @@ import {
 import { runtimeName, writeStderr, writeStdout } from "../runtime.ts";
 import { VERSION } from "../version.ts";
 import { type CommandGroup, type CommandSpec, EXIT, type FlagValues } from "./command.ts";
+import { COMMANDS, DESCRIPTION, EXIT_CODES } from "./commands.ts";
 import { type Command, commander } from "./deps.ts";
 import { withFlagNames, withoutKeys } from "./text.ts";
 import { tellHeldFailures } from "./passing_failures.ts";
-
-/** In the order of the help. One is loaded when it is called, since all of them take half of a start. */
-const COMMANDS: Readonly<Record<string, () => Promise<CommandSpec | CommandGroup>>> = {
-  demo: async () => (await import("./demo.ts")).demo,
-  batcher: async () => (await import("./batcher.ts")).batcher,
-  deriver: async () => (await import("./deriver.ts")).deriver,
-  processor: async () => (await import("./processor.ts")).processor,
-  ctl: async () => (await import("./ctl.ts")).ctl,
-  encode: async () => (await import("./codec.ts")).encode,
-  decode: async () => (await import("./codec.ts")).decode,
-  inspect: async () => (await import("./inspect.ts")).inspect,
-  explain: async () => (await import("./explain.ts")).explain,
-  verify: async () => (await import("./verify.ts")).verify,
-  report: async () => (await import("./report.ts")).report,
-  wal: async () => (await import("./wal.ts")).wal,
-  archive: async () => (await import("./archive.ts")).archive,
-  doctor: async () => (await import("./doctor.ts")).doctor,
-  superblock: async () => (await import("./superblock.ts")).superblock,
-  prover: async () => (await import("./prover.ts")).prover,
-  proofs: async () => (await import("./proofs.ts")).proofs,
-  signer: async () => (await import("./signer.ts")).signer,
-  version: async () => (await import("./version.ts")).version,
-};
-
-const EXIT_CODES = `Exit codes:
-  0 done or drained · 1 failed · 2 wrong usage · 3 stopped with work left · 4 a check found a difference
-  5 L1 or L2 is another one, or lost what was posted: somebody has to decide
-  75 try again later · 78 bad configuration · 130 stopped at once by a second signal`;
 
 /**
  * Runs a command line.
@@ -60,7 +33,7 @@ export async function main(args: readonly string[]): Promise<number> {
   let exitCode: number = EXIT.done;
   let help = "";
   const program = new Command("montana")
-    .description("L2 blocks in, blobs out, blocks back.")
+    .description(DESCRIPTION)
     .version(`montana ${VERSION} (${runtimeName()})`, "-V, --version", "print the version")
     .helpOption("-h, --help", "print help")
     .helpCommand("help [command]", "print help of a command")

@@ -18,6 +18,7 @@ const COMMANDS = [
   "verify",
   "report",
   "doctor",
+  "completions",
   "version",
 ];
 
