@@ -59,6 +59,26 @@ export const EXIT = {
   aborted: 130,
 } as const;
 
+/** What they mean, in lines of the help. */
+export const EXIT_MEANINGS: readonly (readonly (readonly [code: number, meaning: string])[])[] = [
+  [
+    [EXIT.done, "done or drained"],
+    [EXIT.failed, "failed"],
+    [EXIT.usage, "wrong usage"],
+    [EXIT.workLeft, "stopped with work left"],
+    [EXIT.different, "a check found a difference"],
+  ],
+  [[EXIT.undecided, "L1 or L2 is another one, or lost what was posted: somebody has to decide"]],
+  [
+    [EXIT.tryLater, "try again later"],
+    [EXIT.badConfig, "bad configuration"],
+    [EXIT.aborted, "stopped at once by a second signal"],
+  ],
+];
+
+/** The program in one line. */
+export const DESCRIPTION = "L2 blocks in, blobs out, blocks back.";
+
 /** The flag of every command that answers. */
 export const JSON_FLAG: Flag = { flags: "--json", help: "answer in JSON" };
 

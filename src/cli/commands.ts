@@ -26,17 +26,9 @@ export const COMMANDS: Readonly<Record<string, () => Promise<CommandSpec | Comma
   proofs: async () => (await import("./proofs.ts")).proofs,
   signer: async () => (await import("./signer.ts")).signer,
   completions: async () => (await import("./completions.ts")).completionsOf(allCommands),
+  man: async () => (await import("./man.ts")).manOf(allCommands),
   version: async () => (await import("./version.ts")).version,
 };
-
-/** The program in one line. */
-export const DESCRIPTION = "L2 blocks in, blobs out, blocks back.";
-
-/** What the program ends with. */
-export const EXIT_CODES = `Exit codes:
-  0 done or drained · 1 failed · 2 wrong usage · 3 stopped with work left · 4 a check found a difference
-  5 L1 or L2 is another one, or lost what was posted: somebody has to decide
-  75 try again later · 78 bad configuration · 130 stopped at once by a second signal`;
 
 /** All of them. */
 export function allCommands(): Promise<(CommandSpec | CommandGroup)[]> {

@@ -16,8 +16,15 @@ import {
 } from "../errors.ts";
 import { runtimeName, writeStderr, writeStdout } from "../runtime.ts";
 import { VERSION } from "../version.ts";
-import { type CommandGroup, type CommandSpec, EXIT, type FlagValues } from "./command.ts";
-import { COMMANDS, DESCRIPTION, EXIT_CODES } from "./commands.ts";
+import {
+  type CommandGroup,
+  type CommandSpec,
+  DESCRIPTION,
+  EXIT,
+  EXIT_MEANINGS,
+  type FlagValues,
+} from "./command.ts";
+import { allCommands, COMMANDS } from "./commands.ts";
 import { type Command, commander } from "./deps.ts";
 import { withFlagNames, withoutKeys } from "./text.ts";
 import { tellHeldFailures } from "./passing_failures.ts";
@@ -37,7 +44,7 @@ export async function main(args: readonly string[]): Promise<number> {
     .version(`montana ${VERSION} (${runtimeName()})`, "-V, --version", "print the version")
     .helpOption("-h, --help", "print help")
     .helpCommand("help [command]", "print help of a command")
-    .addHelpText("after", `\n${EXIT_CODES}`)
+    .addHelpText("after", `\nExit codes:\n${exitCodes()}`)
     .configureHelp({ helpWidth: 100 });
   for (const spec of await commandsFor(args)) {
     addTo(program, spec, async (command, flags, values) => {
@@ -65,8 +72,13 @@ export async function main(args: readonly string[]): Promise<number> {
 async function commandsFor(
   [name = ""]: readonly string[],
 ): Promise<(CommandSpec | CommandGroup)[]> {
-  const load = Object.hasOwn(COMMANDS, name) ? [COMMANDS[name]!] : Object.values(COMMANDS);
-  return await Promise.all(load.map((each) => each()));
+  return Object.hasOwn(COMMANDS, name) ? [await COMMANDS[name]!()] : await allCommands();
+}
+
+function exitCodes(): string {
+  return EXIT_MEANINGS.map((line) =>
+    `  ${line.map(([code, meaning]) => `${code} ${meaning}`).join(" · ")}`
+  ).join("\n");
 }
 
 /** Commander would answer a command that is not there with the help of all, when asked for its help. */

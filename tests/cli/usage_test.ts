@@ -19,6 +19,7 @@ const COMMANDS = [
   "report",
   "doctor",
   "completions",
+  "man",
   "version",
 ];
 
