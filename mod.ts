@@ -425,6 +425,7 @@ export { BATCH_DEFAULTS, type BatchManagerConfig } from "./src/superblock/batch_
 export * from "./src/superblock/batch_manager.ts";
 export { type BatchJournalOwner, LogBatchJournal } from "./src/wal/batch_journal.ts";
 export * from "./src/superblock/block_follower.ts";
+export * from "./src/superblock/block_tap.ts";
 export * from "./src/superblock/coordinator.ts";
 export * from "./src/superblock/sequencer.ts";
 export * from "./src/superblock/config.ts";

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { AsyncLocalStorage } from "node:async_hooks";
 import { writeFile } from "node:fs/promises";
 import process from "node:process";
 import { randomInt } from "node:crypto";
@@ -122,7 +123,7 @@ export function onShutdownSignal(onFirst: (name: string) => void): AbortSignal {
   for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
     process.on(name, () => {
       if (controller.signal.aborted) {
-        writeStatus(undefined);
+        takeStatusAway();
         process.exit(130);
       }
       onFirst(name);
@@ -151,11 +152,32 @@ export async function writeStdout(data: string | Uint8Array): Promise<void> {
   }
 }
 
-/** Writes a line to standard error. Where that cannot be done, nobody listens: the work goes on. */
-export function writeStderr(line: string): void {
+/** Who speaks: it goes with the calls that are made, and with what they wait for. */
+const speaker = new AsyncLocalStorage<string>();
+
+/** Lines that `action` writes to standard error begin with a name: several speak in one process. */
+export function speakingAs<T>(name: string, action: () => T): T {
+  return speaker.run(name, action);
+}
+
+/**
+ * The name that is spoken under; `undefined` where one alone speaks. What comes from outside, as a request
+ * does, comes under any name: whoever is called by it asks before, and says it.
+ */
+export function speakerName(): string | undefined {
+  return speaker.getStore();
+}
+
+/**
+ * Writes a line to standard error. Where that cannot be done, nobody listens: the work goes on.
+ *
+ * @param name whoever speaks; none where it is empty
+ */
+export function writeStderr(line: string, name: string = speakerName() ?? ""): void {
   quieten(process.stderr);
+  const told = (name === "" ? line : `${name}: ${line}`) + "\n";
   try {
-    process.stderr.write(status === "" ? line + "\n" : ERASE_LINE + line + "\n" + status);
+    process.stderr.write(status === "" ? told : ERASE_LINE + told + status);
   } catch {
     // Deno throws what Bun and Node emit.
   }
@@ -165,21 +187,32 @@ export function writeStderr(line: string): void {
 const ERASE_LINE = "\r\x1b[2K";
 /** What stands in the last line of the terminal. */
 let status = "";
+/** What each speaker has in it. */
+const statuses = new Map<string, string>();
 
 /**
  * Writes a line on a terminal in the place of the one before; other lines go above it. `undefined` takes
- * it away.
+ * it away. Where several speak, it has room for all of them.
  */
 export function writeStatus(line: string | undefined): void {
   if (line === undefined && status === "") return;
   quieten(process.stderr);
+  const name = speakerName() ?? "";
+  if (line === undefined) statuses.delete(name);
+  else statuses.set(name, name === "" ? line : `${name}: ${line}`);
   // One that wraps could not be taken away again.
-  status = (line ?? "").slice(0, (process.stderr.columns || 80) - 1);
+  status = [...statuses.values()].join(" · ").slice(0, (process.stderr.columns || 80) - 1);
   try {
     process.stderr.write(ERASE_LINE + status);
   } catch {
     // As above.
   }
+}
+
+/** Of all that speak. */
+function takeStatusAway(): void {
+  statuses.clear();
+  writeStatus(undefined);
 }
 
 /** The write that fails tells its caller; without a listener the process would end with a trace. */

@@ -10,25 +10,13 @@ import { describeError, MontanaError } from "../errors.ts";
 import { DiskStorage } from "../local/disk_storage.ts";
 import { BatchSubmissionRunner } from "../pipeline/batch_runner.ts";
 import { BatcherJournal } from "../pipeline/batcher_journal.ts";
-import {
-  onShutdownSignal,
-  systemClock,
-  systemRandom,
-  writeStderr,
-  writeStdout,
-} from "../runtime.ts";
+import { systemClock, systemRandom, writeStderr, writeStdout } from "../runtime.ts";
+import type { BlockTap, TakenBefore } from "../superblock/block_tap.ts";
 import { BLOB_SIZE, MAX_BLOBS_PER_TX } from "../wire/blob.ts";
 import { MAX_U16 } from "../wire/batch.ts";
 import { type BatcherL1, DA, openBatcherL1 } from "./batcher_l1.ts";
 import { type BatcherPlace, findPosition, mustBelong, tellPosition } from "./batcher_position.ts";
-import {
-  type CommandSpec,
-  EXIT,
-  type Flag,
-  type FlagValues,
-  JSON_FLAG,
-  textOf,
-} from "./command.ts";
+import { EXIT, type Flag, type FlagValues, JSON_FLAG, textOf } from "./command.ts";
 import { COMPRESSION_FLAGS, compressionInWorkers, LEAST_LEVEL_FLAG } from "./compression.ts";
 import { History } from "./history.ts";
 import {
@@ -56,8 +44,10 @@ import {
 import { LOG_FLAGS, logFrom } from "./log.ts";
 import { parseChoice, parseCount, parseDuration, parseSize } from "./options.ts";
 import { startProgress } from "./progress.ts";
+import { answeringRole, asRole, type RoleContext, type RoleSpec } from "./role.ts";
 import { SENDING_FLAGS } from "./sending_flags.ts";
 import { SIGNER_FLAGS } from "./signer_flags.ts";
+import { ofSameChain, tapFor } from "./tapped_l2.ts";
 import { countOf, formatBytes, toJson } from "./text.ts";
 import { startThrottle, THROTTLE_FLAGS, throttleSettings } from "./throttle.ts";
 
@@ -83,7 +73,7 @@ const PACKING_FLAGS: readonly Flag[] = [
 ];
 
 /** The batcher. */
-export const batcher: CommandSpec = {
+export const batcher: RoleSpec = asRole({
   name: "batcher",
   summary: "Post L2 blocks as batches to L1",
   flags: [
@@ -116,17 +106,19 @@ export const batcher: CommandSpec = {
     "batcher --l2 blocks.jsonl --l1 ./l1 --data-dir ./batcher --throttle http://127.0.0.1:8545",
     "batcher --l2 blocks.jsonl --l1 http://127.0.0.1:8545 --inbox 0xff00000000000000000000000000000000008453 --key-file batcher.key --data-dir ./batcher",
   ],
-  run: runBatcher,
-};
+  check: async (flags) => await mustBeThere(settingsFrom(flags).l2),
+  runRole: runBatcher,
+});
 
-async function runBatcher(flags: FlagValues): Promise<number> {
+async function runBatcher(flags: FlagValues, context: RoleContext): Promise<number> {
   const settings = settingsFrom(flags);
-  const { l2, dataDir, log, history } = settings;
-  let isStopping = false;
-  const signal = onShutdownSignal((name) => {
-    isStopping = true;
-    writeStderr(`${name}: posting what was taken; once more stops at once, and nothing is lost`);
-  });
+  const { dataDir, log, history } = settings;
+  const { superblock } = context.ties;
+  const l2 = superblock ? ofSameChain(settings.l2, superblock) : settings.l2;
+  const tap = superblock && tapFor(superblock, l2, log);
+  const signal = context.onStop((why) =>
+    `${why}: posting what was taken; once more stops at once, and nothing is lost`
+  );
 
   // Before an L1 is made: a mistyped name should leave nothing behind.
   await mustBeThere(l2);
@@ -147,14 +139,14 @@ async function runBatcher(flags: FlagValues): Promise<number> {
         maxBytes: await place.sink.capacity(),
         log,
       };
-      const run = { ...place, settings, journal, resealing, signal };
+      const run = { ...place, settings, journal, resealing, tap, signal };
       const l1 = place.l1.origins;
       const opened = await openL2(l2, { l1, journal, dataDir, log, once: settings.once, signal });
       const stop = () => void opened.stopServing?.();
       if (signal.aborted) stop();
       else signal.addEventListener("abort", stop, { once: true });
       try {
-        return await runWith({ ...run, l2: opened }, () => isStopping, flags);
+        return await runWith({ ...run, l2: opened }, flags);
       } finally {
         await opened.close();
       }
@@ -162,7 +154,7 @@ async function runBatcher(flags: FlagValues): Promise<number> {
       await place.close();
     }
   } catch (error) {
-    if (!isStopping || !(error instanceof MontanaError)) throw error;
+    if (!signal.aborted || !(error instanceof MontanaError)) throw error;
     writeStderr(`stopped before it could begin (${describeError(error)}); start again`);
     return EXIT.workLeft;
   } finally {
@@ -174,23 +166,24 @@ async function runBatcher(flags: FlagValues): Promise<number> {
 interface BatcherRun extends BatcherPlace, Pick<BatcherL1, "sink" | "failed" | "settled"> {
   readonly settings: ReturnType<typeof settingsFrom>;
   readonly l2: OpenedL2;
+  /** Reports what is taken, where batches of this process have it proved. */
+  readonly tap: BlockTap | undefined;
 }
 
-async function runWith(
-  run: BatcherRun,
-  isStopping: () => boolean,
-  flags: FlagValues,
-): Promise<number> {
-  const { settings, l2, sink, journal, signal } = run;
+async function runWith(run: BatcherRun, flags: FlagValues): Promise<number> {
+  const { settings, l2, sink, tap, signal } = run;
   const { shutdownTimeoutMs } = settings;
+  await tap?.catchUp(takenBefore(run), signal);
   const position = await findPosition(run, l2.patient);
-  if (isStopping()) {
-    const { length: left } = journal?.state.taken ?? [];
+  await tap?.catchUp(takenBefore(run), signal);
+  const journal = tap ? tap.over(run.journal) : run.journal;
+  if (signal.aborted) {
+    const { length: left } = run.journal?.state.taken ?? [];
     if (left === 0) return EXIT.done;
     writeStderr(`stopped with ${countOf(left, "block")} not posted; start again`);
     return EXIT.workLeft;
   }
-  tellPosition(position, journal);
+  tellPosition(position, run.journal);
 
   let newestTimestamp: bigint | undefined;
   const runner = new BatchSubmissionRunner(
@@ -234,7 +227,7 @@ async function runWith(
     const ended = run.failed ? Promise.race([running, run.failed]) : running;
     if (!await isInTime(ended, signal, shutdownTimeoutMs)) return tellWorkLeft();
   } catch (error) {
-    if (!isStopping() || !(error instanceof MontanaError)) throw error;
+    if (!signal.aborted || !(error instanceof MontanaError)) throw error;
     writeStderr(`error: ${describeError(error)}`);
     return tellWorkLeft();
   } finally {
@@ -248,12 +241,18 @@ async function runWith(
   const deposits = l2.depositsLeftOut ? { deposits_left_out: l2.depositsLeftOut() } : {};
   await writeStdout(
     flags.json
-      ? toJson({ ...metrics, ...deposits })
+      ? toJson({ ...answeringRole(), ...metrics, ...deposits })
       : `posted ${countOf(batches_submitted, "batch")}, ` +
         `${countOf(blocks_processed, "block")}, ${formatBytes(bytes_original)} → ` +
         `${formatBytes(bytes_compressed)}\n`,
   );
   return EXIT.done;
+}
+
+/** What the tap has to know of earlier runs. */
+function takenBefore({ journal }: Pick<BatcherRun, "journal">): TakenBefore {
+  const { position, taken = [] } = journal?.state ?? {};
+  return { lastPosted: position?.lastBlock, taken };
 }
 
 /** Whether a run ends within the time that it has once `signal` is aborted: level 11 takes seconds. */

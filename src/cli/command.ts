@@ -13,7 +13,7 @@ export interface Flag {
   readonly isRequired?: boolean;
   /** May be given several times: all its texts count. */
   readonly isRepeated?: boolean;
-  /** The only words that it takes. */
+  /** The only words that it takes, several with commas between them where it says so. */
   readonly choices?: readonly string[];
 }
 

@@ -6,15 +6,9 @@
 import { DERIVER_DEFAULTS } from "../config.ts";
 import { describeError, MontanaError } from "../errors.ts";
 import { DerivationRunner } from "../pipeline/derivation_runner.ts";
-import {
-  onShutdownSignal,
-  systemClock,
-  systemRandom,
-  writeStderr,
-  writeStdout,
-} from "../runtime.ts";
+import { systemClock, systemRandom, writeStderr, writeStdout } from "../runtime.ts";
 import type { StateJournal } from "../wal/state_journal.ts";
-import { type CommandSpec, EXIT, type FlagValues, JSON_FLAG, textOf } from "./command.ts";
+import { EXIT, type FlagValues, JSON_FLAG, textOf } from "./command.ts";
 import { decompressionInWorker } from "./compression.ts";
 import { LISTEN_FLAG, listenOf, serveBlocks } from "./blocks_service.ts";
 import { ENGINE_FLAGS, firstBlockOf, type OutPlace, outPlace } from "./derived_out.ts";
@@ -37,10 +31,11 @@ import { openL1 } from "./open_l1.ts";
 import { parseDuration, parseSize } from "./options.ts";
 import { startProgress } from "./progress.ts";
 import { READ_TO_FLAGS, readTo } from "./read_to.ts";
+import { answeringRole, asRole, type RoleContext, type RoleSpec } from "./role.ts";
 import { countOf, formatBytes, toJson } from "./text.ts";
 
 /** The deriver. */
-export const deriver: CommandSpec = {
+export const deriver: RoleSpec = asRole({
   name: "deriver",
   summary: "Read batches from L1 and give the L2 blocks back",
   flags: [
@@ -77,14 +72,15 @@ export const deriver: CommandSpec = {
     "deriver --l1 ./l1 --out derived.jsonl --listen 8600",
     "deriver --l1 http://127.0.0.1:8545 --beacon http://127.0.0.1:5052 --inbox 0xff00000000000000000000000000000000008453 --batcher 0x5050f69a9786f081509234f1a7f4684b5e5b76c9 --out derived.jsonl --data-dir ./deriver",
   ],
-  run: runDeriver,
-};
+  check: (flags) => Promise.resolve(flags).then(settingsFrom),
+  runRole: runDeriver,
+});
 
-async function runDeriver(flags: FlagValues): Promise<number> {
+async function runDeriver(flags: FlagValues, context: RoleContext): Promise<number> {
   const settings = settingsFrom(flags);
   const { dataDir, log, once } = settings;
-  const signal = onShutdownSignal((name) =>
-    writeStderr(`${name}: ending after this batch; once more stops at once`)
+  const signal = context.onStop((why) =>
+    `${why}: ending after this batch; once more stops at once`
   );
   const out = outPlace(flags, log, { once, signal });
 
@@ -231,7 +227,7 @@ async function tellEnd(
 ): Promise<number> {
   const metrics = runner.metrics();
   const answer = isJson
-    ? toJson(metrics)
+    ? toJson({ ...answeringRole(), ...metrics })
     : `derived ${countOf(metrics.batches_derived, "batch")}, ` +
       `${countOf(metrics.blocks_derived - metrics.blocks_retracted, "block")}, ${
         formatBytes(metrics.bytes_decompressed)

@@ -51,7 +51,8 @@ export const BATCHERS_FLAG: Flag = {
 export const ETHEREUM_FLAGS: readonly Flag[] = [
   {
     flags: "--beacon <url>",
-    help: "beacon node or archiver with the blobs; more URLs are asked where one lacks them",
+    help:
+      "beacon node or archiver with the blobs (or env:NAME); more URLs are asked where one lacks them",
     isRepeated: true,
   },
   { flags: "--archive <dir>", help: "blobs are looked for here first, and kept here" },

@@ -6,7 +6,7 @@
 import { describeError } from "../errors.ts";
 import { inEther, weiOf } from "../l1/gas.ts";
 import type { Log, LogEvent } from "../ports.ts";
-import { systemClock, writeStderr } from "../runtime.ts";
+import { speakerName, systemClock, writeStderr } from "../runtime.ts";
 import { toHex } from "../wire/hex.ts";
 import { type Flag, type FlagValues, textOf } from "./command.ts";
 import { describeConsensusEvent, isConsensusEvent } from "./consensus_log.ts";
@@ -39,18 +39,23 @@ export const LOG_FLAGS: readonly Flag[] = [
   },
 ];
 
-/** The log that the flags ask for. */
+/** The log that the flags ask for, of the role that asks. */
 export function logFrom(flags: FlagValues): Log {
   const least = parseChoice("--log-level", textOf(flags, "logLevel") ?? "info", LEVELS);
   const format = parseChoice("--log-format", textOf(flags, "logFormat") ?? "text", FORMATS);
+  // What calls it may come from outside, as a request does.
+  const role = speakerName();
   const log: Log = (event) => {
     const { level, text, fields } = describe(event);
     if (LEVELS.indexOf(level) < LEVELS.indexOf(least)) return;
-    const time = new Date(systemClock.now()).toISOString();
-    const line = format === "json"
-      ? JSON.stringify({ ts: time, level, event: event.event, ...fields })
-      : `${time.slice(11, 23)} ${level === "warn" ? "warning: " : ""}${text}`;
-    writeStderr(withFlagNames(line));
+    const ts = new Date(systemClock.now()).toISOString();
+    if (format === "json") {
+      const line = { ts, level, ...(role && { role }), event: event.event, ...fields };
+      writeStderr(withFlagNames(JSON.stringify(line)), "");
+      return;
+    }
+    const line = `${ts.slice(11, 23)} ${level === "warn" ? "warning: " : ""}${text}`;
+    writeStderr(withFlagNames(line), role);
   };
   return least === "debug" ? log : withoutPassingFailures(log, systemClock);
 }

@@ -93,7 +93,7 @@ export async function openSuperblock(
     ...config.pipeline,
     pollIntervalMs: proofPollMs,
   });
-  const follower = l2 && integration.blockReporting
+  const follower = l2 && !isReportedInOrder && integration.blockReporting
     ? new BlockFollower({
       manager,
       sequencer,

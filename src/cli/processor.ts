@@ -12,7 +12,6 @@ import { readError } from "../local/disk.ts";
 import { HttpHandler } from "../local/http_handler.ts";
 import type { BatchHandler, Log, Storage } from "../ports.ts";
 import {
-  onShutdownSignal,
   onUserSignal,
   stdinChunks,
   systemClock,
@@ -30,7 +29,7 @@ import { ShardHandler } from "../wal/shards.ts";
 import { sourceIdentity } from "../wal/source_identity.ts";
 import { toLines } from "../wire/operation_lines.ts";
 import { AckPrinter } from "./acks.ts";
-import { type CommandSpec, EXIT, type FlagValues } from "./command.ts";
+import { EXIT, type FlagValues } from "./command.ts";
 import { LOG_FLAGS, logFrom } from "./log.ts";
 import {
   controlPath,
@@ -38,11 +37,12 @@ import {
   type ProcessorSettings,
   processorSettings,
 } from "./processor_flags.ts";
+import { asRole, type RoleContext, type RoleSpec } from "./role.ts";
 import { addLines } from "./stdin_operations.ts";
 import { countOf } from "./text.ts";
 
 /** The processor. */
-export const processor: CommandSpec = {
+export const processor: RoleSpec = asRole({
   name: "processor",
   summary: "Take operations, and hand them over in batches; none is lost",
   flags: [...PROCESSOR_FLAGS, ...LOG_FLAGS],
@@ -51,14 +51,14 @@ export const processor: CommandSpec = {
     "processor --data-dir ./data --http http://localhost:8080/batches --listen 9000",
     "processor --data-dir ./data --exec 'cat >> all.txt' --ack < operations.txt",
   ],
-  run: runProcessor,
-};
+  runRole: runProcessor,
+});
 
-async function runProcessor(flags: FlagValues): Promise<number> {
+async function runProcessor(flags: FlagValues, context: RoleContext): Promise<number> {
   const settings = processorSettings(flags);
   const log = logFrom(flags);
-  const stop = onShutdownSignal((name) =>
-    writeStderr(`${name}: handling what was taken; once more stops at once, and nothing is lost`)
+  const stop = context.onStop((why) =>
+    `${why}: handling what was taken; once more stops at once, and nothing is lost`
   );
   // Before anything takes long: unheard, the signal would end the program.
   const flushes = new FlushRequests();

@@ -232,9 +232,6 @@ function targetOf(flags: FlagValues): Target {
     }
   }
   const value = textOf(flags, named[0] ?? "") ?? "";
-  if (named[0] && named[0] !== "stdout" && value === "") {
-    throw usage(`Cannot use --${named[0]} "": it names nothing`);
-  }
   switch (named[0]) {
     case "to": {
       const shards = parseCount("--shards", textOf(flags, "shards") ?? "4", 1, MAX_SHARDS);

@@ -3,17 +3,7 @@
  *
  * @module
  */
-import process from "node:process";
-import {
-  ConfigError,
-  describeError,
-  isRetryable,
-  MontanaError,
-  PipelineError,
-  SignerError,
-  type SignerErrorCode,
-  SinkError,
-} from "../errors.ts";
+import { ConfigError } from "../errors.ts";
 import { runtimeName, writeStderr, writeStdout } from "../runtime.ts";
 import { VERSION } from "../version.ts";
 import {
@@ -26,8 +16,8 @@ import {
 } from "./command.ts";
 import { allCommands, COMMANDS } from "./commands.ts";
 import { type Command, commander } from "./deps.ts";
-import { withFlagNames, withoutKeys } from "./text.ts";
-import { tellHeldFailures } from "./passing_failures.ts";
+import { tellFailure } from "./failure.ts";
+import { withoutKeys } from "./text.ts";
 
 /**
  * Runs a command line.
@@ -37,6 +27,12 @@ import { tellHeldFailures } from "./passing_failures.ts";
  */
 export async function main(args: readonly string[]): Promise<number> {
   const { Command, CommanderError } = await commander();
+  let specs: readonly (CommandSpec | CommandGroup)[];
+  try {
+    specs = await commandsFor(args);
+  } catch (error) {
+    return tellFailure(error);
+  }
   let exitCode: number = EXIT.done;
   let help = "";
   const program = new Command("montana")
@@ -46,7 +42,7 @@ export async function main(args: readonly string[]): Promise<number> {
     .helpCommand("help [command]", "print help of a command")
     .addHelpText("after", `\nExit codes:\n${exitCodes()}`)
     .configureHelp({ helpWidth: 100 });
-  for (const spec of await commandsFor(args)) {
+  for (const spec of specs) {
     addTo(program, spec, async (command, flags, values) => {
       exitCode = await command.run(flags, values);
     });
@@ -61,18 +57,18 @@ export async function main(args: readonly string[]): Promise<number> {
     await program.parseAsync(commandLine(args), { from: "user" });
     return exitCode;
   } catch (error) {
-    if (!(error instanceof CommanderError)) return tell(error);
+    if (!(error instanceof CommanderError)) return tellFailure(error);
     // Commander has said what was wrong; what it was asked for is still to be written.
     if (error.exitCode !== 0) return EXIT.usage;
   }
-  return await writeStdout(help).then(() => EXIT.done, tell);
+  return await writeStdout(help).then(() => EXIT.done, tellFailure);
 }
 
 /** The one that is called, or all where none is. */
 async function commandsFor(
-  [name = ""]: readonly string[],
+  [name = "", ...args]: readonly string[],
 ): Promise<(CommandSpec | CommandGroup)[]> {
-  return Object.hasOwn(COMMANDS, name) ? [await COMMANDS[name]!()] : await allCommands();
+  return Object.hasOwn(COMMANDS, name) ? [await COMMANDS[name]!(args)] : await allCommands();
 }
 
 function exitCodes(): string {
@@ -122,43 +118,17 @@ function addCommand(program: Command, spec: CommandSpec, run: Run): void {
   command.action(async (...given: unknown[]) => {
     const [first, second] = spec.argument ? given : [undefined, given[0]];
     const values = typeof first === "string" ? [first] : first as string[] | undefined;
-    await run(spec, second as FlagValues, values);
+    const flags = second as FlagValues;
+    const nameless = command.options.find((each) =>
+      [flags[each.attributeName()]].flat().includes("")
+    );
+    if (nameless) throw empty(`${nameless.long} ""`);
+    if (values?.includes("")) throw empty(`"" as ${spec.argument!.name}`);
+    await run(spec, flags, values);
   });
 }
 
-/** To start again helps as little as with any other setting; what a remote signer refuses is not among them. */
-const UNUSABLE_KEY: readonly SignerErrorCode[] = ["Unreadable", "TooOpen", "Invalid", "Password"];
-
-/** It is for people to say which L1, or which L2, is meant. */
-function needsDecision(error: MontanaError): boolean {
-  if (error instanceof PipelineError) return ["Reorganised", "WrongL1"].includes(error.code);
-  return error.details["reason"] === "WrongChain" && error.kind === "critical";
-}
-
-/** Says in one line what could not be done, and gives the exit code for it. */
-function tell(error: unknown): number {
-  if (isBrokenPipe(error)) return EXIT.done;
-  tellHeldFailures();
-  const text = withFlagNames(`error: ${describeError(error)}`);
-  writeStderr(error instanceof ConfigError ? withoutKeys(text) : text);
-  if (!(error instanceof MontanaError)) {
-    // Nobody foresaw this one: whoever mends it needs to know where it came from.
-    if (process.env.MONTANA_TRACE && error instanceof Error) writeStderr(error.stack ?? "");
-    return EXIT.failed;
-  }
-  if (error instanceof ConfigError) return error.code === "Usage" ? EXIT.usage : EXIT.badConfig;
-  if (needsDecision(error)) return EXIT.undecided;
-  if (error instanceof SignerError && UNUSABLE_KEY.includes(error.code)) return EXIT.badConfig;
-  // Who starts again looks at L1 first: it finds what others posted, and seals anew what came too late.
-  const helpsToStart = error instanceof SinkError &&
-    ["NonceTaken", "WindowExpired"].includes(error.code);
-  return helpsToStart || isRetryable(error) ? EXIT.tryLater : EXIT.failed;
-}
-
-/** The reader of our output has seen enough, as in `montana decode … | head`. */
-function isBrokenPipe(error: unknown): boolean {
-  for (let each = error; each instanceof Error; each = each.cause) {
-    if ((each as { code?: unknown }).code === "EPIPE") return true;
-  }
-  return false;
+/** What a variable of a shell is that was never set; a directory of no name would be the one one is in. */
+function empty(what: string): ConfigError {
+  return new ConfigError("Usage", `Cannot use ${what}: it names nothing`);
 }

@@ -36,7 +36,7 @@ const TIMEOUT_MS = 30_000;
 /** The proof jobs. */
 export const proofs: CommandGroup = {
   name: "proofs",
-  summary: "List, show, retry or cancel the proof jobs of a running coordinator",
+  summary: "List, show, retry or cancel the proof jobs of a running coordinator; end a batch",
   commands: [
     {
       name: "ls",
@@ -48,6 +48,15 @@ export const proofs: CommandGroup = {
     about("show", "Tell all of a job", show),
     about("retry", "Take up a job that failed or was cancelled, where it stood", retry),
     about("cancel", "End a job; its batch, and those behind it, wait until it is retried", cancel),
+    {
+      name: "finalize",
+      summary:
+        "Have a batch proved without the blocks that it waits for; they are never proved then",
+      argument: { name: "<batch>", help: "its number; its window must be over" },
+      flags: [...WHERE_FLAGS, JSON_FLAG],
+      examples: ["proofs finalize 40871 --data-dir ./data"],
+      run: finalize,
+    },
   ],
 };
 
@@ -141,6 +150,16 @@ async function change(
   return EXIT.done;
 }
 
+async function finalize(flags: FlagValues, [batch = ""]: readonly string[] = []): Promise<number> {
+  if (!/^\d{1,20}$/.test(batch)) throw usage(`Cannot find batch "${batch}": need its number`);
+  const body = await ask(await placeOf(flags), "POST", `/v1/batch/finalize/${batch}`);
+  if (typeof body === "number") return body;
+  await writeStdout(
+    flags["json"] ? toJson(body) : `batch ${batch} is whole, and is proved as it is\n`,
+  );
+  return EXIT.done;
+}
+
 /** @throws {ConfigError} `Usage` where there are two places, or no such directory */
 async function placeOf(flags: FlagValues): Promise<ControlPlace> {
   const given = textOf(flags, "dataDir");
@@ -167,7 +186,7 @@ async function ask(
   path: string,
 ): Promise<Readonly<Record<string, unknown>> | number> {
   const { status, body } = await askControl(place, method, path);
-  const isOurs = "error" in body || "jobs" in body || "requests" in body;
+  const isOurs = ["error", "jobs", "requests", "outcome"].some((name) => name in body);
   if (!isOurs) {
     const where = place.at instanceof URL ? place.at.host : place.at;
     const message = `Cannot ask ${where}: no ${place.who} answers there, but another program`;

@@ -5,13 +5,14 @@
  */
 import { HttpJsonRpc } from "../l1/json_rpc.ts";
 import { RangeChecker } from "../provers/range_check.ts";
-import { onShutdownSignal, systemClock, systemRandom, writeStderr } from "../runtime.ts";
+import { speakerName, systemClock, systemRandom, writeStderr } from "../runtime.ts";
 import { serveExecuteProver } from "../service/prover_api.ts";
-import { type CommandSpec, EXIT, type FlagValues, listOf, textOf } from "./command.ts";
+import { EXIT, type FlagValues, listOf, textOf } from "./command.ts";
 import { nodeUrl, parseListen, parseWhole, usage } from "./options.ts";
+import { asRole, type RoleContext, type RoleSpec } from "./role.ts";
 
 /** Serves until it is told to end. */
-export const prover: CommandSpec = {
+export const prover: RoleSpec = asRole({
   name: "prover",
   summary: "Check blocks and settlement rules over the provers' APIs; execution checks, no proofs",
   flags: [
@@ -37,26 +38,32 @@ export const prover: CommandSpec = {
     "prover --listen 3000",
     "prover --listen 3000 --l2 http://127.0.0.1:9545 --publisher-for 1001",
   ],
-  run: runProver,
-};
+  isServer: true,
+  check: (flags) => Promise.resolve(flags).then(placesOf),
+  runRole: runProver,
+});
 
-async function runProver(flags: FlagValues): Promise<number> {
-  const address = parseListen("--listen", textOf(flags, "listen") ?? "");
-  const ranges = rangesOf(flags);
-  const chains = listOf(flags, "publisherFor").map((text) => parseWhole("--publisher-for", text));
-  const signal = onShutdownSignal((name) => writeStderr(`${name}: ending`));
+async function runProver(flags: FlagValues, context: RoleContext): Promise<number> {
+  const { address, ranges, chains } = placesOf(flags);
+  // Requests have it said.
+  const role = speakerName();
+  const tell = (line: string) => writeStderr(line, role);
+  const signal = context.onStop((why) => `${why}: ending`);
   const server = await serveExecuteProver({
     clock: systemClock,
     ...(ranges && { ranges }),
-    ...(chains.length > 0 && { publisher: { requiredChainIds: chains, onAccepted: tellAccepted } }),
+    ...(chains.length > 0 &&
+      {
+        publisher: { requiredChainIds: chains, onAccepted: (...taken) => tell(accepted(...taken)) },
+      }),
     onChecked: (superblock, broken) =>
-      writeStderr(
+      tell(
         broken === undefined
           ? `superblock ${superblock} keeps the settlement rules: an execution check, no proof`
           : `superblock ${superblock} breaks a settlement rule, ${broken}`,
       ),
     onRangeChecked: (what, failure) =>
-      writeStderr(
+      tell(
         failure === undefined
           ? `${what} is as it should be: an execution check, no proof`
           : `${what} cannot be checked: ${failure}`,
@@ -76,6 +83,14 @@ async function runProver(flags: FlagValues): Promise<number> {
   return EXIT.done;
 }
 
+function placesOf(flags: FlagValues) {
+  return {
+    address: parseListen("--listen", textOf(flags, "listen") ?? ""),
+    ranges: rangesOf(flags),
+    chains: listOf(flags, "publisherFor").map((text) => parseWhole("--publisher-for", text)),
+  };
+}
+
 function rangesOf(flags: FlagValues): RangeChecker | undefined {
   const urls = listOf(flags, "l2").map((text) => nodeUrl("--l2", text));
   const trustsHashes = flags["l2TrustHashes"] === true;
@@ -91,7 +106,7 @@ function rangesOf(flags: FlagValues): RangeChecker | undefined {
   });
 }
 
-function tellAccepted(superblock: bigint, chainId: bigint, isProof: boolean): void {
+function accepted(superblock: bigint, chainId: bigint, isProof: boolean): string {
   const what = isProof ? "a proof, which nobody looked into" : "no proof, after execution checks";
-  writeStderr(`chain ${chainId} handed in superblock ${superblock}: ${what}`);
+  return `chain ${chainId} handed in superblock ${superblock}: ${what}`;
 }

@@ -137,7 +137,6 @@ async function writeKey(
   passwordPath: string | undefined,
 ): Promise<number> {
   const path = textOf(flags, "out")!;
-  if (path === "") throw new ConfigError("Usage", `Cannot use --out "": it names nothing`);
   if (path === "-") {
     throw new ConfigError(
       "Usage",

@@ -30,7 +30,10 @@ export const KEY_FLAGS: readonly Flag[] = [
 /** Who signs: a key, or a signer that keeps it elsewhere. */
 export const SIGNER_FLAGS: readonly Flag[] = [
   ...KEY_FLAGS,
-  { flags: "--signer-url <url>", help: "a remote signer: eth_signTransaction over HTTPS" },
+  {
+    flags: "--signer-url <url>",
+    help: "a remote signer (or env:NAME): eth_signTransaction over HTTPS",
+  },
   {
     flags: "--signer-address <address>",
     help: "with --signer-url: whose key signs (default: the one that the signer has)",
@@ -102,8 +105,7 @@ export async function signerSource(flags: FlagValues): Promise<SignerSource> {
       throw usage(`Cannot use ${flag} without ${otherFlag}`);
     }
   }
-  const [name, flag] = given[0]!;
-  if (flags[name] === "") throw usage(`Cannot use ${flag} "": it names nothing`);
+  const [name] = given[0]!;
   switch (name) {
     case "keyFile":
       return await keyFileSource(textOf(flags, name)!);

@@ -3,13 +3,15 @@
  *
  * @module
  */
-import { onShutdownSignal, writeStderr } from "../runtime.ts";
+import { writeStderr } from "../runtime.ts";
 import { productionConcerns } from "../superblock/config.ts";
 import { slotsPerBatch } from "../superblock/clock.ts";
-import { type CommandSpec, EXIT, type FlagValues } from "./command.ts";
+import { EXIT, type FlagValues } from "./command.ts";
 import { LOG_FLAGS, logFrom } from "./log.ts";
 import { type OpenedSuperblock, openSuperblock, serveSuperblock } from "./open_superblock.ts";
+import { asRole, type RoleContext, type RoleSpec } from "./role.ts";
 import {
+  REPORTED_L2_FLAGS,
   SUPERBLOCK_FLAGS,
   type SuperblockSettings,
   superblockSettings,
@@ -17,30 +19,38 @@ import {
 import { countOf } from "./text.ts";
 
 /** Synchronized batch proving. */
-export const superblock: CommandSpec = {
+export const superblock: RoleSpec = asRole({
   name: "superblock",
   summary: "Cut batches by the clock of Ethereum, have them proved, hand the proofs on",
   flags: [...SUPERBLOCK_FLAGS, ...LOG_FLAGS],
   examples: [
     "superblock --config montana.yaml --l2 http://127.0.0.1:9545",
     "superblock --config montana.yaml --listen 9000",
+    "superblock --config montana.yaml --l2 http://127.0.0.1:9545 --proof-type execute --prover http://127.0.0.1:3000 --superblock-prover http://127.0.0.1:3000 --publisher http://127.0.0.1:3000",
     "superblock --set batch_manager.chain_id=1001 --preset test --listen 9000",
     "superblock --config montana.yaml --l2 http://127.0.0.1:9545 --prover http://127.0.0.1:3001 --superblock-prover http://127.0.0.1:3000 --publisher http://127.0.0.1:8081 --rollup-config-hash $CONFIG_HASH --multi-block-vkey $RANGE_VKEY --prover-address $PROVER --aggregation-vkey agg.json",
   ],
-  run: runSuperblock,
-};
+  without: { batcher: REPORTED_L2_FLAGS },
+  isServer: true,
+  isAwaited: true,
+  check: superblockSettings,
+  runRole: runSuperblock,
+});
 
-async function runSuperblock(flags: FlagValues): Promise<number> {
-  const settings = await superblockSettings(flags);
+async function runSuperblock(flags: FlagValues, context: RoleContext): Promise<number> {
+  const settings = await superblockSettings(flags, context.beside);
   const log = logFrom(flags);
-  const signal = onShutdownSignal((name) =>
-    writeStderr(`${name}: ending; once more stops at once, and nothing is lost`)
+  const signal = context.onStop((why) =>
+    `${why}: ending; once more stops at once, and nothing is lost`
   );
-  const opened = await openSuperblock(settings, { log });
+  const isReportedInOrder = "batcher" in context.beside;
+  const opened = await openSuperblock(settings, { log, isReportedInOrder });
   try {
-    tellStart(settings, opened);
+    tellStart(settings, opened, isReportedInOrder);
     const stopServing = await serveSuperblock(settings, opened);
     try {
+      context.ties.superblock = { opened, config: settings.config };
+      context.onOpened();
       await opened.run(signal);
     } finally {
       await stopServing();
@@ -53,8 +63,11 @@ async function runSuperblock(flags: FlagValues): Promise<number> {
 }
 
 /** What it will do, and what it will not. */
-function tellStart(settings: SuperblockSettings, { manager }: OpenedSuperblock): void {
-  const { config, preset, dataDir, l2, proving, listen } = settings;
+function tellStart(
+  { config, preset, dataDir, l2, proving, listen }: SuperblockSettings,
+  { manager }: OpenedSuperblock,
+  isReportedInOrder: boolean,
+): void {
   const { l1Clock, l1Listener, batchManager: { chainId } } = config;
   const { beaconRpc, l1Rpc } = l1Listener;
   if (!config.enabled) {
@@ -78,7 +91,7 @@ function tellStart(settings: SuperblockSettings, { manager }: OpenedSuperblock):
   }
   if (!config.integration.blockReporting) {
     writeStderr("warning: all batches stay empty: batch.integration.block_reporting is false");
-  } else if (!l2 && !listen) {
+  } else if (!l2 && !listen && !isReportedInOrder) {
     writeStderr("warning: no blocks will come: neither --l2 nor --listen is given");
   }
   if (!proving) {

@@ -25,6 +25,8 @@ export interface SuperblockConfigOptions {
   /** Of the process, by default. */
   readonly environment?: Readonly<Record<string, string | undefined>>;
   readonly preset?: PresetName;
+  /** What counts for less than both. */
+  readonly assumed?: readonly Given[];
   /** What counts for more than both. */
   readonly given?: readonly Given[];
 }
@@ -35,10 +37,11 @@ export interface SuperblockConfigOptions {
  * @throws {ConfigError} `Invalid`, naming key, value and where it came from, a file with its line
  */
 export async function readSuperblockConfig(
-  { path, environment = process.env, preset, given = [] }: SuperblockConfigOptions = {},
+  { path, environment = process.env, preset, assumed = [], given = [] }: SuperblockConfigOptions =
+    {},
 ): Promise<SuperblockConfig> {
   const fromFile = path === undefined ? [] : await settingsIn(path);
-  return superblockConfig([...fromFile, ...settingsOf(environment), ...given], preset);
+  return superblockConfig([...assumed, ...fromFile, ...settingsOf(environment), ...given], preset);
 }
 
 async function settingsIn(path: string): Promise<Given[]> {

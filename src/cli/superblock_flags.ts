@@ -8,11 +8,18 @@ import { CodecError, ConfigError } from "../errors.ts";
 import type { L2Head } from "../l2/l2_nodes.ts";
 import { systemReason } from "../local/disk.ts";
 import type { Address } from "../service/http_server.ts";
-import type { PresetName, SuperblockConfig } from "../superblock/config.ts";
+import type { Given, PresetName, SuperblockConfig } from "../superblock/config.ts";
 import type { ProvenRollup } from "../superblock/proof_config.ts";
 import { fromHex } from "../wire/hex.ts";
 import { type Flag, type FlagValues, listOf, textOf } from "./command.ts";
-import { nodeUrl, parseChoice, parseDuration, parseListen, usage } from "./options.ts";
+import {
+  nodeUrl,
+  outOfEnvironment,
+  parseChoice,
+  parseDuration,
+  parseListen,
+  usage,
+} from "./options.ts";
 import { controlPath, dataDirOf } from "./processor_flags.ts";
 import { readSuperblockConfig } from "./superblock_config.ts";
 
@@ -46,7 +53,8 @@ const CONFIG_FLAGS: readonly Flag[] = [
 
 const HEADS: readonly L2Head[] = ["unsafe", "safe", "finalized"];
 
-const BLOCK_FLAGS: readonly Flag[] = [
+/** Whose blocks are reported, where nobody else in this process reports them. */
+export const REPORTED_L2_FLAGS: readonly Flag[] = [
   {
     flags: "--l2 <url>",
     help:
@@ -62,13 +70,14 @@ const BLOCK_FLAGS: readonly Flag[] = [
     flags: "--l2-trust-hashes",
     help: "with --l2: take a node's word for hashes, where a chain makes them otherwise",
   },
-  {
-    flags: "--listen <port>",
-    help: "take blocks and tell of batches over HTTP; 127.0.0.1:PORT, or HOST:PORT; 0: any",
-  },
 ];
 
-/** All of them, or nothing is proved. */
+const LISTEN_FLAG: Flag = {
+  flags: "--listen <port>",
+  help: "take blocks and tell of batches over HTTP; 127.0.0.1:PORT, or HOST:PORT; 0: any",
+};
+
+/** All of them, or nothing is proved; but for {@link optionalFlags}. */
 const PROVING_FLAGS: readonly Flag[] = [
   { flags: "--prover <url>", help: "op-succinct: proves ranges of blocks, and aggregates them" },
   { flags: "--superblock-prover <url>", help: "superblock-prover: proves superblocks" },
@@ -77,7 +86,10 @@ const PROVING_FLAGS: readonly Flag[] = [
     flags: "--rollup-node <url>",
     help: "op-node: tells output roots; without it they are made of what --l2 says",
   },
-  { flags: "--rollup-config-hash <hash>", help: "of the rollup: 0x and 64 digits" },
+  {
+    flags: "--rollup-config-hash <hash>",
+    help: "of the rollup: 0x and 64 digits; execution checks do without it and those below",
+  },
   { flags: "--multi-block-vkey <hash>", help: "of op-succinct's range program, likewise" },
   { flags: "--prover-address <address>", help: "that op-succinct proves for" },
   { flags: "--aggregation-vkey <file>", help: "of op-succinct's aggregation program, JSON" },
@@ -88,7 +100,7 @@ const PROOF_FLAGS: readonly Flag[] = [
   {
     flags: "--proof-type <type>",
     help:
-      "with --superblock-prover: groth16, or execute, which checks the rules and proves nothing",
+      "groth16, or execute: blocks and rules are only checked, by `montana prover`, and nothing is proved",
     choices: PROOF_TYPES,
   },
   { flags: "--proof-poll <time>", help: "between two looks at a proof under way", value: "10s" },
@@ -98,7 +110,8 @@ const PROOF_FLAGS: readonly Flag[] = [
 export const SUPERBLOCK_FLAGS: readonly Flag[] = [
   SUPERBLOCK_DIR_FLAG,
   ...CONFIG_FLAGS,
-  ...BLOCK_FLAGS,
+  ...REPORTED_L2_FLAGS,
+  LISTEN_FLAG,
   ...PROOF_FLAGS,
 ];
 
@@ -114,7 +127,7 @@ export interface ProvingPlaces {
   readonly prover: string;
   readonly superblockProver: string;
   readonly publisher: string;
-  /** Without it, output roots are made of what the nodes of L2 say. */
+  /** None: output roots are made of what the L2 says. */
   readonly rollupNode: string | undefined;
   readonly proofType: "groth16" | "execute";
   readonly rollup: ProvenRollup;
@@ -134,14 +147,20 @@ export interface SuperblockSettings {
   readonly control: Address;
 }
 
-/** @throws {ConfigError} `Usage` or `Invalid`, naming what cannot be, or cannot be together */
-export async function superblockSettings(flags: FlagValues): Promise<SuperblockSettings> {
+/**
+ * @param beside what other roles of the process were given: their L1 and L2 are meant, where no other is set
+ * @throws {ConfigError} `Usage` or `Invalid`, naming what cannot be, or cannot be together
+ */
+export async function superblockSettings(
+  flags: FlagValues,
+  beside: Readonly<Record<string, FlagValues>> = {},
+): Promise<SuperblockSettings> {
   const text = (name: string) => textOf(flags, name);
   const dataDir = dataDirOf(text("dataDir") ?? "");
   const preset = parseChoice("--preset", text("preset") ?? "", PRESETS);
   const path = text("config");
   const listen = text("listen");
-  const l2 = reportedL2(flags);
+  const l2 = reportedL2(flags) ?? (beside["batcher"] && nodesOf(beside["batcher"]));
   const proofPollMs = parseDuration("--proof-poll", text("proofPoll") ?? "");
   if (proofPollMs < 10) {
     throw usage(`Cannot use --proof-poll ${text("proofPoll")}: need 10ms or more`);
@@ -152,7 +171,12 @@ export async function superblockSettings(flags: FlagValues): Promise<SuperblockS
     return { key, value, origin: "--set" };
   });
   const proving = await provingPlaces(flags, l2 !== undefined);
-  const config = await readSuperblockConfig({ preset, given, ...(path !== undefined && { path }) });
+  const config = await readSuperblockConfig({
+    preset,
+    assumed: Object.values(beside).flatMap(chainsOf),
+    given,
+    ...(path !== undefined && { path }),
+  });
   if (proving && config.l1Listener.l1Rpc === undefined) {
     throw new ConfigError(
       "Invalid",
@@ -172,6 +196,29 @@ export async function superblockSettings(flags: FlagValues): Promise<SuperblockS
   };
 }
 
+/** The chains of a role: an L1 in a directory has no epochs. */
+function chainsOf(flags: FlagValues): readonly Given[] {
+  const urlsOf = (flag: "l1" | "beacon") =>
+    listOf(flags, flag).map((text) => outOfEnvironment(`--${flag}`, text)).filter(isUrl);
+  const values = [
+    { key: "l1_listener.l1_rpc", value: urlsOf("l1")[0], origin: "--l1" },
+    { key: "l1_listener.beacon_rpc", value: urlsOf("beacon")[0], origin: "--beacon" },
+    { key: "batch_manager.chain_id", value: textOf(flags, "l2ChainId"), origin: "--l2-chain-id" },
+  ];
+  return values.filter(({ value }) => value !== undefined);
+}
+
+/** The nodes that a batcher reads: they tell output roots too. */
+function nodesOf(flags: FlagValues): ReportedL2 | undefined {
+  const urls = listOf(flags, "l2").map((text) => outOfEnvironment("--l2", text));
+  if (!urls.every(isUrl)) return undefined;
+  return { urls, head: "unsafe", trustsHashes: flags["l2TrustHashes"] === true };
+}
+
+function isUrl(text: string): boolean {
+  return /^https?:\/\//i.test(text);
+}
+
 function reportedL2(flags: FlagValues): ReportedL2 | undefined {
   const urls = listOf(flags, "l2").map((url) => nodeUrl("--l2", url));
   const head = textOf(flags, "l2Head");
@@ -184,16 +231,26 @@ function reportedL2(flags: FlagValues): ReportedL2 | undefined {
   return undefined;
 }
 
+/** What need not be named: nothing of it is in an execution check, or it is read from the L2. */
+function optionalFlags(proofType: string | undefined, hasL2: boolean): readonly string[] {
+  const ofTheProof = ["--rollup-config-hash", "--multi-block-vkey", "--prover-address"];
+  return [
+    ...(hasL2 ? ["--rollup-node"] : []),
+    ...(proofType === "execute" ? [...ofTheProof, "--aggregation-vkey"] : []),
+  ];
+}
+
 async function provingPlaces(
   flags: FlagValues,
   hasL2: boolean,
 ): Promise<ProvingPlaces | undefined> {
+  const proofType = textOf(flags, "proofType");
+  const optional = optionalFlags(proofType, hasL2);
   const given = PROVING_FLAGS.map(({ flags: text }) => text.split(" ")[0]!)
     .map((flag) => ({ flag, value: textOf(flags, nameOf(flag)) }));
-  const missing = given.filter(({ value }) => value === undefined).map(({ flag }) => flag)
-    .filter((flag) => flag !== "--rollup-node" || !hasL2);
+  const missing = given.filter(({ flag, value }) => value === undefined && !optional.includes(flag))
+    .map(({ flag }) => flag);
   const named = given.filter(({ value }) => value !== undefined).map(({ flag }) => flag);
-  const proofType = textOf(flags, "proofType");
   if (named.length === 0) {
     if (proofType === undefined) return undefined;
     throw usage(`Cannot use --proof-type ${proofType} without --superblock-prover`);
@@ -204,19 +261,24 @@ async function provingPlaces(
         "them to collect batches only",
     );
   }
-  const text = (flag: string) => textOf(flags, nameOf(flag))!;
-  const url = (flag: string) => nodeUrl(flag, text(flag));
+  const text = (flag: string) => textOf(flags, nameOf(flag));
+  const url = (flag: string) => nodeUrl(flag, text(flag)!);
+  const bytes = (flag: string, size: number) => {
+    const value = text(flag);
+    return value === undefined ? new Uint8Array(size) : hexOf(flag, value, size);
+  };
+  const vkey = text("--aggregation-vkey");
   return {
     prover: url("--prover"),
     superblockProver: url("--superblock-prover"),
     publisher: url("--publisher"),
-    rollupNode: textOf(flags, "rollupNode") === undefined ? undefined : url("--rollup-node"),
+    rollupNode: text("--rollup-node") === undefined ? undefined : url("--rollup-node"),
     proofType: parseChoice("--proof-type", proofType ?? "groth16", PROOF_TYPES),
     rollup: {
-      rollupConfigHash: hexOf("--rollup-config-hash", text("--rollup-config-hash"), 32),
-      multiBlockVKey: hexOf("--multi-block-vkey", text("--multi-block-vkey"), 32),
-      proverAddress: hexOf("--prover-address", text("--prover-address"), 20),
-      aggregationVKey: await jsonIn("--aggregation-vkey", text("--aggregation-vkey")),
+      rollupConfigHash: bytes("--rollup-config-hash", 32),
+      multiBlockVKey: bytes("--multi-block-vkey", 32),
+      proverAddress: bytes("--prover-address", 20),
+      aggregationVKey: vkey === undefined ? {} : await jsonIn("--aggregation-vkey", vkey),
     },
   };
 }

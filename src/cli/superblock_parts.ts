@@ -25,6 +25,8 @@ import type { SuperblockConfig } from "../superblock/config.ts";
 import type { StageParts } from "../superblock/stage_run.ts";
 import type { ReportedL2, SuperblockSettings } from "./superblock_flags.ts";
 
+/** Epochs do not wait for one who hangs: the next source is asked, and the clock always answers. */
+const EPOCH_TIMEOUT_MS = 4000;
 /** Beyond all slots that ever are. */
 const LAST_SLOT = 2n ** 62n;
 
@@ -33,18 +35,17 @@ export function epochSources({ l1Clock, l1Listener }: SuperblockConfig): readonl
   const { l1Rpc, beaconRpc } = l1Listener;
   const chain = l1Rpc === undefined
     ? undefined
-    : new RpcChain(new HttpJsonRpc({ url: l1Rpc, clock }));
+    : new RpcChain(new HttpJsonRpc({ url: l1Rpc, clock, timeoutMs: EPOCH_TIMEOUT_MS }));
+  const beacon = { clock, l1Clock, timeoutMs: EPOCH_TIMEOUT_MS, ...(chain && { chain }) };
   return [
-    ...(beaconRpc === undefined
-      ? []
-      : [new BeaconEpochs({ url: beaconRpc, clock, l1Clock, ...(chain && { chain }) })]),
+    ...(beaconRpc === undefined ? [] : [new BeaconEpochs({ url: beaconRpc, ...beacon })]),
     ...(chain ? [new ExecutionEpochs(chain, l1Clock)] : []),
     new ClockEpochs(l1Clock, clock),
   ];
 }
 
 /** Batches of the clock name no block of L1. */
-const NO_ORIGINS: OriginL1 = {
+export const NO_ORIGINS: OriginL1 = {
   head: () => Promise.reject(new PipelineError("Closed", "Cannot name an L1 block: none is read")),
   block: () => Promise.reject(new PipelineError("Closed", "Cannot name an L1 block: none is read")),
 };

@@ -71,7 +71,7 @@ export class NonceSlot {
   refusals = 0;
   /** Why whoever waits for the batch should wait no longer. */
   verdict: SinkError | undefined;
-  /** An empty transaction was tried against one that this journal does not know. */
+  /** Empty ones of the other type were tried, where a pool kept the account for that. */
   hasFreedPool = false;
   /** What it was last told to wait for. */
   waitsFor: string | undefined;

@@ -201,9 +201,10 @@ export class Upkeep {
       }
       case "reserved": {
         slot.refusals += 1;
-        // Of ours, those before it land by themselves; those behind it, and those of others, do not.
+        // Of ours, those before it land by themselves; those behind it, and those of others, do not. And a
+        // pool that was freed for one type may keep the account for the other by now.
         const isFirst = slot.nonce === view.nextNonce;
-        if (!isFirst || slot.hasFreedPool || slot.refusals < REFUSALS_UNTIL_FREED) return;
+        if (!isFirst || slot.refusals < REFUSALS_UNTIL_FREED) return;
         slot.hasFreedPool = true;
         slot.owes = "cancel";
         return;

@@ -10,6 +10,7 @@
  * | `GET /v1/batch/jobs/ID`           | one of them                                                     |
  * | `POST /v1/batch/jobs/ID/retry`    | takes up one that failed or was cancelled; where it may         |
  * | `POST /v1/batch/jobs/ID/cancel`   | ends one; where it may                                          |
+ * | `POST /v1/batch/finalize/BATCH`   | ends one whose window is over without the blocks that it waits for |
  * | `POST /v1/batch/blocks`           | a block, or a list of them, as a sequencer produced them        |
  * | `GET /livez`                      | 200 while the process answers                                   |
  * | `GET /readyz`                     | 200, or 503 with what is wrong                                  |
@@ -21,8 +22,8 @@
  * its error. Where one was refused, the status is that of the first such error, which stands beside the list.
  * Blocks may be sent again: those that are there are `known`.
  *
- * Without batches all of `/v1/batch` is answered 503 `batch_disabled`. Jobs are retried and cancelled on a
- * socket and on this machine's own addresses only, unless that is allowed.
+ * Without batches all of `/v1/batch` is answered 503 `batch_disabled`. Jobs are retried and cancelled, and
+ * batches ended, on a socket and on this machine's own addresses only, unless that is allowed.
  *
  * @module
  */
@@ -71,13 +72,16 @@ const STATUS: Readonly<Record<string, number>> = {
   Conflict: 409,
   NotFound: 404,
   NotAllowed: 409,
+  WindowOpen: 409,
+  WrongState: 409,
+  Unknown: 404,
   NoSpace: 507,
   Closed: 503,
 };
 
 const GETS = ["current", "stats", "epoch", "jobs"] as const;
 const THERE = `there are GET /v1/batch/{${GETS.join(",")}}, GET /v1/batch/jobs/ID, POST ` +
-  "/v1/batch/jobs/ID/{retry,cancel}, POST /v1/batch/blocks, GET /livez, /readyz and /metrics";
+  "/v1/batch/jobs/ID/{retry,cancel}, POST /v1/batch/finalize/BATCH, POST /v1/batch/blocks, GET /livez, /readyz and /metrics";
 
 /**
  * Answers requests for synchronized batches.
@@ -129,17 +133,22 @@ export class BatchApi {
     }
     const [, name, id, action] =
       /^\/v1\/batch\/(\w+)(?:\/([\w-]{1,100})(?:\/(retry|cancel))?)?$/.exec(pathname) ?? [];
-    const isThere = id === undefined ? [...GETS, "blocks"].includes(name ?? "") : name === "jobs";
+    const isFinalize = name === "finalize" && /^\d{1,20}$/.test(id ?? "") && !action;
+    const isThere = id === undefined
+      ? [...GETS, "blocks"].includes(name ?? "")
+      : name === "jobs" || isFinalize;
     if (!isThere) {
       throw new Refusal(404, "NotFound", `Cannot find ${pathname.slice(0, 100)}: ${THERE}`);
     }
-    const wrong = wrongMethod(request, name === "blocks" || action ? "POST" : "GET");
+    const isChange = name === "blocks" || isFinalize || action !== undefined;
+    const wrong = wrongMethod(request, isChange ? "POST" : "GET");
     if (wrong) return wrong;
     const { batches } = this.#parts;
     if (!batches?.sequencer.status.isActive) {
       const message = "Cannot tell of batches: synchronized batch proving is not enabled here";
       return refused(503, "batch_disabled", message);
     }
+    if (isFinalize) return await this.#finalize(batches.sequencer, BigInt(id!));
     if (action) return await this.#control(batches, id!, action as "retry" | "cancel");
     if (id !== undefined) return found(await this.#job(batches.queue, id));
     switch (name as typeof GETS[number] | "blocks") {
@@ -206,13 +215,23 @@ export class BatchApi {
     id: string,
     action: "retry" | "cancel",
   ): Promise<ApiResponse> {
-    if (!this.#parts.isControl) {
-      const message = `Cannot ${action} job ${id} from here: that is done on the machine itself, ` +
-        "over 127.0.0.1 or the control socket in the data directory";
-      throw new Refusal(403, "Forbidden", message);
-    }
+    this.#mustBeControl(`${action} job ${id}`);
     const job = action === "retry" ? await pipeline.requeue(id) : await pipeline.cancel(id);
     return found(this.#shown(queue, job));
+  }
+
+  async #finalize(sequencer: ServedSequencer, batchNumber: bigint): Promise<ApiResponse> {
+    this.#mustBeControl(`end batch ${batchNumber}`);
+    await sequencer.forceFinalize(batchNumber);
+    return found({ batch_number: number(batchNumber), outcome: "finalized" });
+  }
+
+  #mustBeControl(what: string): void {
+    if (this.#parts.isControl) return;
+    const message =
+      `Cannot ${what} from here: that is done on the machine itself, over 127.0.0.1 ` +
+      "or the control socket in the data directory";
+    throw new Refusal(403, "Forbidden", message);
   }
 }
 

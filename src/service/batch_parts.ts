@@ -28,6 +28,8 @@ export interface ServedSequencer {
   isInBatchCollectionPeriod(): boolean;
   /** Resolves when the block is in the log; `off` where blocks are not to be reported. */
   reportBlock(block: BlockReportJson): Promise<"added" | "known" | "replaced" | "off">;
+  /** Ends a batch whose window is over, without the blocks that it waits for. */
+  forceFinalize(batchNumber: bigint): Promise<void>;
 }
 
 /** What a proof pipeline tells of itself, by the seed's names. */
@@ -85,6 +87,6 @@ export interface BatchApiParts {
   readonly metrics?: ServedMetrics;
   /** Reasons beside L1 and the batch that collects: that the program ends, that L2 cannot be followed. */
   readonly checks?: () => readonly ReadyCheck[];
-  /** Whether jobs may be retried and cancelled. */
+  /** Whether jobs may be retried and cancelled, and batches ended. */
   readonly isControl?: boolean;
 }

@@ -4,12 +4,13 @@
  *
  * @module
  */
-import { isRetryable, PipelineError, SourceError } from "../errors.ts";
+import { isRetryable, SourceError } from "../errors.ts";
 import type { BatchSource, Clock, Log, Random } from "../ports.ts";
 import { backoffMs, RETRY_DEFAULTS } from "../retry.ts";
-import { BatchError, type ReportedBlock } from "../superblock.ts";
+import type { ReportedBlock } from "../superblock.ts";
 import type { L2Block } from "../types.ts";
 import type { BatchManager } from "./batch_manager.ts";
+import { reportBlocks } from "./block_report.ts";
 import type { SequencerIntegration } from "./sequencer.ts";
 
 /** More are not needed to find where a reorganisation parts from what was reported. */
@@ -146,25 +147,9 @@ export class BlockFollower {
     if (!this.#chain) return true;
     if (this.#waiting.length === 0) this.#waiting = [...await this.#chain.pendingBlocks()];
     if (this.#waiting.length === 0) return true;
-    const leftOut: { block: L2Block; error: BatchError }[] = [];
-    try {
-      while (this.#waiting.length > 0 && !signal.aborted) {
-        const [block] = this.#waiting;
-        const error = await this.#report(block!);
-        if (error) leftOut.push({ block: block!, error });
-        this.#waiting.shift();
-      }
-    } finally {
-      const [first, last] = [leftOut[0], leftOut.at(-1)];
-      if (first && last) {
-        this.#parts.log?.({
-          event: "blocks_left_out",
-          firstBlock: first.block.number!,
-          lastBlock: last.block.number!,
-          error: last.error,
-        });
-      }
-    }
+    const { blocks, failure } = await reportBlocks(this.#waiting, { ...this.#parts, signal });
+    this.#waiting.splice(0, blocks);
+    if (failure) throw failure.error;
     return false;
   }
 
@@ -182,31 +167,6 @@ export class BlockFollower {
       reported: reported.slice(Math.max(0, gap)),
       notBefore: collecting.window.startsAt,
     });
-  }
-
-  /** @returns why it is left out, where its batch is closed */
-  async #report(block: L2Block): Promise<BatchError | undefined> {
-    const { number, hash, parentHash, timestamp, transactions } = block;
-    try {
-      await this.#parts.sequencer.reportBlock({
-        number: number!,
-        hash: hash!,
-        ...(parentHash && { parentHash }),
-        timestamp,
-        transactions: transactions.length,
-      });
-      return undefined;
-    } catch (error) {
-      if (!(error instanceof BatchError)) throw error;
-      if (error.code === "TooLate") return error;
-      if (error.code !== "Conflict") throw error;
-      throw new PipelineError(
-        "Reorganised",
-        `Cannot follow L2: ${error.message}. What was proved, or is being proved, is of another L2; ` +
-          `see which one counts`,
-        { cause: error, details: { block: number! } },
-      );
-    }
   }
 
   /** True where the chain went another way, and gives that now. */

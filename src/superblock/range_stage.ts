@@ -62,7 +62,7 @@ async function look(run: StageRun, range: RangeWork): Promise<void> {
   const isHopeless = status.state === "unprovable" || failures >= FAILURES_BEFORE_SPLIT;
   if (isHopeless && range.end - range.start > 1n) return await split(run, range, status.reason);
   await replace(run, range, [{ ...rest, failures }]);
-  throw proofFailure(run.job, status);
+  throw proofFailure(run.job, status, range);
 }
 
 async function split(run: StageRun, range: RangeWork, reason: string): Promise<void> {

@@ -16,6 +16,7 @@ import {
   type Prover,
   ProvingError,
   type Publisher,
+  type RangeWork,
 } from "../proving.ts";
 import type { ProofPipelineConfig, ProvenRollup } from "./proof_config.ts";
 import { provenRange } from "./superblocks.ts";
@@ -82,7 +83,10 @@ export class StageRun {
   /** What a prover says; while it cannot be asked, the proof is under way for all that is known. */
   async status(ask: Promise<ProofStatus>): Promise<ProofStatus> {
     try {
-      return await ask;
+      const answer = await ask;
+      // Too late: this try is over, and whoever goes on with the job asks anew.
+      this.signal.throwIfAborted();
+      return answer;
     } catch (error) {
       this.signal.throwIfAborted();
       if (isRetryable(error)) return { state: "pending" };
@@ -97,14 +101,20 @@ export class StageRun {
   }
 }
 
-/** What a prover said, as an error. */
+/** What a prover said, as an error; of a range, which blocks it is about. */
 export function proofFailure(
   { id, stage }: ProofJob,
   { state, reason }: Extract<ProofStatus, { reason: string }>,
+  range?: Pick<RangeWork, "start" | "end">,
 ): ProvingError {
+  const blocks = range === undefined
+    ? ""
+    : range.end - range.start === 1n
+    ? `, block ${range.end}`
+    : `, blocks ${range.start + 1n} to ${range.end}`;
   return new ProvingError(
     state === "failed" ? "Failed" : "Unprovable",
-    `Cannot prove job ${id} (${stage}): the prover ${
+    `Cannot prove job ${id} (${stage}${blocks}): the prover ${
       state === "failed" ? "gave up" : "cannot execute it"
     }: ${reason}`,
     { details: { job: id, stage } },

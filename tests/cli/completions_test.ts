@@ -37,6 +37,8 @@ const CASES: readonly Case[] = [
   { typed: "montana batcher --workers ", shown: [], hidden: ["--l1", "blocks.jsonl"] },
   { typed: "montana wal repair ./b", shown: ["blobs"], hidden: ["blocks.jsonl"] },
   { typed: "montana wal repair --dr", shown: ["--dry-run"] },
+  { typed: "montana run --role ", shown: ["batcher", "processor"], hidden: ["--l1"] },
+  { typed: "montana run --role batcher --least", shown: ["--least-level"] },
   { typed: "montana completions ", shown: ["bash", "zsh", "fish"], hidden: ["blocks.jsonl"] },
 ];
 
@@ -159,9 +161,9 @@ for (const [name, shell] of Object.entries(SHELLS)) {
   });
 }
 
-/** `--da=calldata` shows `calldata`. */
+/** `--da=calldata` shows `calldata`, and `--level=` shows `--level`. */
 function isWord(shown: string, word: string): boolean {
-  return shown === word || shown.endsWith(`=${word}`);
+  return [word, `${word}=`].includes(shown) || shown.endsWith(`=${word}`);
 }
 
 /** What a command needs beside a flag for it to be looked at. */

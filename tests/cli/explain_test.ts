@@ -1,7 +1,8 @@
 import { deepStrictEqual as deepEqual, match, ok, strictEqual as equal } from "node:assert/strict";
-import { writeFile } from "node:fs/promises";
+import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
+import { History, readHistory } from "../../src/cli/history.ts";
 import { formatWei, formatWeiEach, weiEach } from "../../src/cli/text.ts";
 import { withDirectory } from "../helpers.ts";
 import { sourceText } from "./files.ts";
@@ -38,6 +39,28 @@ test("montana explain tells what became of a batch: in short, in full, in JSON",
     ]);
     const none = await run("explain batch 7 --data-dir data", { cwd });
     failed(none, 1, /NotFound: Cannot explain batch 7: data holds nothing about it/);
+  });
+});
+
+test("History goes on where it could not be written for a while, behind half a line too", async () => {
+  await withDirectory(async (cwd) => {
+    const dataDir = join(cwd, "data");
+    const history = new History(dataDir, () => {});
+    const tell = async (batchNumber: bigint) => {
+      const bytes = { rawBytes: 1, compressedBytes: 1 };
+      const how = { reason: "full", passes: 1, level: 11 } as const;
+      const lastBlock = { timestamp: 1n, transactions: [] };
+      const counts = { blocks: 1, transactions: 1 };
+      history.log({ event: "batch.sealed", batchNumber, lastBlock, ...counts, ...bytes, ...how });
+      await history.close();
+    };
+    await tell(1n);
+    await mkdir(dataDir);
+    await writeFile(join(dataDir, "history.jsonl"), '{"batch":"0"}\n{"event":"batch.sea');
+    await tell(2n);
+    await tell(3n);
+    const found = [0n, 1n, 2n, 3n].map(async (batch) => (await readHistory(dataDir, batch)).length);
+    deepEqual(await Promise.all(found), [1, 0, 1, 1]);
   });
 });
 

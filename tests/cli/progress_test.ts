@@ -196,6 +196,31 @@ test("montana batcher writes its progress on a terminal in one line, with others
   );
 });
 
+test("montana run shows in the line whose progress it is, and takes its own away only", async () => {
+  const { node, release } = heldNode(1000, 400);
+  await withDirectory((cwd) =>
+    withNode(node, async (url) => {
+      const flags = `run --role batcher,deriver --l2 ${url} --l1 l1 --out o --data-dir d ` +
+        "--compressor none --max-blocks-per-batch 100 --once";
+      await using roles = start(flags, { cwd, under: ON_TERMINAL });
+      const line =
+        /⌫batcher: posted \d+ blocks(, \d+ more taken)?, [\d.]+ blocks\/s, \d+ blocks to go/;
+      await roles.until("it shows how far it is", () => line.test(textOn(roles)));
+      release();
+      const caughtUp = /⌫batcher: [\d:.]+ caught up: posted \d+ blocks/;
+      await roles.until("it is caught up", () => caughtUp.test(textOn(roles)));
+      await roles.until(
+        "all is derived",
+        () => /deriver: \S+ derived batch 9:/.test(textOn(roles)),
+      );
+      roles.send("SIGTERM");
+      equal((await roles.ended).code, 0, textOn(roles));
+      const left = textOn(roles).split("\n").map((each) => each.slice(each.lastIndexOf("⌫") + 1));
+      ok(!left.some((each) => / to go/.test(each)), textOn(roles));
+    })
+  );
+});
+
 test("montana batcher tells its progress as an event of the log off a terminal", async () => {
   const { node, release } = heldNode(4000, 900);
   await withDirectory((cwd) =>

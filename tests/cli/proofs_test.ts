@@ -97,6 +97,20 @@ test("montana proofs retry and cancel do so, and say where that cannot be", asyn
   });
 });
 
+test("montana proofs finalize ends a batch that waits, and says where that cannot be", async () => {
+  await served(async (cwd, world) => {
+    await world.listener.look();
+    world.clock.advance(96_000);
+    await world.listener.look();
+    const finalize = (batch: string) => ["proofs", "finalize", batch, "--data-dir", "data"];
+    equal(await said(finalize("2"), cwd), "batch 2 is whole, and is proved as it is\n");
+    equal(world.manager.batch(2n)?.state, "proving");
+    failed(await montana(finalize("3"), { cwd }), 75, /WindowOpen: Cannot end batch 3 now/);
+    failed(await montana(finalize("99"), { cwd }), 1, /Unknown: Cannot find batch 99/);
+    failed(await montana(finalize("1001-2"), { cwd }), 2, /batch "1001-2": need its number/);
+  });
+});
+
 test("montana proofs asks a URL as well", async () => {
   await withDirectory(async (cwd) => {
     const world = await BatchesWorld.open();

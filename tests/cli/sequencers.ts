@@ -6,6 +6,7 @@
  */
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import process from "node:process";
 import type { L1ClockConfig } from "../../src/superblock.ts";
 import { toHex } from "../../src/wire/hex.ts";
 import { noise } from "../helpers.ts";
@@ -22,8 +23,8 @@ export const EPOCH_S = 5;
 const BATCHES_BEFORE = 100;
 /** So late a block may be at most, that its batch takes it whatever the clocks. */
 const LATE_MS = 1500;
-/** And so late it is refused: after its window, the grace, and what clocks are off. */
-const TOO_LATE_MS = 25_000;
+/** And so late it is refused: its window is over, and so is the grace, whoever was killed meanwhile. */
+const TOO_LATE_MS = 30_000;
 /** That of the node's blocks. */
 const FIRST_CHAIN = 1001;
 /** Block numbers tell chains apart. */
@@ -176,12 +177,14 @@ export class Sequencers implements AsyncDisposable {
     await l1.rpc("evm_setTime", [Math.floor(Date.now() / 1000)]);
   }
 
-  /** L1 makes no blocks for so long. */
-  async stopL1(milliseconds: number): Promise<void> {
+  /** For so long L1 makes no blocks, or answers nobody. */
+  async stopL1(what: "mining" | "answering", milliseconds: number): Promise<void> {
     const { l1 } = this.place;
-    await l1.rpc("evm_setIntervalMining", [0]);
+    if (what === "mining") await l1.rpc("evm_setIntervalMining", [0]);
+    else process.kill(l1.pid, "SIGSTOP");
     await sleep(milliseconds);
-    await l1.rpc("evm_setIntervalMining", [1]);
+    if (what === "mining") await l1.rpc("evm_setIntervalMining", [1]);
+    else process.kill(l1.pid, "SIGCONT");
   }
 
   /**
@@ -213,12 +216,18 @@ export class Sequencers implements AsyncDisposable {
     await this.#making.catch(() => {});
   }
 
-  /** Blocks that are reported: most at once, some late, the fourth of each chain too late. */
-  async #make({ chain }: Member): Promise<void> {
-    for (let block = 1; chain && this.#isMaking; block++) {
+  /** Blocks that are reported: most at once, some late, and the last one of a window too late. */
+  async #make({ chain, process: { skewMs } }: Member): Promise<void> {
+    const slotInBatch = () =>
+      (Math.floor((Date.now() + skewMs) / 1000) - Number(this.place.clock.genesisTime)) % BATCH_S;
+    let hasOneTooLate = false;
+    for (let round = 0; chain && this.#isMaking; round++) {
+      const isTooLate: boolean = !hasOneTooLate && round > 2 && slotInBatch() === BATCH_S - 1;
+      hasOneTooLate ||= isTooLate;
       const isLate = this.#chance(0, 3) === 0;
-      chain.make(block === 4 ? TOO_LATE_MS : isLate ? this.#chance(0, LATE_MS) : 0);
-      await sleep(this.#chance(900, 2000));
+      chain.make(isTooLate ? TOO_LATE_MS : isLate ? this.#chance(0, LATE_MS) : 0);
+      // A block in each slot until then.
+      await sleep(hasOneTooLate ? this.#chance(900, 2000) : 700);
     }
   }
 
@@ -248,7 +257,8 @@ export class Sequencers implements AsyncDisposable {
   }
 }
 
-async function blocksOf(l2: Anvil): Promise<MadeBlock[]> {
+/** All of a chain. */
+export async function blocksOf(l2: Anvil): Promise<MadeBlock[]> {
   const blocks: MadeBlock[] = [];
   const head = Number(await l2.head());
   for (let number = 0; number <= head; number++) {
@@ -289,7 +299,8 @@ function yamlOf(chainId: number, l1Url: string, clock: L1ClockConfig): string {
 `;
 }
 
-function flagsOf(chainId: number, urls: SettlementUrls): string[] {
+/** Who proves, and who takes the proofs. */
+export function flagsOf(chainId: number, urls: SettlementUrls): string[] {
   return [
     ...["--prover", urls.prover, "--superblock-prover", urls.networkProver],
     ...["--publisher", urls.publisher, "--rollup-node", urls.rollup],

@@ -57,8 +57,9 @@ async function live(seed: number): Promise<string> {
         await sequencers.reorganiseL1();
         reorganisations += 1;
       }
-      if (round % 8 === 0) {
-        await sequencers.stopL1(random(2000, 15_000));
+      if (round % 4 === 3) {
+        const what = round % 8 === 3 ? "answering" : "mining";
+        await sequencers.stopL1(what, random(2000, isWhole ? 15_000 : 4000));
         stops += 1;
       }
     }
@@ -78,6 +79,7 @@ async function live(seed: number): Promise<string> {
       batches += own.batches;
       blocks += own.blocks;
     }
+    ok(refused > 0, "no block came too late");
     ok(kills >= BATCHES / 2, `${kills} kills`);
     const told = (event: string) => sum(members, event);
     ok(told("epoch_reorganised") > 0, `${reorganisations} reorganisations, and nobody told of one`);

@@ -14,51 +14,38 @@ import {
 import { mkdir, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
-import { RpcError } from "../../src/errors.ts";
 import { withDirectory } from "../helpers.ts";
 import { withServer } from "../l1/rpc_server.ts";
-import { ScriptedL2 } from "../l2/scripted_l2.ts";
-import { ServedL2 } from "../l2/served_l2.ts";
 import { OpSuccinctServer, PublisherServer, SuperblockProverServer } from "../provers/servers.ts";
+import { LiveChains, nowSeconds, shortClock } from "./live_chains.ts";
 import { failed, hasNoTrace, run as montana, type Running, start } from "./montana.ts";
 import { SEED_ENVIRONMENT, SEED_YAML } from "./seed_configuration.ts";
+import { skip, SmallDisk } from "./small_disk.ts";
 
 /** Nothing that the seed's examples name is asked from a test. */
 const OFFLINE = { HTTPS_PROXY: "http://127.0.0.1:9", NO_PROXY: "127.0.0.1,localhost" };
 
-const nowSeconds = () => Math.floor(Date.now() / 1000);
-
-/** Batches of 4 s. */
-function shortClock(genesis: number): string[] {
-  return [
-    "batch_manager.chain_id=1001",
-    `l1_listener.genesis_time=${genesis}`,
-    "l1_listener.slot_duration=1s",
-    "l1_listener.slots_per_epoch=2",
-    "l1_listener.batch_factor=2",
-    "l1_listener.poll_interval=200ms",
-    "batch_manager.batch_timeout=10s",
-    "batch_manager.late_block_grace=500ms",
-  ].flatMap((each) => ["--set", each]);
-}
-
 const hashOf = (number: number) => `0x${number.toString(16).padStart(64, "0")}`;
 
 /** Reports a block of now. */
-async function report(url: string, number: number): Promise<void> {
-  const block = {
-    block_number: number,
-    block_hash: hashOf(number),
-    parent_hash: hashOf(number - 1),
-    timestamp: nowSeconds(),
-    tx_count: 1,
-  };
+async function report(
+  url: string,
+  number: number,
+  more: object = {},
+): Promise<{ readonly status: number; readonly text: string }> {
   const response = await fetch(`${url}/v1/batch/blocks`, {
     method: "POST",
-    body: JSON.stringify(block),
     headers: { "content-type": "application/json" },
+    body: JSON.stringify({
+      block_number: number,
+      block_hash: hashOf(number),
+      parent_hash: hashOf(number - 1),
+      timestamp: nowSeconds(),
+      tx_count: 1,
+      ...more,
+    }),
   });
-  equal(response.status, 200, await response.text());
+  return { status: response.status, text: await response.text() };
 }
 
 function urlOf({ stderr }: Running): string {
@@ -186,7 +173,10 @@ test("What montana superblock has acknowledged outlives kill -9, and no two run 
     for (let life = 0; life < 3; life++) {
       await using service = await begin();
       failed(await montana(args, { cwd }), 1, /Locked: .*d\/batches/);
-      for (let more = 0; more < 5; more++) await report(urlOf(service), ++number);
+      for (let more = 0; more < 5; more++) {
+        const { status, text } = await report(urlOf(service), ++number);
+        equal(status, 200, text);
+      }
       service.send("SIGKILL");
       await service.ended;
     }
@@ -203,46 +193,6 @@ test("What montana superblock has acknowledged outlives kill -9, and no two run 
     ok(counts.length > 0, stderr);
   });
 });
-
-/** Chains that grow with the time: an L1, and an L2 with a block a second. */
-class LiveChains implements AsyncDisposable {
-  readonly l1: ScriptedL2;
-  readonly l2: ScriptedL2;
-  readonly genesis: number = nowSeconds() - 20;
-  readonly #timer: ReturnType<typeof setInterval>;
-  readonly #servers: ServedL2[] = [];
-
-  constructor() {
-    const times = { genesis: BigInt(this.genesis), blockSeconds: 1n };
-    this.l1 = new ScriptedL2(0, { times, chainId: 1 });
-    this.l2 = new ScriptedL2(0, { times, chainId: 1001 });
-    this.#grow();
-    this.#timer = setInterval(() => this.#grow(), 50);
-  }
-
-  async serve(): Promise<readonly [l1: string, l2: string]> {
-    for (const chain of [this.l1, this.l2]) this.#servers.push(await ServedL2.begin(chain));
-    return [this.#servers[0]!.url, this.#servers[1]!.url];
-  }
-
-  setAway(isAway: boolean): void {
-    this.l2.answer = (_, __, answer) => isAway ? new RpcError("Invalid", "away") : answer;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    clearInterval(this.#timer);
-    for (const server of this.#servers) await server.end();
-  }
-
-  #grow(): void {
-    for (const chain of [this.l1, this.l2]) {
-      const due = nowSeconds() - this.genesis - Number(chain.head);
-      if (due > 0) chain.grow(due);
-      chain.safe = chain.head > 1n ? chain.head - 1n : 0n;
-      chain.finalized = chain.head > 4n ? chain.head - 4n : 0n;
-    }
-  }
-}
 
 test("montana superblock has the blocks of an L2 proved, whatever becomes of it and of the L2", async () => {
   await using chains = new LiveChains();
@@ -318,6 +268,52 @@ test("montana superblock has the blocks of an L2 proved, whatever becomes of it 
   });
 });
 
+test(
+  "montana superblock refuses blocks on a full disk, and has all that it acknowledged",
+  { skip },
+  async () => {
+    await withDirectory(async (cwd) => {
+      await mkdir(join(cwd, "disk"));
+      using disk = new SmallDisk(join(cwd, "disk"), "2m");
+      const longWindow = shortClock(nowSeconds()).map((each) =>
+        each.replace(/(slots_per_epoch)=.*/, "$1=150").replace(/(batch_timeout)=.*/, "$1=10m")
+      );
+      const args = ["superblock", ...longWindow, "--data-dir", "disk/d", "--listen", "0"];
+      const included_xtxs = Array.from({ length: 500 }, (_, at) => `xt-${at}`.padEnd(64, "x"));
+      let acknowledged = 0;
+      {
+        await using service = start(args, { cwd });
+        await service.untilSaid("listening on");
+        for (;;) {
+          const { status, text } = await report(urlOf(service), acknowledged + 1, {
+            included_xtxs,
+          });
+          if (status !== 200) {
+            equal(status, 507, text);
+            match(text, /NoSpace/);
+            break;
+          }
+          acknowledged += 1;
+        }
+        ok(acknowledged > 5, `${acknowledged}`);
+        disk.remount("size=64m");
+        const { status, text } = await report(urlOf(service), ++acknowledged, { included_xtxs });
+        equal(status, 200, text);
+        service.send("SIGKILL");
+        await service.ended;
+      }
+      await using service = start(args, { cwd });
+      await service.untilSaid("listening on");
+      const response = await fetch(`${urlOf(service)}/v1/batch/current`);
+      const { batch } = await response.json() as { batch: { blocks: { block_number: number }[] } };
+      deepEqual(
+        batch.blocks.map(({ block_number }) => block_number),
+        Array.from({ length: acknowledged }, (_, at) => at + 1),
+      );
+    });
+  },
+);
+
 test("montana superblock ends where the L2 has lost blocks that are being proved", async () => {
   await using chains = new LiveChains();
   await withDirectory(async (cwd) => {
@@ -327,7 +323,7 @@ test("montana superblock ends where the L2 has lost blocks that are being proved
     await service.untilSaid(/batch \d+ is whole/);
     chains.l2.reorganise(8);
     const ended = await service.ended;
-    failed(ended, 5, /Reorganised: Cannot follow L2: .*batch \d+ is proving already/);
+    failed(ended, 5, /Reorganised: Cannot report L2.s blocks: .*batch \d+ is proving already/);
   });
 });
 

@@ -1,69 +1,141 @@
 import { deepStrictEqual as deepEqual, match, ok, strictEqual as equal } from "node:assert/strict";
 import { existsSync } from "node:fs";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { VERSION } from "../../src/version.ts";
 import { withDirectory } from "../helpers.ts";
 import { halfOf } from "./half.ts";
 import { failed, inPairs, run, succeeded } from "./montana.ts";
+import { filesIn } from "./traps.ts";
 
 const COMMANDS = [
   "demo",
   "batcher",
   "deriver",
+  "processor",
+  "superblock",
+  "prover",
+  "run",
+  "ctl",
+  "proofs",
   "encode",
   "decode",
   "inspect",
   "explain",
   "verify",
   "report",
+  "wal",
+  "archive",
   "doctor",
+  "signer",
   "completions",
   "man",
   "version",
 ];
+
+/** The names of the commands that a help text lists. */
+function commandsIn(help: string): string[] {
+  const [, list = ""] = help.split("\nCommands:\n");
+  const names = list.split("\n\n")[0]!.matchAll(/^ {2}([a-z]+) /gm);
+  return [...names].map(([, name]) => name!).filter((name) => name !== "help");
+}
 
 /** The names of the flags that a help text lists. */
 function flagsIn(help: string): Set<string> {
   return new Set([...help.matchAll(/^ +(?:-\w, )?(--[\w-]+)/gm)].map((found) => found[1]!));
 }
 
-/** The commands of an example, each with the words after its name. */
-function commandsIn(example: string): string[][] {
-  return example.split("|").map((part) => part.trim().split(/\s+/))
-    .filter(([program]) => program === "montana").map((words) => words.slice(1));
+let known: Promise<ReadonlyMap<string, string>> | undefined;
+
+/** The help of each command, those below others too. */
+function helpTexts(): Promise<ReadonlyMap<string, string>> {
+  return known ??= readHelp();
+}
+
+async function readHelp(): Promise<ReadonlyMap<string, string>> {
+  const texts = new Map<string, string>();
+  const add = async (names: readonly string[]) => {
+    await inPairs(names, async (name) => {
+      texts.set(name, succeeded(await run(`${name} --help`)));
+    });
+  };
+  await add(COMMANDS);
+  await add(
+    [...texts].flatMap(([group, help]) => commandsIn(help).map((name) => `${group} ${name}`)),
+  );
+  return texts;
+}
+
+/** What a text calls of the program: the words behind its name, up to the end of the command. */
+function callsIn(text: string): string[] {
+  return [...text.replaceAll("\\\n", " ").matchAll(/(?<![\w./-])montana ([^`#\n]*)/g)]
+    .flatMap(([, words]) => alternatives(words!.replace(/\s[|<>].*/, "")));
+}
+
+/** `encode\|decode --stage raw\|batch` twice: with each of the first words that are to choose from. */
+function alternatives(words: string): string[] {
+  const [, before = "", choice = "", behind = ""] =
+    /^((?:[a-z]+ )?)([a-z]+(?:\\?\|[a-z]+)+)(.*)/.exec(words) ?? [];
+  if (choice === "") return [words.trim()];
+  return choice.split(/\\?\|/).map((each) => `${before}${each}${behind}`.trim());
+}
+
+/** Makes sure that there are the command and the flags of a call. */
+function isThere(call: string, texts: ReadonlyMap<string, string>): void {
+  const [first = "", second = ""] = call.split(/\s+/);
+  if (first === "" || first.startsWith("-")) return;
+  const help = texts.get(`${first} ${second}`) ?? texts.get(first);
+  ok(help !== undefined, `montana ${call}: there is no such command`);
+  const isGroup = commandsIn(help).length > 0;
+  ok(!isGroup || second === "" || second.startsWith("-"), `montana ${call}: no such command`);
+  const [, roles = ""] = /^run .*--role ([a-z,]+)/.exec(call) ?? [];
+  const helps = [help, ...roles.split(",").map((role) => texts.get(role) ?? "")];
+  const flags = new Set(helps.flatMap((each) => [...flagsIn(each)]));
+  for (const [flag] of call.matchAll(/(?<=^|\s)--[a-z][\w-]*/g)) {
+    ok(flags.has(flag), `montana ${call}: there is no ${flag}`);
+  }
 }
 
 test("montana without a command prints the commands and the exit codes", async () => {
   const help = succeeded(await run(""));
-  for (const name of COMMANDS) match(help, new RegExp(`^ +${name} `, "m"));
+  deepEqual(commandsIn(help).toSorted(), COMMANDS.toSorted());
   match(help, /Exit codes:\n +0 done or drained/);
   for (const args of ["--help", "-h", "help"]) equal(succeeded(await run(args)), help);
 });
 
 test("montana --help of every command tells its flags, and examples of flags that it has", async () => {
-  const texts = new Map<string, string>();
-  await inPairs(COMMANDS, async (name) => {
-    texts.set(name, succeeded(await run([name, "--help"])));
-  });
-  for (const name of COMMANDS) {
-    const help = texts.get(name)!;
+  const texts = await helpTexts();
+  for (const [name, help] of texts) {
     match(help, new RegExp(`^Usage: montana ${name} `));
+    if (commandsIn(help).length > 0) continue;
     const examples = help.split("\nExamples:\n")[1]!.trim().split("\n").map((each) => each.trim());
     ok(examples.some((example) => example.startsWith(`montana ${name}`)), help);
     for (const example of examples) {
       match(example, /^montana /);
-      const parts = commandsIn(example);
-      ok(parts.length > 0, example);
-      for (const [command, ...words] of parts) {
-        const flags = flagsIn(texts.get(command!) ?? "");
-        for (const word of words.filter((each) => each.startsWith("--"))) {
-          ok(flags.has(word), `${example}: ${command} has no ${word}`);
-        }
-      }
+      const calls = callsIn(example);
+      ok(calls.length > 0, example);
+      for (const call of calls) isThere(call, texts);
     }
   }
 });
+
+test("montana has each command and each flag that README.md names", async () => {
+  const texts = await helpTexts();
+  const readme = await readFile(new URL("../../README.md", import.meta.url), "utf8");
+  const calls = callsIn(readme);
+  ok(calls.length > 50, `${calls.length}`);
+  for (const call of calls) isThere(call, texts);
+  // Where roles have a flag of one name, it has theirs before it.
+  const together = succeeded(await run("run --role superblock,batcher,deriver --help"));
+  const all = new Set([...texts.values(), together].flatMap((help) => [...flagsIn(help)]));
+  for (const [flag] of readme.matchAll(/(?<=[`|\s(])--[a-z][\w-]*/g)) {
+    ok(all.has(flag) || OF_OTHERS.includes(flag), `README.md: there is no ${flag}`);
+  }
+});
+
+/** Flags of deno and curl. */
+const OF_OTHERS = ["--allow-import", "--allow-read", "--allow-write", "--data-binary"];
 
 test("montana help COMMAND is montana COMMAND --help", async () => {
   for (const command of ["batcher", "wal", "wal check"]) {
@@ -149,6 +221,33 @@ test("montana refuses a value that cannot be with exit 2, before it makes anythi
     for (const name of ["d", "l1", "o", "localhost:8545", "http:"]) {
       ok(!existsSync(join(cwd, name)), name);
     }
+  });
+});
+
+test("montana refuses a flag or argument with nothing in it, before it makes anything", async () => {
+  await withDirectory(async (cwd) => {
+    const cases: string[][] = [
+      ["batcher", "--l2", "-", "--l1", "l1", "--data-dir", ""],
+      ["batcher", "--l2", "-", "--l1", ""],
+      ["deriver", "--l1", "l1", "--out", "o", "--data-dir", ""],
+      ["deriver", "--l1", "l1", "--out", ""],
+      ["processor", "--data-dir", ""],
+      ["report", "--l1", "http://127.0.0.1:1", "--l1", ""],
+      ["signer", "address", "--key-env", ""],
+      ["doctor", "--data-dir", ""],
+    ];
+    await inPairs(halfOf(cases), async (args) => {
+      const flag = args.at(-2);
+      failed(
+        await run(args, { cwd }),
+        2,
+        new RegExp(`Usage: Cannot use ${flag} "": it names noth`),
+      );
+    });
+    for (const args of [["inspect", ""], ["wal", "check", ""]]) {
+      failed(await run(args, { cwd }), 2, /Usage: Cannot use "" as <\w+/);
+    }
+    deepEqual(filesIn(cwd), []);
   });
 });
 

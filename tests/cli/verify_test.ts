@@ -194,6 +194,7 @@ test("montana verify waits for no L1 or L2 that is not there, and refuses what c
         ["--l2 blocks.jsonl", 2, /Cannot verify against --l2 blocks.jsonl: need the URL/],
         [`--l2 ${url}`, 1, /NotFound: .*l1/],
         ["--l2 http://127.0.0.1:1", 75, /Unreachable/],
+        ["--l2 http://node:99999", 78, /Cannot use --l2: need http:\/\/HOST or https:\/\/HOST/],
       ];
       for (const [flags, code, why] of cases) {
         failed(await run(`${VERIFY} ${flags}`, { cwd }), code, why);

@@ -11,7 +11,7 @@ import { SpendGuard } from "../../src/l1/spend_guard.ts";
 import { TxManager } from "../../src/l1/tx_manager.ts";
 import { toHex } from "../../src/wire/hex.ts";
 import { withMembers } from "../helpers.ts";
-import { FakeSigner } from "../simulation/ethereum_transactions.ts";
+import { decodeFake, FakeSigner } from "../simulation/ethereum_transactions.ts";
 import {
   ADDRESS,
   answered,
@@ -207,6 +207,35 @@ test("TxManager frees a pool that keeps the account for the other type, once", a
     equal(signed.filter(({ reason }) => reason === "cancel").length, 1);
     equal(signed.at(-1)!.attempt.nonce, 1n);
     deepEqual(world.record.landed(), [0n]);
+    await world.run(manager.close());
+  });
+});
+
+test("TxManager frees a pool again that keeps the account for the first type by then", async () => {
+  const raws: Uint8Array[] = [];
+  let isOverlooked = true;
+  const ethereum = { takesGaps: true, isOverlooked: () => isOverlooked };
+  const onSend = (raw: Uint8Array) => void raws.push(raw);
+  await inWorld({ ethereum, node: { onSend } }, async (world) => {
+    await stranger(world, 0n, { maxFeePerGas: GWEI / 2n, maxPriorityFeePerGas: 1n });
+    const manager = await world.open();
+    const sends = [0, 1].map((number) => manager.send(request(number)));
+    await world.until(() =>
+      world.told("tx.sent").some(({ attempt, answer }) =>
+        attempt.batchNumber === undefined && answer === "taken"
+      )
+    );
+    // A node that lost all hears of the second batch first.
+    const nonces = await Promise.all(raws.map(async (raw) => (await decodeFake(raw)).nonce));
+    world.ethereum.pool.clear();
+    await world.node.send(raws[nonces.indexOf(1n)]!);
+    isOverlooked = false;
+    await world.run(Promise.all(sends));
+    const kinds = world.told("tx.signed").flatMap(({ attempt, reason }) =>
+      reason === "cancel" ? [`${attempt.nonce} ${attempt.blobHashes.length}`] : []
+    );
+    deepEqual(kinds, ["0 0", "0 1"]);
+    deepEqual(world.record.landed(), [1n, 0n]);
     await world.run(manager.close());
   });
 });

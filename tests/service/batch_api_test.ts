@@ -184,6 +184,25 @@ test("jobs are retried and cancelled, and refused by name where that cannot be",
   });
 });
 
+test("a batch whose window is over is ended by hand, and refused by name where that cannot be", async () => {
+  const world = await BatchesWorld.open();
+  await world.listener.look();
+  world.clock.advance(96_000);
+  await world.listener.look();
+  await world.served(async (server) => {
+    const finalize = async (batch: string) => {
+      const { status, body } = await ask(server, `/v1/batch/finalize/${batch}`, { method: "POST" });
+      return [status, body.error?.code ?? `${body.batch_number} ${body.outcome}`];
+    };
+    deepEqual(await finalize("2"), [200, "2 finalized"]);
+    equal(world.manager.batch(2n)?.state, "proving");
+    deepEqual(await finalize("2"), [409, "WrongState"]);
+    deepEqual(await finalize("3"), [409, "WindowOpen"]);
+    deepEqual(await finalize("99"), [404, "Unknown"]);
+    deepEqual(await finalize("x"), [404, "NotFound"]);
+  });
+});
+
 test("jobs are not controlled from other machines", async () => {
   const world = await BatchesWorld.open();
   await world.job(1n, "failed");
@@ -194,13 +213,16 @@ test("jobs are not controlled from other machines", async () => {
     deepEqual([status, body.error.code], [403, "Forbidden"]);
     match(body.error.message, /127\.0\.0\.1 or the control socket/);
     equal((await world.queue.get("1001-1"))!.stage, "failed");
+    equal((await ask(local, "/v1/batch/finalize/2", { method: "POST" })).status, 403);
     equal((await ask(local, "/v1/batch/jobs")).status, 200);
   }, { address: { host: "0.0.0.0", port: 0 } });
 });
 
 const PATHS = [
   ...["current", "stats", "epoch", "jobs", "jobs/1001-1"].map((path) => ["GET", path] as const),
-  ...["blocks", "jobs/1001-1/retry", "jobs/1001-1/cancel"].map((path) => ["POST", path] as const),
+  ...["blocks", "jobs/1001-1/retry", "jobs/1001-1/cancel", "finalize/1"].map((path) =>
+    ["POST", path] as const
+  ),
 ];
 
 test("without batches all of them are 503 batch_disabled, and the process is alive and ready", async () => {

@@ -4,8 +4,9 @@
  *
  * @module
  */
-import { MontanaError } from "../../src/errors.ts";
-import type { JobQueue, ProofSubmission } from "../../src/proving.ts";
+import { isRetryable, MontanaError } from "../../src/errors.ts";
+import type { Clock, LogEvent } from "../../src/ports.ts";
+import type { JobClaim, JobQueue, ProofSubmission } from "../../src/proving.ts";
 import type { BatchInfo, BatchState, ProvableBatches } from "../../src/superblock.ts";
 import { ProofPipeline } from "../../src/superblock/proof_pipeline.ts";
 import { LogJobQueue } from "../../src/wal/job_queue.ts";
@@ -20,11 +21,14 @@ import {
   unreachable,
 } from "../superblock/proof_world.ts";
 import { type Life, Machine } from "./life.ts";
+import { withinLimits } from "./proof_limits.ts";
 import { nameOf, type Outcome, type Run } from "./run.ts";
 
 /** What is planted in a run. */
 export interface ProofDefects {
   readonly queue?: (queue: JobQueue) => JobQueue;
+  /** What the pipeline sleeps by. */
+  readonly clock?: (clock: Clock, jobTimeoutMs: number) => Clock;
 }
 
 const LIMIT_MS = 3_600_000;
@@ -62,7 +66,7 @@ class ProofPipelineWorld {
   readonly #states = new Map<bigint, BatchState>();
   readonly #jobs = new Map<bigint, string>();
   #current: Current | undefined;
-  /** Batches of which a submission came from a program that had ended. */
+  /** Batches of which a submission came from a program that had ended, or twice of itself. */
   readonly #late = new Set<bigint>();
   #isDone = false;
 
@@ -136,6 +140,7 @@ class ProofPipelineWorld {
   async #prove(life: Life): Promise<void> {
     const { storage, clock } = life;
     const run = this.#run;
+    const sleeper = this.#defects.clock?.(clock, this.#config.jobTimeoutMs) ?? clock;
     const opened = await LogJobQueue.open({
       storage,
       directory: "/data/jobs",
@@ -144,7 +149,7 @@ class ProofPipelineWorld {
     }, { segmentBytes: 20_000 });
     const queue = this.#defects.queue?.(opened) ?? opened;
     const pipeline = new ProofPipeline({
-      queue,
+      queue: withinLimits(queue, run, this.#config),
       batches: life.gate(this.#manager()),
       prover: life.gate(this.#unreliable(this.#prover, life, queue)),
       networkProver: life.gate(this.#unreliable(this.#networkProver, life, queue)),
@@ -156,10 +161,11 @@ class ProofPipelineWorld {
         proverAddress: noise(20, 3),
         aggregationVKey: {},
       },
-      clock,
+      clock: sleeper,
       log: (event) => {
         run.log("pipeline")(event);
         if (event.event === "job_completed") this.#checkCompleted(event.batchNumber);
+        this.#checkRetries(event, opened);
       },
     }, this.#config);
     this.#current = { pipeline, queue, life };
@@ -187,6 +193,7 @@ class ProofPipelineWorld {
           if (queue && key === "status") await this.#checkNoted(queue, values[0] as string);
           await run.clock.sleep(run.around(1, 300));
           if (run.mishap(0.08)) return this.#away(`${String(key)} fails`);
+          if (run.mishap(0.01)) return await this.#never(String(key));
           if (target instanceof FakeProver && run.mishap(0.01)) {
             run.note("prover", "forgets");
             target.forget();
@@ -197,10 +204,27 @@ class ProofPipelineWorld {
           }
           const answer = await member.apply(target, values);
           if (run.mishap(0.05)) return this.#away(`${String(key)} is not answered`);
+          // As a proxy between them does that repeats a request: the last answer is heard.
+          if (run.mishap(0.03)) {
+            return await this.#again(String(key), () => member.apply(target, values), values);
+          }
+          // When nobody waits for it any more, or another asks for the same.
+          if (run.mishap(0.01)) await run.clock.sleep(run.around(1, 2 * this.#config.jobTimeoutMs));
           return answer;
         };
       },
     });
+  }
+
+  #never(call: string): Promise<never> {
+    this.#run.note("port", "hangs", `: ${call}`);
+    return new Promise(() => {});
+  }
+
+  async #again(call: string, repeat: () => Promise<unknown>, values: unknown[]): Promise<unknown> {
+    this.#run.note("port", "is asked twice", `: ${call}`);
+    if (call === "submit") this.#late.add((values[0] as ProofSubmission).superblockNumber);
+    return await repeat();
   }
 
   #away(what: string): never {
@@ -231,6 +255,23 @@ class ProofPipelineWorld {
       equalBytes(before.superblockHash, superblockHash);
     const text = `batch ${superblockNumber} is submitted where batch ${next} is the next`;
     run.check(isAgain || superblockNumber === next, text);
+  }
+
+  /** As many as are allowed, and a job that may be tried again fails after the last of them only. */
+  #checkRetries(event: LogEvent, queue: JobQueue): void {
+    const run = this.#run;
+    const { maxRetries } = this.#config;
+    if (event.event === "job_retry" && event.stage !== "submission") {
+      // What is proved is submitted for as long as that takes.
+      run.check(event.retries <= maxRetries, `${event.jobId} is at retry ${event.retries}`);
+    }
+    if (event.event !== "job_failed" || !isRetryable(event.error)) return;
+    // By the queue: a retry that was noted by a program that died was not told.
+    void queue.get(event.jobId).then((job) => {
+      const text =
+        `${event.jobId} failed at ${job?.stage} after ${job?.retries} retries of ${maxRetries}`;
+      run.check(job?.stage === "failed" && job.retries === maxRetries, text);
+    }).catch(() => {});
   }
 
   #checkCompleted(batchNumber: bigint): void {
@@ -299,4 +340,28 @@ export function withoutSubmissions(queue: JobQueue): JobQueue {
   return withMembers(queue, {
     save: (claim, { isSubmitting: _, ...progress }) => queue.save(claim, progress),
   });
+}
+
+/** A queue that gives one job to several workers, where there is no other. */
+export function withSharedClaims(queue: JobQueue): JobQueue {
+  let last: JobClaim | undefined;
+  return withMembers(queue, {
+    claim: async (worker, leaseMs) => last = await queue.claim(worker, leaseMs) ?? last,
+  });
+}
+
+/** A queue in which a job never fails, but is tried again. */
+export function withEndlessRetries(queue: JobQueue): JobQueue {
+  return withMembers(queue, {
+    fail: (claim, error, retryAtMs, isCounted) =>
+      queue.fail(claim, error, retryAtMs ?? 0, isCounted),
+  });
+}
+
+/** A clock by which no try is ever over. */
+export function withoutTimeouts(clock: Clock, jobTimeoutMs: number): Clock {
+  return {
+    now: () => clock.now(),
+    sleep: (ms, signal) => clock.sleep(ms === jobTimeoutMs ? Infinity : ms, signal),
+  };
 }

@@ -40,7 +40,7 @@ export const WORLDS = Object.keys(RUNS) as readonly World[];
 
 /** Those without an Ethereum, as often as they are played: a run in them takes a tenth of the time. */
 const LOCAL = ["batcher", "processor", "batcher", "processor", "log"] as const;
-const ALL = [...LOCAL, "ethereum-batcher", "ethereum-deriver"] as const;
+const ALL = [...LOCAL, "ethereum-batcher", "ethereum-deriver", "proofs"] as const;
 
 /** The world that a seed is run in where none is named. */
 export function worldOf(seed: number): World {

@@ -13,166 +13,10 @@ import {
 } from "node:assert/strict";
 import { test } from "node:test";
 import { describe } from "../../src/cli/log.ts";
-import { ConfigError, SourceError } from "../../src/errors.ts";
-import { ClockEpochs } from "../../src/l1/epoch_sources.ts";
-import { SeededRandom } from "../../src/local/memory.ts";
-import { MemoryStorage } from "../../src/local/memory_storage.ts";
-import type { LogEvent } from "../../src/ports.ts";
-import {
-  BlockFollower,
-  type ChainStart,
-  type FollowedChain,
-} from "../../src/superblock/block_follower.ts";
-import { SuperblockCoordinator } from "../../src/superblock/coordinator.ts";
-import { EpochListener } from "../../src/superblock/epoch_listener.ts";
-import { SEQUENCER_DEFAULTS, SequencerIntegration } from "../../src/superblock/sequencer.ts";
-import type { L2Block } from "../../src/types.ts";
-import { HOUR_MS, MINUTE_MS, ProofWorld } from "./proof_world.ts";
-import { blockAt, openManager, range, slotMs, SMALL_CLOCK } from "./world.ts";
-
-const SECOND_MS = 1000;
-/** Of a batch. */
-const WINDOW_MS = 96 * SECOND_MS;
-
-function l2Block(number: number, branch = 0): L2Block {
-  const { slot: _, transactions: __, ...block } = blockAt(number, 12 * number, branch);
-  return { ...block, transactions: [] };
-}
-
-/** An L2 with a block a slot, as a node gives it. */
-class SlotL2 implements FollowedChain {
-  readonly starts: ChainStart[] = [];
-  readonly branches: { readonly from: number; readonly branch: number }[] = [{
-    from: 0,
-    branch: 0,
-  }];
-  isAway = false;
-  isClosed = false;
-  #given: L2Block[] = [];
-  #next = 0;
-  readonly #nowMs: () => number;
-
-  constructor(nowMs: () => number) {
-    this.#nowMs = nowMs;
-  }
-
-  block(number: number): L2Block {
-    return l2Block(number, this.branches.findLast(({ from }) => from <= number)!.branch);
-  }
-
-  open(start: ChainStart): Promise<SlotL2> {
-    this.starts.push(start);
-    if (this.isAway) return Promise.reject(new SourceError("Connection", "Cannot ask L2"));
-    const newest = start.reported.at(-1)?.number;
-    const first = (start.notBefore - SMALL_CLOCK.genesisTime) / 12n;
-    this.#given = start.reported.map(({ number, hash, timestamp }) => {
-      return { number, hash, timestamp, transactions: [] };
-    });
-    this.#next = Number(newest === undefined ? first : newest + 1n);
-    return Promise.resolve(this);
-  }
-
-  // deno-lint-ignore require-await -- it rejects rather than throws
-  async pendingBlocks(): Promise<readonly L2Block[]> {
-    if (this.isAway) throw new SourceError("Connection", "Cannot ask L2");
-    const shared = this.#given.findLast(({ number, hash }) =>
-      `${hash}` === `${this.block(Number(number)).hash}`
-    );
-    if (shared?.number !== this.#given.at(-1)?.number) {
-      const block = shared?.number ?? -1n;
-      throw new SourceError("Reorganised", "L2 went another way", { details: { block } });
-    }
-    const newest = Math.floor((this.#nowMs() - slotMs(0)) / (12 * SECOND_MS));
-    const blocks = range(this.#next, newest + 1).slice(0, 5).map((number) => this.block(number));
-    this.#given.push(...blocks);
-    this.#next += blocks.length;
-    return blocks;
-  }
-
-  rewind(number: bigint): void {
-    this.#given = this.#given.filter((each) => each.number! <= number);
-    this.#next = Number(number) + 1;
-  }
-
-  close(): Promise<void> {
-    this.isClosed = true;
-    return Promise.resolve();
-  }
-}
-
-/** A machine: its disk outlives its lives. */
-class Machine {
-  readonly proofs = new ProofWorld();
-  readonly clock = this.proofs.clock;
-  readonly events: LogEvent[] = [];
-  readonly l2: SlotL2;
-  readonly #storage = new MemoryStorage();
-
-  constructor() {
-    this.clock.jump(slotMs(0));
-    this.l2 = new SlotL2(() => this.clock.now());
-  }
-
-  /** A life, until it fails, or `during` has come to its end. */
-  async live(
-    during: (life: Awaited<ReturnType<Machine["open"]>>) => Promise<void>,
-  ): Promise<void> {
-    const life = await this.open();
-    const end = new AbortController();
-    let isOver = false;
-    const running = life.coordinator.run(end.signal).finally(() => isOver = true);
-    running.catch(() => {});
-    await during(life);
-    end.abort();
-    await this.clock.run(() => isOver, Infinity);
-    await life.journal.close();
-    await running;
-  }
-
-  async open() {
-    const { clock } = this;
-    const log = (event: LogEvent) => void this.events.push(event);
-    const random = new SeededRandom(1);
-    const { manager, journal } = await openManager(this.#storage, clock, {
-      awaitsNextBlock: true,
-      log,
-    });
-    const listener = new EpochListener({
-      sources: [new ClockEpochs(SMALL_CLOCK, clock)],
-      taker: manager,
-      clock,
-      random,
-    }, { l1Clock: SMALL_CLOCK, pollIntervalMs: 12_000 });
-    const sequencer = new SequencerIntegration({ listener, manager, clock }, {
-      ...SEQUENCER_DEFAULTS,
-      chainId: 1001n,
-    });
-    const open = (start: ChainStart) => this.l2.open(start);
-    const follower = new BlockFollower({ manager, sequencer, open, clock, random, log });
-    const pipeline = this.proofs.pipelineOn(this.proofs.queue, {}, manager);
-    const parts = { listener, manager, follower, pipeline, clock, log };
-    return { manager, journal, sequencer, coordinator: new SuperblockCoordinator(parts) };
-  }
-
-  async pass(ms: number): Promise<void> {
-    let isOver = false;
-    void this.clock.sleep(ms).then(() => isOver = true);
-    await this.clock.run(() => isOver, Infinity);
-  }
-
-  told<Name extends LogEvent["event"]>(name: Name): Extract<LogEvent, { event: Name }>[] {
-    return this.events.filter((each): each is Extract<LogEvent, { event: Name }> =>
-      each.event === name
-    );
-  }
-
-  /** Numbers of the blocks of each batch that was finalized. */
-  get windows(): number[][] {
-    return this.told("batch_finalized").map(({ batch }) =>
-      batch.blocks.map(({ number }) => Number(number))
-    );
-  }
-}
+import { ConfigError } from "../../src/errors.ts";
+import { Machine, SECOND_MS, WINDOW_MS } from "./machine.ts";
+import { HOUR_MS, MINUTE_MS } from "./proof_world.ts";
+import { blockAt, range, SMALL_CLOCK } from "./world.ts";
 
 test("Each block of an L2 is in the batch of its time, and all is proved in order", async () => {
   const machine = new Machine();
@@ -291,6 +135,23 @@ test("A batch that is ended by hand does not wait, and says which blocks it leav
   const leftOut = machine.told("blocks_left_out");
   deepEqual([leftOut[0]?.firstBlock, leftOut.at(-1)?.lastBlock], [3n, 7n]);
   match(describe(machine.told("blocks_left_out")[0]!).text, /left out, and nobody proves them/);
+});
+
+test("On a full disk all waits, and no block is missing when there is room again", async () => {
+  const machine = new Machine();
+  await machine.live(async () => {
+    await machine.pass(50 * SECOND_MS);
+    machine.isFull = true;
+    await machine.pass(HOUR_MS);
+    deepEqual(machine.windows, []);
+    machine.isFull = false;
+    await machine.pass(10 * MINUTE_MS);
+  });
+  ok(machine.windows.length > 35);
+  deepEqual(
+    machine.windows,
+    machine.windows.map((_, batch) => range(8 * batch, 8 * batch + 8)),
+  );
 });
 
 test("What fails for good ends all parts, and is what is thrown", async () => {

@@ -14,11 +14,10 @@ import { ManualClock, SeededRandom } from "../../src/local/memory.ts";
 import { systemClock } from "../../src/runtime.ts";
 import type { EpochSource } from "../../src/superblock.ts";
 import { EpochListener } from "../../src/superblock/epoch_listener.ts";
-import { toHex } from "../../src/wire/hex.ts";
 import { Events, withDirectory } from "../helpers.ts";
 import { FakeBeacon } from "../l1/fake_beacon.ts";
 import { type Answer, withServer } from "../l1/rpc_server.ts";
-import { openManager, range, SlotChain, slotMs, SMALL_CLOCK } from "./world.ts";
+import { headerJson, openManager, range, SlotChain, slotMs, SMALL_CLOCK } from "./world.ts";
 
 /** L1 as both of its nodes tell it. */
 interface ScriptedL1 {
@@ -99,17 +98,6 @@ async function withL1(check: (l1: ScriptedL1) => Promise<void>): Promise<void> {
       await check(l1);
     })
   );
-}
-
-function headerJson(header: SlotChain["headers"][number]): object {
-  const { number, hash, parentHash, timestamp } = header;
-  return {
-    number: `0x${number.toString(16)}`,
-    hash: toHex(hash),
-    parentHash: toHex(parentHash),
-    timestamp: `0x${timestamp.toString(16)}`,
-    baseFeePerGas: "0x1",
-  };
 }
 
 const epochsOf = (...starts: readonly Started[]) =>

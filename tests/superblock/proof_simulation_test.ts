@@ -1,6 +1,11 @@
 import { ok } from "node:assert/strict";
 import { test } from "node:test";
-import { withoutSubmissions } from "../simulation/proof_world.ts";
+import {
+  withEndlessRetries,
+  withoutSubmissions,
+  withoutTimeouts,
+  withSharedClaims,
+} from "../simulation/proof_world.ts";
 import { seedsHere } from "../simulation/seeds.ts";
 import { finds } from "../simulation/finds.ts";
 import { runSeed } from "../simulation/worlds.ts";
@@ -20,6 +25,8 @@ const OFTEN: Readonly<Record<string, number>> = {
   "range_split": 50,
   "submit is not answered": 20,
   "forgets": 50,
+  "hangs": 50,
+  "is asked twice": 50,
 };
 
 test(`Each batch is accepted once and in order over ${SEEDS.count} runs of the proof pipeline`, async () => {
@@ -41,4 +48,23 @@ finds(
   "a submission that is not written down before",
   { queue: withoutSubmissions },
   /batch \d+ is submitted where batch \d+ is the next/,
+);
+
+finds(
+  "proofs",
+  "a job that two workers have",
+  { queue: withSharedClaims },
+  /\d+-\d+ is claimed twice/,
+);
+finds(
+  "proofs",
+  "a job that is tried again for ever",
+  { queue: withEndlessRetries },
+  /failed at \w+ after \d+ retries of \d+/,
+);
+finds(
+  "proofs",
+  "a try that takes longer than it may",
+  { clock: withoutTimeouts },
+  /is at its \w+ for \d+ ms, \d+ are allowed/,
 );

@@ -18,6 +18,7 @@ import { BATCH_DEFAULTS, type BatchManagerConfig } from "../../src/superblock/ba
 import { BatchManager } from "../../src/superblock/batch_manager.ts";
 import { epochStart, slotAt } from "../../src/superblock/clock.ts";
 import { LogBatchJournal } from "../../src/wal/batch_journal.ts";
+import { toHex } from "../../src/wire/hex.ts";
 import { noise } from "../helpers.ts";
 
 /** 4 slots an epoch, 2 epochs a batch: 96 seconds. */
@@ -61,6 +62,22 @@ export class SlotChain {
     const header = typeof tag === "bigint" ? this.headers[Number(tag)] : this.headers.at(-1);
     return Promise.resolve(header);
   }
+}
+
+/** A header as a node tells it. */
+export function headerJson(
+  { number, hash, parentHash, timestamp }: Pick<
+    L1Header,
+    "number" | "hash" | "parentHash" | "timestamp"
+  >,
+): object {
+  return {
+    number: `0x${number.toString(16)}`,
+    hash: toHex(hash),
+    parentHash: toHex(parentHash),
+    timestamp: `0x${timestamp.toString(16)}`,
+    baseFeePerGas: "0x1",
+  };
 }
 
 /** Keeps what it is given; fails as it is told to, before or after it is kept. */

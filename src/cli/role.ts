@@ -1,0 +1,68 @@
+/**
+ * What makes a command a role: it runs until it is told to end, alone or beside others in one process.
+ *
+ * @module
+ */
+import { onShutdownSignal, speakerName, writeStderr } from "../runtime.ts";
+import type { SuperblockConfig } from "../superblock/config.ts";
+import type { CommandSpec, Flag, FlagValues } from "./command.ts";
+import type { OpenedSuperblock } from "./open_superblock.ts";
+
+/** What a role is told by whoever runs it. */
+export interface RoleContext {
+  /**
+   * When it is to end.
+   *
+   * @param tell the line that is then written; `why` is a signal's name, or what became of another role
+   */
+  onStop(tell: (why: string) => string): AbortSignal;
+  /** That others may begin which build on it. */
+  onOpened(): void;
+  /** The other roles of the process by name, and what each was given. */
+  readonly beside: Readonly<Record<string, FlagValues>>;
+  readonly ties: RoleTies;
+}
+
+/** What roles of one process have from each other. */
+export interface RoleTies {
+  /** Collects the blocks that a batcher takes. */
+  superblock?: { readonly opened: OpenedSuperblock; readonly config: SuperblockConfig };
+}
+
+/** A command that runs as a role. */
+export interface RoleSpec extends CommandSpec {
+  /** By the name of another role: flags that are not its own where that one runs too. */
+  readonly without?: Readonly<Record<string, readonly Flag[]>>;
+  /** It never ends by itself: once all others have ended, it is told to. */
+  readonly isServer?: boolean;
+  /** Others begin once it says that it has opened. */
+  readonly isAwaited?: boolean;
+  /**
+   * Refuses flags that cannot be, before any role makes anything.
+   *
+   * @param beside what the other roles of the process were given, by name
+   * @throws {ConfigError} | {SourceError}
+   */
+  readonly check?: (flags: FlagValues, beside: RoleContext["beside"]) => Promise<unknown>;
+  /** @returns the exit code */
+  readonly runRole: (flags: FlagValues, context: RoleContext) => Promise<number>;
+}
+
+/** A role that has its process for itself. */
+export const ALONE: RoleContext = {
+  onStop: (tell) => onShutdownSignal((name) => writeStderr(tell(name))),
+  onOpened() {},
+  beside: {},
+  ties: {},
+};
+
+/** The command that runs a role alone. */
+export function asRole(spec: Omit<RoleSpec, "run">): RoleSpec {
+  return { ...spec, run: (flags) => spec.runRole(flags, ALONE) };
+}
+
+/** Who answers, for an answer in JSON beside those of other roles. */
+export function answeringRole(): { readonly role?: string } {
+  const role = speakerName();
+  return role === undefined ? {} : { role };
+}

@@ -1,0 +1,103 @@
+/**
+ * `montana run`: several roles in one process.
+ *
+ * @module
+ */
+import { type CommandSpec, type Flag, type FlagValues, textOf } from "./command.ts";
+import { parseChoice, usage } from "./options.ts";
+import type { RoleSpec } from "./role.ts";
+import { RoleFlags } from "./role_flags.ts";
+import { runTogether } from "./roles.ts";
+
+/** In the order in which they begin; they end the other way round. */
+const ROLES: Readonly<Record<string, () => Promise<RoleSpec>>> = {
+  prover: async () => (await import("./prover.ts")).prover,
+  superblock: async () => (await import("./superblock.ts")).superblock,
+  batcher: async () => (await import("./batcher.ts")).batcher,
+  deriver: async () => (await import("./deriver.ts")).deriver,
+  processor: async () => (await import("./processor.ts")).processor,
+};
+const NAMES = Object.keys(ROLES);
+
+const ROLE_FLAG: Flag = {
+  flags: "--role <roles>",
+  help: `with commas between them: ${NAMES.join(", ")}; all flags of these roles may be given`,
+  isRequired: true,
+  choices: NAMES,
+};
+
+/**
+ * The command, with the flags of the roles that are named.
+ *
+ * @param args behind `run`; none where it is only told of
+ * @throws {ConfigError} `Usage` for roles that are not there, or cannot run together
+ */
+export async function runCommand(args: readonly string[]): Promise<CommandSpec> {
+  const names = rolesIn(args);
+  const roles = await Promise.all(names.map((name) => ROLES[name]!()));
+  const flags = new RoleFlags(roles);
+  if (roles.length > 0) {
+    const others = NAMES.filter((name) => !names.includes(name));
+    flags.check(args, await Promise.all(others.map((name) => ROLES[name]!())));
+  }
+  return {
+    name: "run",
+    summary: "Run several roles in one process",
+    flags: [ROLE_FLAG, ...flags.all],
+    examples: [
+      "run --role batcher,superblock --help",
+      ...examplesFor(names),
+    ],
+    run: (values) => runRoles(roles, flags, values),
+  };
+}
+
+/** Their flags are there with their roles only. */
+function examplesFor(names: readonly string[]): readonly string[] {
+  if (names.includes("superblock") && names.includes("batcher")) {
+    return [
+      "run --role batcher,superblock --l2 http://127.0.0.1:9545 --l2-chain-id 901 --l1 http://127.0.0.1:8545 --beacon http://127.0.0.1:5052 --inbox 0xff00000000000000000000000000000000008453 --key-file batcher.key --data-dir ./data --config montana.yaml",
+    ];
+  }
+  if (!names.includes("batcher") || !names.includes("deriver")) return [];
+  return [
+    "run --role batcher,deriver --l2 blocks.jsonl --l1 ./l1 --out derived.jsonl --data-dir ./data",
+  ];
+}
+
+/** The roles that a command line names, in the order in which they begin. */
+function rolesIn(args: readonly string[]): readonly string[] {
+  const at = args.findIndex((arg) => /^--role(?:=|$)/.test(arg));
+  if (at < 0) return [];
+  const [, text = args[at + 1] ?? ""] = /^--role=(.*)$/s.exec(args[at]!) ?? [];
+  const given = text.split(",").map((name) => parseChoice("--role", name, NAMES));
+  const twice = given.find((name, index) => given.indexOf(name) < index);
+  if (twice !== undefined) throw usage(`Cannot use --role ${text}: it names ${twice} twice`);
+  if (given.length > 1 && given.includes("processor")) {
+    throw usage(
+      `Cannot use --role ${text}: a processor needs standard input, standard output and the control ` +
+        `socket in --data-dir for itself; give it a process of its own`,
+    );
+  }
+  return NAMES.filter((name) => given.includes(name));
+}
+
+async function runRoles(
+  roles: readonly RoleSpec[],
+  flags: RoleFlags,
+  values: FlagValues,
+): Promise<number> {
+  const [first] = roles;
+  if (roles.length === 1) return await first!.run(flags.valuesOf(first!.name, values));
+  if (textOf(values, "out") === "-") {
+    throw usage(
+      `Cannot use --out - with --role ${
+        textOf(values, "role")
+      }: other roles answer on standard output ` +
+        `too; name a file`,
+    );
+  }
+  return await runTogether(
+    roles.map((spec) => ({ spec, flags: flags.valuesOf(spec.name, values) })),
+  );
+}
