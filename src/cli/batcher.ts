@@ -72,7 +72,7 @@ const PACKING_FLAGS: readonly Flag[] = [
     help: "batches compressed at once",
     value: `${availableParallelism()}`,
   },
-  { flags: "--da <where>", help: DA.join(", "), value: "blobs" },
+  { flags: "--da <where>", help: DA.join(", "), value: "blobs", choices: DA },
 ];
 
 /** The batcher. */

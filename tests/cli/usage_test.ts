@@ -29,6 +29,8 @@ const COMMANDS = [
   "archive",
   "doctor",
   "signer",
+  "completions",
+  "man",
   "version",
 ];
 
