@@ -28,6 +28,7 @@ export const COMMANDS: Readonly<
   archive: async () => (await import("./archive.ts")).archive,
   doctor: async () => (await import("./doctor.ts")).doctor,
   signer: async () => (await import("./signer.ts")).signer,
+  ops: async () => (await import("./ops.ts")).ops,
   completions: async () =>
     (await import("./completions.ts")).completionsOf(() => allCommands(ROLES_TOGETHER)),
   man: async () => (await import("./man.ts")).manOf(() => allCommands()),
