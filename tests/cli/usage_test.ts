@@ -29,6 +29,7 @@ const COMMANDS = [
   "archive",
   "doctor",
   "signer",
+  "ops",
   "completions",
   "man",
   "version",
