@@ -6,7 +6,7 @@
 import { DERIVER_DEFAULTS } from "../config.ts";
 import { describeError, MontanaError } from "../errors.ts";
 import { DerivationRunner } from "../pipeline/derivation_runner.ts";
-import { systemClock, systemRandom, writeStderr, writeStdout } from "../runtime.ts";
+import { systemRandom, writeStderr, writeStdout } from "../runtime.ts";
 import type { StateJournal } from "../wal/state_journal.ts";
 import { EXIT, type FlagValues, JSON_FLAG, textOf } from "./command.ts";
 import { decompressionInWorker } from "./compression.ts";
@@ -32,6 +32,7 @@ import { parseDuration, parseSize } from "./options.ts";
 import { startProgress } from "./progress.ts";
 import { READ_TO_FLAGS, readTo } from "./read_to.ts";
 import { answeringRole, asRole, type RoleContext, type RoleSpec } from "./role.ts";
+import type { WatchedLoop } from "./service_watch.ts";
 import { countOf, formatBytes, toJson } from "./text.ts";
 
 /** The deriver. */
@@ -82,9 +83,11 @@ async function runDeriver(flags: FlagValues, context: RoleContext): Promise<numb
   const signal = context.onStop((why) =>
     `${why}: ending after this batch; once more stops at once`
   );
-  const out = outPlace(flags, log, { once, signal });
+  const loop = context.watch.loop();
+  const patience = { once, signal, clock: loop };
+  const out = outPlace(flags, log, patience);
 
-  const l1 = await openL1(settings.place, log, { once, signal }).catch((error) => {
+  const l1 = await openL1(settings.place, log, patience).catch((error) => {
     if (!signal.aborted || !(error instanceof MontanaError)) throw error;
     writeStderr(`stopped before it could begin (${describeError(error)}); start again`);
     return "unanswered" as const;
@@ -93,7 +96,8 @@ async function runDeriver(flags: FlagValues, context: RoleContext): Promise<numb
   if (!l1) return EXIT.done;
   const states = dataDir === undefined ? undefined : await openStates(dataDir, log);
   try {
-    return await runWith(settings, { l1, states, out, signal }, flags);
+    const watch = { loop, onLooked: () => context.watch.looked() };
+    return await runWith(settings, { l1, states, out, signal, watch }, flags);
   } finally {
     await states?.close();
     await l1.close();
@@ -129,11 +133,12 @@ interface DeriverPlace {
   readonly states: StateJournal<DeriverState> | undefined;
   readonly out: OutPlace;
   readonly signal: AbortSignal;
+  readonly watch: { readonly loop: WatchedLoop; readonly onLooked: () => void };
 }
 
 async function runWith(
   settings: ReturnType<typeof settingsFrom>,
-  { l1, states, out, signal }: DeriverPlace,
+  { l1, states, out, signal, watch: { loop, onLooked } }: DeriverPlace,
   flags: FlagValues,
 ): Promise<number> {
   const {
@@ -164,10 +169,10 @@ async function runWith(
   const decompression = decompressionInWorker();
   const runner = new DerivationRunner(
     {
-      source,
+      source: loop.watching(source, "nextBatch", onLooked),
       compressors: decompression.compressors,
       sink,
-      clock: systemClock,
+      clock: loop,
       random: systemRandom,
       log,
     },

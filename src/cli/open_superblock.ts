@@ -48,6 +48,8 @@ export interface OpenedSuperblock {
   readonly checks: () => readonly ReadyCheck[];
   /** Of all that its log is told. */
   readonly metrics: BatchMetrics;
+  /** It cuts batches, and so follows epochs. */
+  readonly isActive: boolean;
   /** Runs all of it until aborted. */
   run(signal: AbortSignal): Promise<void>;
   /** When it no longer runs. */
@@ -120,6 +122,7 @@ export async function openSuperblock(
     queue,
     checks: () => follower ? [l2Check(follower)] : [],
     metrics,
+    isActive,
     async run(signal) {
       if (isActive) return await coordinator.run(signal);
       // What was whole before is proved all the same.

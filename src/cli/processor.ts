@@ -38,6 +38,7 @@ import {
   processorSettings,
 } from "./processor_flags.ts";
 import { asRole, type RoleContext, type RoleSpec } from "./role.ts";
+import type { RoleWatch } from "./service_watch.ts";
 import { addLines } from "./stdin_operations.ts";
 import { countOf } from "./text.ts";
 
@@ -65,7 +66,12 @@ async function runProcessor(flags: FlagValues, context: RoleContext): Promise<nu
   onUserSignal(() => flushes.ask());
   const closers: (() => Promise<void> | undefined)[] = [];
   try {
-    return await runOpened(settings, log, { stop, flushes }, (close) => closers.push(close));
+    return await runOpened(
+      settings,
+      log,
+      { stop, flushes, watch: context.watch },
+      (close) => closers.push(close),
+    );
   } finally {
     for (const close of closers.reverse()) await close();
   }
@@ -75,7 +81,11 @@ async function runProcessor(flags: FlagValues, context: RoleContext): Promise<nu
 async function runOpened(
   settings: ProcessorSettings,
   log: Log,
-  { stop, flushes }: { readonly stop: AbortSignal; readonly flushes: FlushRequests },
+  { stop, flushes, watch }: {
+    readonly stop: AbortSignal;
+    readonly flushes: FlushRequests;
+    readonly watch: RoleWatch;
+  },
   onEnd: (close: () => Promise<void> | undefined) => void,
 ): Promise<number> {
   const storage = new DiskStorage();
@@ -89,11 +99,11 @@ async function runOpened(
   const fatal = Promise.withResolvers<never>();
   // It may come before anyone waits for it.
   fatal.promise.catch(() => {});
-  const running = new BatchProcessor({
+  const running: BatchProcessor = new BatchProcessor({
     wal,
     handler,
     deadLetters: new DeadLetters(storage, join(dataDir, "dead"), systemClock),
-    clock: systemClock,
+    clock: watch.loop(() => hasNothingToDo(running)),
     random: systemRandom,
     log: (event) => {
       log(event);
@@ -106,6 +116,7 @@ async function runOpened(
   await running.start();
   flushes.serve(() => void running.flushNow().catch(tellFlush));
   for (const server of await listen(settings, running)) onEnd(() => server.close());
+  watch.looked();
 
   const failure = await Promise.race([
     takeOperations(settings, running, acks, stop),
@@ -115,6 +126,12 @@ async function runOpened(
   const code = await end(settings, running, failure);
   await acks.settled();
   return code;
+}
+
+/** Nothing waits, or nothing may go on; a batch under way has a timeout of its own. */
+function hasNothingToDo(running: BatchProcessor): boolean {
+  const { state, pendingOperations, current } = running.stats();
+  return state !== "running" || pendingOperations === 0 || current !== undefined;
 }
 
 /** Resolves when nothing more is to be taken. */

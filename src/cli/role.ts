@@ -7,6 +7,7 @@ import { onShutdownSignal, speakerName, writeStderr } from "../runtime.ts";
 import type { SuperblockConfig } from "../superblock/config.ts";
 import type { CommandSpec, Flag, FlagValues } from "./command.ts";
 import type { OpenedSuperblock } from "./open_superblock.ts";
+import { type RoleWatch, ServiceWatch } from "./service_watch.ts";
 
 /** What a role is told by whoever runs it. */
 export interface RoleContext {
@@ -21,6 +22,8 @@ export interface RoleContext {
   /** The other roles of the process by name, and what each was given. */
   readonly beside: Readonly<Record<string, FlagValues>>;
   readonly ties: RoleTies;
+  /** What systemd is to know of it. */
+  readonly watch: RoleWatch;
 }
 
 /** What roles of one process have from each other. */
@@ -48,17 +51,32 @@ export interface RoleSpec extends CommandSpec {
   readonly runRole: (flags: FlagValues, context: RoleContext) => Promise<number>;
 }
 
-/** A role that has its process for itself. */
-export const ALONE: RoleContext = {
-  onStop: (tell) => onShutdownSignal((name) => writeStderr(tell(name))),
-  onOpened() {},
-  beside: {},
-  ties: {},
-};
-
 /** The command that runs a role alone. */
 export function asRole(spec: Omit<RoleSpec, "run">): RoleSpec {
-  return { ...spec, run: (flags) => spec.runRole(flags, ALONE) };
+  return { ...spec, run: (flags) => runAlone(spec, flags) };
+}
+
+/** A role has its process for itself. */
+async function runAlone(
+  { name, runRole }: Pick<RoleSpec, "name" | "runRole">,
+  flags: FlagValues,
+): Promise<number> {
+  const service = await ServiceWatch.open([name]);
+  try {
+    return await runRole(flags, {
+      onStop: (tell) =>
+        onShutdownSignal((signal) => {
+          writeStderr(tell(signal));
+          service.stopping(tell(signal));
+        }),
+      onOpened() {},
+      beside: {},
+      ties: {},
+      watch: service.of(name),
+    });
+  } finally {
+    service.close();
+  }
 }
 
 /** Who answers, for an answer in JSON beside those of other roles. */

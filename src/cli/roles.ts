@@ -8,6 +8,7 @@ import { onShutdownSignal, speakingAs, writeStderr } from "../runtime.ts";
 import { EXIT, type FlagValues } from "./command.ts";
 import { tellFailure } from "./failure.ts";
 import type { RoleContext, RoleSpec, RoleTies } from "./role.ts";
+import { ServiceWatch } from "./service_watch.ts";
 
 /** A role, and what it was given. */
 export interface RoleTask {
@@ -31,6 +32,15 @@ export async function runTogether(tasks: readonly RoleTask[]): Promise<number> {
       return speakingAs(spec.name, () => tellFailure(error));
     }
   }
+  const service = await ServiceWatch.open(tasks.map(({ spec }) => spec.name));
+  try {
+    return await runAll(tasks, service);
+  } finally {
+    service.close();
+  }
+}
+
+async function runAll(tasks: readonly RoleTask[], service: ServiceWatch): Promise<number> {
   const running: RunningRole[] = [];
   const failures: number[] = [];
   const end = Promise.withResolvers<string>();
@@ -40,7 +50,11 @@ export async function runTogether(tasks: readonly RoleTask[]): Promise<number> {
 
   const ties: RoleTies = {};
   for (const task of tasks) {
-    const role = new RunningRole(task, { beside: besideOf(task, tasks), ties });
+    const role = new RunningRole(task, {
+      beside: besideOf(task, tasks),
+      ties,
+      watch: service.of(task.spec.name),
+    });
     running.push(role);
     void role.ended.then((code) => {
       if (code !== EXIT.done) failures.push(code);
@@ -54,6 +68,7 @@ export async function runTogether(tasks: readonly RoleTask[]): Promise<number> {
   }
 
   const why = await end.promise;
+  service.stopping(`ending: ${why}`);
   for (const role of running.toReversed()) {
     role.stop(why);
     await role.ended;
@@ -78,7 +93,7 @@ class RunningRole {
   readonly #stop = new AbortController();
   #tell: ((why: string) => string) | undefined;
 
-  constructor({ spec, flags }: RoleTask, others: Pick<RoleContext, "beside" | "ties">) {
+  constructor({ spec, flags }: RoleTask, others: Pick<RoleContext, "beside" | "ties" | "watch">) {
     this.name = spec.name;
     this.isServer = spec.isServer ?? false;
     const opened = Promise.withResolvers<void>();
@@ -93,6 +108,7 @@ class RunningRole {
       },
     };
     this.ended = speakingAs(spec.name, () => this.#run(() => spec.runRole(flags, context)));
+    void this.ended.then(() => others.watch.over());
   }
 
   /** Tells it to end, unless it has. */

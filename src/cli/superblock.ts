@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { Log } from "../ports.ts";
 import { writeStderr } from "../runtime.ts";
 import { productionConcerns } from "../superblock/config.ts";
 import { slotsPerBatch } from "../superblock/clock.ts";
@@ -44,13 +45,18 @@ async function runSuperblock(flags: FlagValues, context: RoleContext): Promise<n
     `${why}: ending; once more stops at once, and nothing is lost`
   );
   const isReportedInOrder = "batcher" in context.beside;
-  const opened = await openSuperblock(settings, { log, isReportedInOrder });
+  const noting: Log = (event) => {
+    if (event.event === "epoch") context.watch.looked();
+    log(event);
+  };
+  const opened = await openSuperblock(settings, { log: noting, isReportedInOrder });
   try {
     tellStart(settings, opened, isReportedInOrder);
     const stopServing = await serveSuperblock(settings, opened);
     try {
       context.ties.superblock = { opened, config: settings.config };
       context.onOpened();
+      if (!opened.isActive) context.watch.looked();
       await opened.run(signal);
     } finally {
       await stopServing();
