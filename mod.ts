@@ -242,7 +242,7 @@ export { FaultyStorage, type StorageCall, type StorageFault } from "./src/local/
 export { MemoryStorage, SECTOR_BYTES } from "./src/local/memory_storage.ts";
 export { CompressorPool } from "./src/local/compressor_pool.ts";
 export type { WorkerLoss, WorkerPoolOptions } from "./src/local/worker_pool.ts";
-export { systemClock, systemRandom } from "./src/runtime.ts";
+export { type SendDatagram, systemClock, systemRandom } from "./src/runtime.ts";
 
 // Ethereum: the words, the ports, the events.
 export * from "./src/ethereum.ts";
@@ -440,6 +440,7 @@ export * from "./src/superblock/block_tap.ts";
 export * from "./src/superblock/coordinator.ts";
 export * from "./src/superblock/sequencer.ts";
 export * from "./src/superblock/config.ts";
+export { SystemdNotifier } from "./src/service/systemd.ts";
 export { BatchApi, serveBatches } from "./src/service/batch_api.ts";
 export * from "./src/service/batch_metrics.ts";
 export type * from "./src/service/batch_parts.ts";

@@ -49,6 +49,7 @@ import { parseChoice, parseCount, parseDuration, parseSize } from "./options.ts"
 import { startProgress } from "./progress.ts";
 import { answeringRole, asRole, type RoleContext, type RoleSpec } from "./role.ts";
 import { SENDING_FLAGS } from "./sending_flags.ts";
+import type { WatchedLoop } from "./service_watch.ts";
 import { SIGNER_FLAGS } from "./signer_flags.ts";
 import { ofSameChain, tapFor } from "./tapped_l2.ts";
 import { countOf, formatBytes, toJson } from "./text.ts";
@@ -119,6 +120,8 @@ async function runBatcher(flags: FlagValues, context: RoleContext): Promise<numb
   const settings = settingsFrom(flags, health.log);
   const { dataDir, log, history } = settings;
   const { superblock } = context.ties;
+  const loop = context.watch.loop();
+  const patience = { once: settings.once, clock: loop };
   const l2 = superblock ? ofSameChain(settings.l2, superblock) : settings.l2;
   const tap = superblock && tapFor(superblock, l2, log);
   const signal = context.onStop((why) =>
@@ -137,16 +140,25 @@ async function runBatcher(flags: FlagValues, context: RoleContext): Promise<numb
   try {
     const check = (l1: RoleL1, addresses: Addresses) =>
       mustBelong(journal, { l1, addresses, dataDir });
-    const place = await openBatcherL1({ ...settings, flags, signal, check });
+    const accountClock = context.watch.loop();
+    const place = await openBatcherL1({
+      ...settings,
+      flags,
+      signal,
+      clock: loop,
+      accountClock,
+      check,
+    });
     try {
       const resealing = {
         compressor: settings.compression.compressor,
         maxBytes: await place.sink.capacity(),
         log,
       };
-      const run = { ...place, settings, journal, resealing, tap, signal, health };
+      const watch = { loop, onLooked: () => context.watch.looked() };
+      const run = { ...place, settings, journal, resealing, tap, signal, health, watch };
       const l1 = place.l1.origins;
-      const opened = await openL2(l2, { l1, journal, dataDir, log, once: settings.once, signal });
+      const opened = await openL2(l2, { l1, journal, dataDir, log, ...patience, signal });
       const stop = () => void opened.stopServing?.();
       if (signal.aborted) stop();
       else signal.addEventListener("abort", stop, { once: true });
@@ -174,10 +186,11 @@ interface BatcherRun extends BatcherPlace, Pick<BatcherL1, "sink" | "failed" | "
   /** Reports what is taken, where batches of this process have it proved. */
   readonly tap: BlockTap | undefined;
   readonly health: BatcherHealth;
+  readonly watch: { readonly loop: WatchedLoop; readonly onLooked: () => void };
 }
 
 async function runWith(run: BatcherRun, flags: FlagValues): Promise<number> {
-  const { settings, l2, sink, tap, signal, health } = run;
+  const { settings, l2, sink, tap, signal, health, watch: { loop, onLooked } } = run;
   const { shutdownTimeoutMs } = settings;
   await tap?.catchUp(takenBefore(run), signal);
   const position = await findPosition(run, tap?.before(l2.patient, signal) ?? l2.patient);
@@ -193,10 +206,10 @@ async function runWith(run: BatcherRun, flags: FlagValues): Promise<number> {
   let newestTimestamp: bigint | undefined;
   const runner = new BatchSubmissionRunner(
     {
-      source: l2.source,
+      source: loop.watching(l2.source, "pendingBlocks", onLooked),
       ...settings.compression,
-      sink,
-      clock: systemClock,
+      sink: loop.waitingFor(sink),
+      clock: loop,
       random: systemRandom,
       log: settings.log,
       ...(journal ? { journal } : {}),

@@ -7,7 +7,7 @@ import { DERIVER_DEFAULTS } from "../config.ts";
 import { describeError, MontanaError } from "../errors.ts";
 import { DerivationRunner } from "../pipeline/derivation_runner.ts";
 import type { Log } from "../ports.ts";
-import { systemClock, systemRandom, writeStderr, writeStdout } from "../runtime.ts";
+import { systemRandom, writeStderr, writeStdout } from "../runtime.ts";
 import type { StateJournal } from "../wal/state_journal.ts";
 import { EXIT, type FlagValues, JSON_FLAG, textOf } from "./command.ts";
 import { decompressionInWorker } from "./compression.ts";
@@ -35,6 +35,7 @@ import { parseDuration, parseSize } from "./options.ts";
 import { startProgress } from "./progress.ts";
 import { READ_TO_FLAGS, readTo } from "./read_to.ts";
 import { answeringRole, asRole, type RoleContext, type RoleSpec } from "./role.ts";
+import type { WatchedLoop } from "./service_watch.ts";
 import { countOf, formatBytes, toJson } from "./text.ts";
 
 /** The deriver. */
@@ -87,9 +88,11 @@ async function runDeriver(flags: FlagValues, context: RoleContext): Promise<numb
   const signal = context.onStop((why) =>
     `${why}: ending after this batch; once more stops at once`
   );
-  const out = outPlace(flags, log, { once, signal });
+  const loop = context.watch.loop();
+  const patience = { once, signal, clock: loop };
+  const out = outPlace(flags, log, patience);
 
-  const l1 = await openL1(settings.place, log, { once, signal }).catch((error) => {
+  const l1 = await openL1(settings.place, log, patience).catch((error) => {
     if (!signal.aborted || !(error instanceof MontanaError)) throw error;
     writeStderr(`stopped before it could begin (${describeError(error)}); start again`);
     return "unanswered" as const;
@@ -98,7 +101,8 @@ async function runDeriver(flags: FlagValues, context: RoleContext): Promise<numb
   if (!l1) return EXIT.done;
   const states = dataDir === undefined ? undefined : await openStates(dataDir, log);
   try {
-    return await runWith(settings, { l1, states, out, signal, monitor }, flags);
+    const watch = { loop, onLooked: () => context.watch.looked() };
+    return await runWith(settings, { l1, states, out, signal, monitor, watch }, flags);
   } finally {
     await states?.close();
     await l1.close();
@@ -135,11 +139,12 @@ interface DeriverPlace {
   readonly out: OutPlace;
   readonly signal: AbortSignal;
   readonly monitor: RoleMonitor;
+  readonly watch: { readonly loop: WatchedLoop; readonly onLooked: () => void };
 }
 
 async function runWith(
   settings: ReturnType<typeof settingsFrom>,
-  { l1, states, out, signal, monitor }: DeriverPlace,
+  { l1, states, out, signal, monitor, watch: { loop, onLooked } }: DeriverPlace,
   flags: FlagValues,
 ): Promise<number> {
   const {
@@ -170,10 +175,10 @@ async function runWith(
   const decompression = decompressionInWorker();
   const runner = new DerivationRunner(
     {
-      source,
+      source: loop.watching(source, "nextBatch", onLooked),
       compressors: decompression.compressors,
       sink,
-      clock: systemClock,
+      clock: loop,
       random: systemRandom,
       log,
     },

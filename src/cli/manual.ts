@@ -38,6 +38,11 @@ const ENVIRONMENT: readonly (readonly [name: string, text: string])[] = [
     "Settings of the superblock coordinator, such as BATCH_L1_LISTENER_L1_RPC. They count for more " +
     "than those of its file.",
   ],
+  [
+    "NOTIFY_SOCKET, WATCHDOG_USEC",
+    "systemd is told there when all roles have looked at what they work with, that their loops turn, and " +
+    "that they end.",
+  ],
   ["MONTANA_TRACE", "Where it is set, errors that nobody foresaw are told with their stack."],
 ];
 

@@ -54,6 +54,8 @@ export interface OpenedSuperblock {
   readonly readiness: () => readonly ReadyCheck[];
   /** Of all that its log is told, and of whatever else runs in the process. */
   readonly metrics: Metrics;
+  /** It cuts batches, and so follows epochs. */
+  readonly isActive: boolean;
   /** Runs all of it until aborted. */
   run(signal: AbortSignal): Promise<void>;
   /** When it no longer runs. */
@@ -130,6 +132,7 @@ export async function openSuperblock(
     checks,
     readiness: () => readyChecks({ clock, checks, ...(config.enabled && { batches }) }),
     metrics,
+    isActive,
     async run(signal) {
       if (isActive) return await coordinator.run(signal);
       // What was whole before is proved all the same.

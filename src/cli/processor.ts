@@ -40,6 +40,7 @@ import {
   processorSettings,
 } from "./processor_flags.ts";
 import { asRole, type RoleContext, type RoleSpec } from "./role.ts";
+import type { RoleWatch } from "./service_watch.ts";
 import { addLines } from "./stdin_operations.ts";
 import { countOf } from "./text.ts";
 
@@ -71,7 +72,7 @@ async function runProcessor(flags: FlagValues, context: RoleContext): Promise<nu
     return await runOpened(
       settings,
       log,
-      { stop, flushes, health },
+      { stop, flushes, health, watch: context.watch },
       (close) => closers.push(close),
     );
   } finally {
@@ -83,10 +84,11 @@ async function runProcessor(flags: FlagValues, context: RoleContext): Promise<nu
 async function runOpened(
   settings: ProcessorSettings,
   log: Log,
-  { stop, flushes, health }: {
+  { stop, flushes, health, watch }: {
     readonly stop: AbortSignal;
     readonly flushes: FlushRequests;
     readonly health: ProcessorHealth;
+    readonly watch: RoleWatch;
   },
   onEnd: (close: () => Promise<void> | undefined) => void,
 ): Promise<number> {
@@ -101,11 +103,11 @@ async function runOpened(
   const fatal = Promise.withResolvers<never>();
   // It may come before anyone waits for it.
   fatal.promise.catch(() => {});
-  const running = new BatchProcessor({
+  const running: BatchProcessor = new BatchProcessor({
     wal,
     handler,
     deadLetters: new DeadLetters(storage, join(dataDir, "dead"), systemClock),
-    clock: systemClock,
+    clock: watch.loop(() => hasNothingToDo(running)),
     random: systemRandom,
     log: (event) => {
       log(event);
@@ -119,6 +121,7 @@ async function runOpened(
   health.begin(running);
   flushes.serve(() => void running.flushNow().catch(tellFlush));
   for (const server of await listen(settings, running)) onEnd(() => server.close());
+  watch.looked();
 
   const failure = await Promise.race([
     takeOperations(settings, running, acks, stop),
@@ -128,6 +131,12 @@ async function runOpened(
   const code = await end(settings, running, failure);
   await acks.settled();
   return code;
+}
+
+/** Nothing waits, or nothing may go on; a batch under way has a timeout of its own. */
+function hasNothingToDo(running: BatchProcessor): boolean {
+  const { state, pendingOperations, current } = running.stats();
+  return state !== "running" || pendingOperations === 0 || current !== undefined;
 }
 
 /** Resolves when nothing more is to be taken. */

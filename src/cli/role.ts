@@ -8,6 +8,7 @@ import type { SuperblockConfig } from "../superblock/config.ts";
 import type { CommandSpec, Flag, FlagValues } from "./command.ts";
 import { Monitor, type RoleMonitor } from "./monitor.ts";
 import type { OpenedSuperblock } from "./open_superblock.ts";
+import { type RoleWatch, ServiceWatch } from "./service_watch.ts";
 
 /** What a role is told by whoever runs it. */
 export interface RoleContext {
@@ -24,6 +25,8 @@ export interface RoleContext {
   readonly ties: RoleTies;
   /** Takes what metrics and health are made of. */
   readonly monitor: RoleMonitor;
+  /** What systemd is to know of it. */
+  readonly watch: RoleWatch;
 }
 
 /** What roles of one process have from each other. */
@@ -62,16 +65,23 @@ async function runAlone(
   flags: FlagValues,
 ): Promise<number> {
   const monitor = await Monitor.open([name], flags);
+  const service = await ServiceWatch.open([name]);
   const role = monitor.of(name);
   try {
     return await runRole(flags, {
-      onStop: (tell) => role.endsBy(onShutdownSignal((name) => writeStderr(tell(name)))),
+      onStop: (tell) =>
+        role.endsBy(onShutdownSignal((signal) => {
+          writeStderr(tell(signal));
+          service.stopping(tell(signal));
+        })),
       onOpened() {},
       beside: {},
       ties: {},
       monitor: role,
+      watch: service.of(name),
     });
   } finally {
+    service.close();
     await monitor.close();
   }
 }

@@ -9,6 +9,7 @@ import { EXIT, type FlagValues } from "./command.ts";
 import { tellFailure } from "./failure.ts";
 import { Monitor } from "./monitor.ts";
 import type { RoleContext, RoleSpec, RoleTies } from "./role.ts";
+import { ServiceWatch } from "./service_watch.ts";
 
 /** A role, and what it was given. */
 export interface RoleTask {
@@ -36,14 +37,19 @@ export async function runTogether(tasks: readonly RoleTask[]): Promise<number> {
   // The flag means the same for all that have it.
   const flags = tasks.find((task) => task.flags.metricsListen !== undefined)?.flags ?? {};
   const monitor = await Monitor.open(names, flags);
+  const service = await ServiceWatch.open(names);
   try {
-    return await runAll(tasks, monitor);
+    return await runAll(tasks, { monitor, service });
   } finally {
+    service.close();
     await monitor.close();
   }
 }
 
-async function runAll(tasks: readonly RoleTask[], monitor: Monitor): Promise<number> {
+async function runAll(
+  tasks: readonly RoleTask[],
+  { monitor, service }: { readonly monitor: Monitor; readonly service: ServiceWatch },
+): Promise<number> {
   const running: RunningRole[] = [];
   const failures: number[] = [];
   const end = Promise.withResolvers<string>();
@@ -57,6 +63,7 @@ async function runAll(tasks: readonly RoleTask[], monitor: Monitor): Promise<num
       beside: besideOf(task, tasks),
       ties,
       monitor: monitor.of(task.spec.name),
+      watch: service.of(task.spec.name),
     });
     running.push(role);
     void role.ended.then((code) => {
@@ -71,6 +78,7 @@ async function runAll(tasks: readonly RoleTask[], monitor: Monitor): Promise<num
   }
 
   const why = await end.promise;
+  service.stopping(`ending: ${why}`);
   for (const role of running.toReversed()) {
     role.stop(why);
     await role.ended;
@@ -95,7 +103,10 @@ class RunningRole {
   readonly #stop = new AbortController();
   #tell: ((why: string) => string) | undefined;
 
-  constructor({ spec, flags }: RoleTask, others: Pick<RoleContext, "beside" | "ties" | "monitor">) {
+  constructor(
+    { spec, flags }: RoleTask,
+    others: Pick<RoleContext, "beside" | "ties" | "monitor" | "watch">,
+  ) {
     this.name = spec.name;
     this.isServer = spec.isServer ?? false;
     const opened = Promise.withResolvers<void>();
@@ -110,7 +121,10 @@ class RunningRole {
       },
     };
     this.ended = speakingAs(spec.name, () => this.#run(() => spec.runRole(flags, context)));
-    void this.ended.then(() => others.monitor.over());
+    void this.ended.then(() => {
+      others.monitor.over();
+      others.watch.over();
+    });
   }
 
   /** Tells it to end, unless it has. */

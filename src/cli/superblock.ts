@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { Log } from "../ports.ts";
 import { writeStderr } from "../runtime.ts";
 import { productionConcerns } from "../superblock/config.ts";
 import { slotsPerBatch } from "../superblock/clock.ts";
@@ -45,8 +46,12 @@ async function runSuperblock(flags: FlagValues, context: RoleContext): Promise<n
     `${why}: ending; once more stops at once, and nothing is lost`
   );
   const isReportedInOrder = "batcher" in context.beside;
+  const noting: Log = (event) => {
+    if (event.event === "epoch") context.watch.looked();
+    log(event);
+  };
   const { metrics } = context.monitor;
-  const opened = await openSuperblock(settings, { log, metrics, isReportedInOrder });
+  const opened = await openSuperblock(settings, { log: noting, metrics, isReportedInOrder });
   context.monitor.begin(opened.readiness);
   try {
     tellStart(settings, opened, isReportedInOrder);
@@ -54,6 +59,7 @@ async function runSuperblock(flags: FlagValues, context: RoleContext): Promise<n
     try {
       context.ties.superblock = { opened, config: settings.config };
       context.onOpened();
+      if (!opened.isActive) context.watch.looked();
       await opened.run(signal);
     } finally {
       await stopServing();
