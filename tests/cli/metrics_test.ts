@@ -218,6 +218,32 @@ test("a processor tells what it took and handled, and that its handler fails", a
   });
 });
 
+test("a superblock tells on --metrics-listen what it tells on its control socket", async () => {
+  await withDirectory(async (cwd) => {
+    await using running = start(
+      "superblock --set batch_manager.chain_id=1001 --preset test --data-dir data --listen 0 " +
+        "--metrics-listen 0",
+      { cwd },
+    );
+    const asked = new Asked(running);
+    const values = await asked.untilMoved([
+      "montana_epochs_total",
+      'montana_check_ok{role="superblock",check="l1"}',
+    ]);
+    ok(values.get("montana_batch_number")! > 0);
+    const { checks } = await asked.ready();
+    ok(checks.some(({ role, name }) => role === "superblock" && name === "batch"));
+    const said = /listening on (\S+)/;
+    await running.untilSaid(said);
+    const text = await fetch(`${said.exec(running.stderr)![1]}/metrics`).then((each) =>
+      each.text()
+    );
+    deepEqual([...valuesOf(text).keys()].sort(), [...(await asked.metrics()).keys()].sort());
+    running.send("SIGTERM");
+    succeeded(await running.ended);
+  });
+});
+
 test("--metrics-listen is refused where it cannot be, and asked of no browser", async () => {
   await withDirectory(async (cwd) => {
     await writeFile(join(cwd, "l2.jsonl"), sourceText(2));
