@@ -39,7 +39,7 @@ import { startProgress } from "./progress.ts";
 import { toJson } from "./text.ts";
 
 const DA: readonly (DataKind | "auto")[] = ["blobs", "calldata", "auto"];
-const DA_FLAG: Flag = { flags: "--da <where>", help: DA.join(", "), value: "blobs" };
+const DA_FLAG: Flag = { flags: "--da <where>", help: DA.join(", "), value: "blobs", choices: DA };
 
 /** What is to be compared, by the names of its flags. */
 const SETTINGS: Readonly<Record<string, string>> = {
