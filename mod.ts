@@ -105,24 +105,13 @@ export {
   type Standing,
   type StepResult,
 } from "./src/pipeline/deriver.ts";
-export {
-  BATCH_SUBMISSION_DEFAULTS,
-  type BatchRunOptions,
-  type BatchSubmissionCallbacks,
-  type BatchSubmissionConfig,
-  BatchSubmissionRunner,
-} from "./src/pipeline/batch_runner.ts";
+export * from "./src/pipeline/batch_runner.ts";
 export {
   type DerivationConfig,
   DerivationRunner,
   type DerivationRunOptions,
 } from "./src/pipeline/derivation_runner.ts";
-export {
-  estimateBatches,
-  type EstimatedBatch,
-  type EstimateOptions,
-  type EstimateParts,
-} from "./src/pipeline/estimate.ts";
+export * from "./src/pipeline/estimate.ts";
 export type { BatchSubmissionMetrics, DerivationMetrics } from "./src/pipeline/metrics.ts";
 export {
   type KnownPosition,
