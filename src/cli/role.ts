@@ -6,7 +6,9 @@
 import { onShutdownSignal, speakerName, writeStderr } from "../runtime.ts";
 import type { SuperblockConfig } from "../superblock/config.ts";
 import type { CommandSpec, Flag, FlagValues } from "./command.ts";
+import { Monitor, type RoleMonitor } from "./monitor.ts";
 import type { OpenedSuperblock } from "./open_superblock.ts";
+import { type RoleWatch, ServiceWatch } from "./service_watch.ts";
 
 /** What a role is told by whoever runs it. */
 export interface RoleContext {
@@ -21,6 +23,10 @@ export interface RoleContext {
   /** The other roles of the process by name, and what each was given. */
   readonly beside: Readonly<Record<string, FlagValues>>;
   readonly ties: RoleTies;
+  /** Takes what metrics and health are made of. */
+  readonly monitor: RoleMonitor;
+  /** What systemd is to know of it. */
+  readonly watch: RoleWatch;
 }
 
 /** What roles of one process have from each other. */
@@ -48,17 +54,36 @@ export interface RoleSpec extends CommandSpec {
   readonly runRole: (flags: FlagValues, context: RoleContext) => Promise<number>;
 }
 
-/** A role that has its process for itself. */
-export const ALONE: RoleContext = {
-  onStop: (tell) => onShutdownSignal((name) => writeStderr(tell(name))),
-  onOpened() {},
-  beside: {},
-  ties: {},
-};
-
 /** The command that runs a role alone. */
 export function asRole(spec: Omit<RoleSpec, "run">): RoleSpec {
-  return { ...spec, run: (flags) => spec.runRole(flags, ALONE) };
+  return { ...spec, run: (flags) => runAlone(spec, flags) };
+}
+
+/** A role has its process for itself. */
+async function runAlone(
+  { name, runRole }: Pick<RoleSpec, "name" | "runRole">,
+  flags: FlagValues,
+): Promise<number> {
+  const monitor = await Monitor.open([name], flags);
+  const service = await ServiceWatch.open([name]);
+  const role = monitor.of(name);
+  try {
+    return await runRole(flags, {
+      onStop: (tell) =>
+        role.endsBy(onShutdownSignal((signal) => {
+          writeStderr(tell(signal));
+          service.stopping(tell(signal));
+        })),
+      onOpened() {},
+      beside: {},
+      ties: {},
+      monitor: role,
+      watch: service.of(name),
+    });
+  } finally {
+    service.close();
+    await monitor.close();
+  }
 }
 
 /** Who answers, for an answer in JSON beside those of other roles. */

@@ -23,6 +23,7 @@ const ROLE_FLAG: Flag = {
   flags: "--role <roles>",
   help: `with commas between them: ${NAMES.join(", ")}; all flags of these roles may be given`,
   isRequired: true,
+  choices: NAMES,
 };
 
 /**

@@ -29,6 +29,9 @@ const COMMANDS = [
   "archive",
   "doctor",
   "signer",
+  "ops",
+  "completions",
+  "man",
   "version",
 ];
 
