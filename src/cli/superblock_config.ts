@@ -45,14 +45,14 @@ export async function readSuperblockConfig(
 }
 
 async function settingsIn(path: string): Promise<Given[]> {
-  const { isMap, isScalar, LineCounter, parseDocument } = await yaml();
+  const { isAlias, isMap, isScalar, LineCounter, parseDocument } = await yaml();
   const text = await readFile(path, "utf8").catch((cause) => {
     throw new ConfigError("Invalid", `Cannot read ${path}: ${cause.message}`, { cause });
   });
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, intAsBigInt: true });
   const [problem] = document.errors;
-  if (problem) throw new ConfigError("Invalid", `Cannot read ${path}: ${problem.message}`);
+  if (problem) throw new ConfigError("Invalid", `Cannot read ${path}: ${withoutExcerpt(problem)}`);
   const batch = document.get("batch", true);
   if (!isMap(batch)) {
     throw new ConfigError(
@@ -62,8 +62,9 @@ async function settingsIn(path: string): Promise<Given[]> {
   }
   const given: Given[] = [];
   const read = (map: typeof batch, prefix: string) => {
-    for (const { key, value } of map.items) {
+    for (const { key, value: node } of map.items) {
       const name = prefix + String(key);
+      const value = isAlias(node) ? node.resolve(document) : node;
       if (isMap(value)) {
         read(value, `${name}.`);
         continue;
@@ -79,6 +80,12 @@ async function settingsIn(path: string): Promise<Given[]> {
   };
   read(batch, "");
   return given;
+}
+
+/** What is wrong and where, without the line itself: a URL in it may hold a key. */
+function withoutExcerpt({ message, code }: { message: string; code: string }): string {
+  const [first = ""] = message.split("\n");
+  return (first.includes("://") ? code : first).replace(/:$/, "");
 }
 
 function settingsOf(environment: NonNullable<SuperblockConfigOptions["environment"]>): Given[] {
