@@ -175,6 +175,7 @@ const BESIDE: Readonly<Record<string, string>> = {
     "--batcher 0x5050f69a9786f081509234f1a7f4684b5e5b76c9",
   processor: "--data-dir none",
   encode: "--stage raw",
+  "ops dump": "systemd",
   superblock:
     "--set batch_manager.chain_id=1 --l2 http://127.0.0.1:1 --prover http://127.0.0.1:1 " +
     "--superblock-prover http://127.0.0.1:1 --publisher http://127.0.0.1:1 " +
