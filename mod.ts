@@ -426,6 +426,7 @@ export * from "./src/service/batcher_metrics.ts";
 export * from "./src/service/deriver_metrics.ts";
 export * from "./src/service/processor_metrics.ts";
 export * from "./src/service/ethereum_metrics.ts";
+export * from "./src/service/storage_metrics.ts";
 export type { LoopHealth } from "./src/pipeline/tick_health.ts";
 
 // Synchronized batch proving.
