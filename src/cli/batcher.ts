@@ -6,7 +6,6 @@
 import { join } from "node:path";
 import { PIPELINE_DEFAULTS } from "../config.ts";
 import { describeError, MontanaError } from "../errors.ts";
-import { DiskStorage } from "../local/disk_storage.ts";
 import { BatchSubmissionRunner } from "../pipeline/batch_runner.ts";
 import { BatcherJournal } from "../pipeline/batcher_journal.ts";
 import type { Log } from "../ports.ts";
@@ -108,9 +107,10 @@ async function runBatcher(flags: FlagValues, context: RoleContext): Promise<numb
 
   // Before an L1 is made: a mistyped name should leave nothing behind.
   await mustBeThere(l2);
+  const storage = context.monitor.storage();
   const journal = dataDir
     ? await BatcherJournal.open({
-      storage: new DiskStorage(),
+      storage,
       directory: join(dataDir, "batcher"),
       log,
     })
@@ -122,6 +122,7 @@ async function runBatcher(flags: FlagValues, context: RoleContext): Promise<numb
     const place = await openBatcherL1({
       ...settings,
       flags,
+      storage,
       signal,
       clock: loop,
       accountClock,
