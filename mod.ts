@@ -117,6 +117,7 @@ export {
   DerivationRunner,
   type DerivationRunOptions,
 } from "./src/pipeline/derivation_runner.ts";
+export * from "./src/pipeline/estimate.ts";
 export type { BatchSubmissionMetrics, DerivationMetrics } from "./src/pipeline/metrics.ts";
 export {
   type KnownPosition,
@@ -172,16 +173,8 @@ export {
   serve,
   type ServedProcessor,
 } from "./src/service/processor_api.ts";
-export {
-  ProofPipeline,
-  type ProofPipelineParts,
-  type ProofPipelineStats,
-} from "./src/superblock/proof_pipeline.ts";
-export {
-  PROOF_PIPELINE_DEFAULTS,
-  type ProofPipelineConfig,
-  type ProvenRollup,
-} from "./src/superblock/proof_config.ts";
+export * from "./src/superblock/proof_pipeline.ts";
+export * from "./src/superblock/proof_config.ts";
 export type { StageParts } from "./src/superblock/stage_run.ts";
 export { type OpSuccinctOptions, OpSuccinctProver } from "./src/provers/op_succinct.ts";
 export { SuperblockProver, type SuperblockProverOptions } from "./src/provers/superblock_prover.ts";
@@ -276,13 +269,7 @@ export {
 } from "./src/l1/kzg.ts";
 export { KzgPool, type KzgPoolOptions, openKzg } from "./src/l1/kzg_pool.ts";
 export { type KzgTimes, selfTestBlob, testKzg } from "./src/l1/kzg_self_test.ts";
-export {
-  CELLS_PER_BLOB,
-  commitTo,
-  makeSidecar,
-  networkForm,
-  versionedHash,
-} from "./src/l1/sidecar.ts";
+export * from "./src/l1/sidecar.ts";
 export * from "./src/l1/transaction.ts";
 
 // Sending to Ethereum.
@@ -295,6 +282,7 @@ export {
 export { TX_DEFAULTS, type TxManagerConfig } from "./src/l1/tx_config.ts";
 export { FEE_DEFAULTS, type FeeLimits } from "./src/l1/fees.ts";
 export type { Market } from "./src/l1/gas.ts";
+export { TxQuotes } from "./src/l1/tx_quotes.ts";
 export {
   countStrangers,
   isJournaled,
@@ -426,6 +414,7 @@ export * from "./src/service/batcher_metrics.ts";
 export * from "./src/service/deriver_metrics.ts";
 export * from "./src/service/processor_metrics.ts";
 export * from "./src/service/ethereum_metrics.ts";
+export * from "./src/service/storage_metrics.ts";
 export type { LoopHealth } from "./src/pipeline/tick_health.ts";
 
 // Synchronized batch proving.
