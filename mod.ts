@@ -117,6 +117,12 @@ export {
   DerivationRunner,
   type DerivationRunOptions,
 } from "./src/pipeline/derivation_runner.ts";
+export {
+  estimateBatches,
+  type EstimatedBatch,
+  type EstimateOptions,
+  type EstimateParts,
+} from "./src/pipeline/estimate.ts";
 export type { BatchSubmissionMetrics, DerivationMetrics } from "./src/pipeline/metrics.ts";
 export {
   type KnownPosition,
@@ -295,6 +301,7 @@ export {
 export { TX_DEFAULTS, type TxManagerConfig } from "./src/l1/tx_config.ts";
 export { FEE_DEFAULTS, type FeeLimits } from "./src/l1/fees.ts";
 export type { Market } from "./src/l1/gas.ts";
+export { TxQuotes } from "./src/l1/tx_quotes.ts";
 export {
   countStrangers,
   isJournaled,

@@ -1,13 +1,28 @@
-import { doesNotMatch, match, ok, strictEqual as equal } from "node:assert/strict";
+import {
+  deepStrictEqual as deepEqual,
+  doesNotMatch,
+  match,
+  ok,
+  strictEqual as equal,
+} from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { chmod, chown, copyFile, mkdir, writeFile } from "node:fs/promises";
+import { chmod, chown, copyFile, mkdir, readFile, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import process from "node:process";
 import { test } from "node:test";
 import { UNIT_ROLES } from "../../src/cli/ops/roles.ts";
 import { RUNTIME_VARIABLES, systemdUnit } from "../../src/cli/ops/systemd.ts";
 import { skipWithout, withDirectory } from "../helpers.ts";
-import { failed, inPairs, run, succeeded } from "./montana.ts";
+import { sourceText } from "./files.ts";
+import {
+  failed,
+  inPairs,
+  type Outcome,
+  run,
+  type RunOptions,
+  start,
+  succeeded,
+} from "./montana.ts";
 
 const ANALYZE = "/usr/bin/systemd-analyze";
 
@@ -144,3 +159,64 @@ test(contained, { skip: why }, async () => {
     equal(JSON.parse(demo.stdout).identical, true);
   });
 });
+
+const allowed = "the executable makes no system call that the unit does not allow";
+const STRACE = "/usr/bin/strace";
+const whyNotTraced = executable
+  ? skipWithout(ANALYZE, allowed) || skipWithout(STRACE, allowed)
+  : "it takes the executable";
+if (!executable) process.stdout.write(`skipped: ${allowed}: ${whyNotTraced}\n`);
+test(allowed, { skip: whyNotTraced }, async () => {
+  await withDirectory(async (cwd) => {
+    await writeFile(join(cwd, "blocks.jsonl"), sourceText(20));
+    const unit = systemdUnit("batcher", executable!);
+    const may = new Set<string>();
+    for (const [, minus, set] of unit.matchAll(/^SystemCallFilter=(~?)(@\S+)$/gm)) {
+      for (const call of callsIn(set!)) minus ? may.delete(call) : may.add(call);
+    }
+    // These are always allowed.
+    for (const call of callsIn("@default")) may.add(call);
+    ok(may.has("read") && !may.has("mount") && !may.has("fchown"));
+    // SQLite gives its files to the owner of the directory, as root only, which the service is not.
+    if (process.getuid?.() === 0) may.add("fchown");
+    const families = /^RestrictAddressFamilies=(.*)$/m.exec(unit)![1]!.split(" ");
+    for (
+      const args of [
+        "batcher --l2 blocks.jsonl --l1 l1 --once --data-dir data --metrics-listen 0",
+        "deriver --l1 l1 --out out --once --data-dir data",
+        "processor --data-dir ops --to shards --listen 0",
+      ]
+    ) {
+      const trace = join(cwd, "trace");
+      // The program stays the child itself, and is told to end.
+      const under = [STRACE, "-D", "-f", "-qq", "-o", trace];
+      const outcome = await startAndEnd(args, { cwd, under });
+      equal(outcome.code, 0, outcome.stderr);
+      const text = await readFile(trace, "utf8");
+      const calls = new Set([...text.matchAll(/^\d+ +([a-z]\w*)\(/gm)].map(([, call]) => call!));
+      ok(calls.size > 30, `${calls.size} calls`);
+      deepEqual([...calls].filter((call) => !may.has(call)), []);
+      for (const [, family] of text.matchAll(/ socket\((AF_\w+)/g)) {
+        ok(families.includes(family!), `${args}: ${family}`);
+      }
+    }
+  });
+});
+
+/** Runs until it ends by itself, or listens and is told to. */
+async function startAndEnd(args: string, options: RunOptions): Promise<Outcome> {
+  await using running = start(args, options);
+  if (args.startsWith("processor")) {
+    await running.untilSaid(/listening on/);
+    running.send("SIGTERM");
+  }
+  return await running.ended;
+}
+
+/** The calls of a set of systemd, and of those in it. */
+function callsIn(set: string): string[] {
+  const { told } = analyze({}, "syscall-filter", set);
+  const names = told.split("\n").slice(1).map((line) => line.trim());
+  return names.filter((name) => /^[@a-z]/.test(name))
+    .flatMap((name) => name.startsWith("@") ? callsIn(name) : [name]);
+}

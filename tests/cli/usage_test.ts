@@ -24,6 +24,7 @@ const COMMANDS = [
   "inspect",
   "explain",
   "verify",
+  "estimate",
   "report",
   "wal",
   "archive",
