@@ -117,12 +117,7 @@ export {
   DerivationRunner,
   type DerivationRunOptions,
 } from "./src/pipeline/derivation_runner.ts";
-export {
-  estimateBatches,
-  type EstimatedBatch,
-  type EstimateOptions,
-  type EstimateParts,
-} from "./src/pipeline/estimate.ts";
+export * from "./src/pipeline/estimate.ts";
 export type { BatchSubmissionMetrics, DerivationMetrics } from "./src/pipeline/metrics.ts";
 export {
   type KnownPosition,
@@ -178,16 +173,8 @@ export {
   serve,
   type ServedProcessor,
 } from "./src/service/processor_api.ts";
-export {
-  ProofPipeline,
-  type ProofPipelineParts,
-  type ProofPipelineStats,
-} from "./src/superblock/proof_pipeline.ts";
-export {
-  PROOF_PIPELINE_DEFAULTS,
-  type ProofPipelineConfig,
-  type ProvenRollup,
-} from "./src/superblock/proof_config.ts";
+export * from "./src/superblock/proof_pipeline.ts";
+export * from "./src/superblock/proof_config.ts";
 export type { StageParts } from "./src/superblock/stage_run.ts";
 export { type OpSuccinctOptions, OpSuccinctProver } from "./src/provers/op_succinct.ts";
 export { SuperblockProver, type SuperblockProverOptions } from "./src/provers/superblock_prover.ts";
@@ -282,13 +269,7 @@ export {
 } from "./src/l1/kzg.ts";
 export { KzgPool, type KzgPoolOptions, openKzg } from "./src/l1/kzg_pool.ts";
 export { type KzgTimes, selfTestBlob, testKzg } from "./src/l1/kzg_self_test.ts";
-export {
-  CELLS_PER_BLOB,
-  commitTo,
-  makeSidecar,
-  networkForm,
-  versionedHash,
-} from "./src/l1/sidecar.ts";
+export * from "./src/l1/sidecar.ts";
 export * from "./src/l1/transaction.ts";
 
 // Sending to Ethereum.
