@@ -105,13 +105,7 @@ export {
   type Standing,
   type StepResult,
 } from "./src/pipeline/deriver.ts";
-export {
-  BATCH_SUBMISSION_DEFAULTS,
-  type BatchRunOptions,
-  type BatchSubmissionCallbacks,
-  type BatchSubmissionConfig,
-  BatchSubmissionRunner,
-} from "./src/pipeline/batch_runner.ts";
+export * from "./src/pipeline/batch_runner.ts";
 export {
   type DerivationConfig,
   DerivationRunner,
