@@ -79,7 +79,8 @@ const SHELLS: Readonly<Record<string, Shell>> = {
   },
   fish: {
     path: "/usr/bin/fish",
-    command: ["fish", "--no-config"],
+    // It reads from a pipe, and Bun gives its children sockets.
+    command: ["sh", "-c", "cat | fish --no-config"],
     isAskedAtOnce: true,
     begin: (script) => `source ${script}; echo 'READY> '\n`,
     ask: (typed, at) => `complete -C '${typed}'; echo ${mark(at)}; echo 'READY> '\n`,
