@@ -105,13 +105,7 @@ export {
   type Standing,
   type StepResult,
 } from "./src/pipeline/deriver.ts";
-export {
-  BATCH_SUBMISSION_DEFAULTS,
-  type BatchRunOptions,
-  type BatchSubmissionCallbacks,
-  type BatchSubmissionConfig,
-  BatchSubmissionRunner,
-} from "./src/pipeline/batch_runner.ts";
+export * from "./src/pipeline/batch_runner.ts";
 export {
   type DerivationConfig,
   DerivationRunner,
@@ -409,12 +403,7 @@ export { BlocksApi, type BlocksApiParts, serveBlocks } from "./src/service/block
 export * from "./src/service/health.ts";
 export * from "./src/service/metric_chapter.ts";
 export * from "./src/service/metrics.ts";
-export * from "./src/service/role_metrics.ts";
-export * from "./src/service/batcher_metrics.ts";
-export * from "./src/service/deriver_metrics.ts";
-export * from "./src/service/processor_metrics.ts";
-export * from "./src/service/ethereum_metrics.ts";
-export * from "./src/service/storage_metrics.ts";
+export * from "./src/service/chapters.ts";
 export type { LoopHealth } from "./src/pipeline/tick_health.ts";
 
 // Synchronized batch proving.
@@ -431,6 +420,5 @@ export * from "./src/superblock/sequencer.ts";
 export * from "./src/superblock/config.ts";
 export { SystemdNotifier } from "./src/service/systemd.ts";
 export { BatchApi, serveBatches } from "./src/service/batch_api.ts";
-export * from "./src/service/batch_metrics.ts";
 export type * from "./src/service/batch_parts.ts";
 export type { BlockReportJson, ServedL1 } from "./src/service/batch_json.ts";
