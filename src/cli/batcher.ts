@@ -14,7 +14,7 @@ import { systemClock, systemRandom, writeStderr, writeStdout } from "../runtime.
 import type { BlockTap, TakenBefore } from "../superblock/block_tap.ts";
 import { BLOB_SIZE, MAX_BLOBS_PER_TX } from "../wire/blob.ts";
 import { MAX_U16 } from "../wire/batch.ts";
-import { type BatcherL1, DA, openBatcherL1 } from "./batcher_l1.ts";
+import { type BatcherL1, checkBatcherL1, DA, openBatcherL1 } from "./batcher_l1.ts";
 import { type BatcherPlace, findPosition, mustBelong, tellPosition } from "./batcher_position.ts";
 import { EXIT, type Flag, type FlagValues, JSON_FLAG, textOf } from "./command.ts";
 import { COMPRESSION_FLAGS, compressionInWorkers, LEAST_LEVEL_FLAG } from "./compression.ts";
@@ -42,7 +42,7 @@ import {
   openL2,
 } from "./l2.ts";
 import { LOG_FLAGS, logFrom } from "./log.ts";
-import { parseChoice, parseCount, parseDuration, parseSize } from "./options.ts";
+import { parseChoice, parseCount, parseDuration, parseSize, usage } from "./options.ts";
 import { startProgress } from "./progress.ts";
 import { answeringRole, asRole, type RoleContext, type RoleSpec } from "./role.ts";
 import { SENDING_FLAGS } from "./sending_flags.ts";
@@ -62,6 +62,10 @@ const PACKING_FLAGS: readonly Flag[] = [
     flags: "--min-batch-bytes <size>",
     help: "a smaller batch waits for the interval",
     value: "1KiB",
+  },
+  {
+    flags: "--target-batch-size <size>",
+    help: "bytes before compression with which a batch is cut (what the blobs may take)",
   },
   { flags: "--batch-interval <time>", help: "longest wait of a block", value: "12s" },
   {
@@ -107,6 +111,10 @@ export const batcher: RoleSpec = asRole({
     "batcher --l2 blocks.jsonl --l1 http://127.0.0.1:8545 --inbox 0xff00000000000000000000000000000000008453 --key-file batcher.key --data-dir ./batcher",
   ],
   check: async (flags) => await mustBeThere(settingsFrom(flags).l2),
+  read: (flags) => {
+    const { place, da } = settingsFrom(flags);
+    checkBatcherL1(flags, place, da);
+  },
   runRole: runBatcher,
 });
 
@@ -304,9 +312,20 @@ function settingsFrom(flags: FlagValues) {
         1,
         MAX_U16,
       ),
-      targetBatchSize: PIPELINE_DEFAULTS.targetRawBytes,
+      targetBatchSize: targetBatchSize(flags),
       pollIntervalMs: parseDuration("--poll-interval", text("pollInterval")),
       retry: retryPolicy(once),
     },
   };
+}
+
+function targetBatchSize(flags: FlagValues): number {
+  const text = textOf(flags, "targetBatchSize");
+  const most = PIPELINE_DEFAULTS.targetRawBytes;
+  if (text === undefined) return most;
+  const bytes = parseSize("--target-batch-size", text);
+  if (bytes >= 1 && bytes <= most) return bytes;
+  throw usage(
+    `Cannot use --target-batch-size "${text}": need a size from 1B to ${formatBytes(most)}`,
+  );
 }
