@@ -242,7 +242,7 @@ export { FaultyStorage, type StorageCall, type StorageFault } from "./src/local/
 export { MemoryStorage, SECTOR_BYTES } from "./src/local/memory_storage.ts";
 export { CompressorPool } from "./src/local/compressor_pool.ts";
 export type { WorkerLoss, WorkerPoolOptions } from "./src/local/worker_pool.ts";
-export { systemClock, systemRandom } from "./src/runtime.ts";
+export { type SendDatagram, systemClock, systemRandom } from "./src/runtime.ts";
 
 // Ethereum: the words, the ports, the events.
 export * from "./src/ethereum.ts";
@@ -417,6 +417,17 @@ export {
 } from "./src/service/block_feed.ts";
 export { BlocksApi, type BlocksApiParts, serveBlocks } from "./src/service/blocks_api.ts";
 
+// Health and metrics of whatever runs.
+export * from "./src/service/health.ts";
+export * from "./src/service/metric_chapter.ts";
+export * from "./src/service/metrics.ts";
+export * from "./src/service/role_metrics.ts";
+export * from "./src/service/batcher_metrics.ts";
+export * from "./src/service/deriver_metrics.ts";
+export * from "./src/service/processor_metrics.ts";
+export * from "./src/service/ethereum_metrics.ts";
+export type { LoopHealth } from "./src/pipeline/tick_health.ts";
+
 // Synchronized batch proving.
 export * from "./src/superblock/clock.ts";
 export * from "./src/superblock/epoch_listener.ts";
@@ -429,7 +440,8 @@ export * from "./src/superblock/block_tap.ts";
 export * from "./src/superblock/coordinator.ts";
 export * from "./src/superblock/sequencer.ts";
 export * from "./src/superblock/config.ts";
+export { SystemdNotifier } from "./src/service/systemd.ts";
 export { BatchApi, serveBatches } from "./src/service/batch_api.ts";
-export { BatchMetrics } from "./src/service/batch_metrics.ts";
+export * from "./src/service/batch_metrics.ts";
 export type * from "./src/service/batch_parts.ts";
 export type { BlockReportJson, ServedL1 } from "./src/service/batch_json.ts";

@@ -265,3 +265,73 @@ export async function loadPackage<T>(
     });
   }
 }
+
+/** Sends a text as one datagram; whether somebody took it. */
+export type SendDatagram = (text: string) => boolean;
+
+interface SocketCalls {
+  socket(domain: number, type: number, protocol: number): number;
+  sendto(
+    socket: number,
+    data: Uint8Array<ArrayBuffer>,
+    length: bigint,
+    flags: number,
+    address: Uint8Array<ArrayBuffer>,
+    addressLength: number,
+  ): bigint | number;
+}
+
+/** socket(2) on Linux: AF_UNIX, SOCK_DGRAM with SOCK_CLOEXEC; MSG_DONTWAIT with MSG_NOSIGNAL. */
+const UNIX = 1;
+const DATAGRAM = 0o2000002;
+const AT_ONCE = 0x4040;
+
+/**
+ * Datagrams to a unix socket, which `node:dgram` has not: by the C library, which Bun and Deno can call.
+ *
+ * @param path where it is; after `@` a name in the abstract namespace
+ * @returns nothing under Node, on other systems than Linux, or where Deno may not call it (`--allow-ffi`)
+ */
+export async function unixDatagrams(path: string): Promise<SendDatagram | undefined> {
+  const calls = process.platform === "linux"
+    ? await socketCalls().catch(() => undefined)
+    : undefined;
+  if (!calls) return undefined;
+  const encoder = new TextEncoder();
+  const name = encoder.encode(path.startsWith("@") ? `\0${path.slice(1)}` : `${path}\0`);
+  // The family, in the order of this machine's bytes, then the path (unix(7)).
+  const address = new Uint8Array(2 + name.length);
+  new Uint16Array(address.buffer, 0, 1)[0] = UNIX;
+  address.set(name, 2);
+  const socket = calls.socket(UNIX, DATAGRAM, 0);
+  if (socket < 0) return undefined;
+  return (text) => {
+    const data = encoder.encode(text);
+    const { length } = data;
+    return Number(calls.sendto(socket, data, BigInt(length), AT_ONCE, address, address.length)) ===
+      length;
+  };
+}
+
+async function socketCalls(): Promise<SocketCalls | undefined> {
+  const { bun, deno } = process.versions;
+  if (deno) {
+    const { dlopen } = (globalThis as unknown as { Deno: DynamicLibraries }).Deno;
+    return dlopen("libc.so.6", {
+      socket: { parameters: ["i32", "i32", "i32"], result: "i32" },
+      sendto: { parameters: ["i32", "buffer", "usize", "i32", "buffer", "u32"], result: "isize" },
+    }).symbols;
+  }
+  if (!bun) return undefined;
+  // Out of a variable, since the other runtimes know no such module.
+  const module = "bun:ffi";
+  const { dlopen } = await import(module) as DynamicLibraries;
+  return dlopen("libc.so.6", {
+    socket: { args: ["i32", "i32", "i32"], returns: "i32" },
+    sendto: { args: ["i32", "ptr", "u64", "i32", "ptr", "u32"], returns: "i64" },
+  }).symbols;
+}
+
+interface DynamicLibraries {
+  dlopen(path: string, calls: Readonly<Record<string, unknown>>): { readonly symbols: SocketCalls };
+}

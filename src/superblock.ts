@@ -284,7 +284,7 @@ export type SuperblockEvent =
     readonly blocks: number;
   }
   | {
-    /** Blocks of L2 that were read when their batches were closed already: nobody proves them. */
+    /** Blocks of L2 that were read when their batches were closed already: in no superblock. */
     readonly event: "blocks_left_out";
     readonly firstBlock: bigint;
     readonly lastBlock: bigint;

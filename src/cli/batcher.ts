@@ -10,6 +10,7 @@ import { describeError, MontanaError } from "../errors.ts";
 import { DiskStorage } from "../local/disk_storage.ts";
 import { BatchSubmissionRunner } from "../pipeline/batch_runner.ts";
 import { BatcherJournal } from "../pipeline/batcher_journal.ts";
+import type { Log } from "../ports.ts";
 import { systemClock, systemRandom, writeStderr, writeStdout } from "../runtime.ts";
 import type { BlockTap, TakenBefore } from "../superblock/block_tap.ts";
 import { BLOB_SIZE, MAX_BLOBS_PER_TX } from "../wire/blob.ts";
@@ -42,10 +43,13 @@ import {
   openL2,
 } from "./l2.ts";
 import { LOG_FLAGS, logFrom } from "./log.ts";
+import { type BatcherHealth, batcherHealth } from "./batcher_health.ts";
+import { METRICS_FLAG } from "./monitor.ts";
 import { parseChoice, parseCount, parseDuration, parseSize, usage } from "./options.ts";
 import { startProgress } from "./progress.ts";
 import { answeringRole, asRole, type RoleContext, type RoleSpec } from "./role.ts";
 import { SENDING_FLAGS } from "./sending_flags.ts";
+import type { WatchedLoop } from "./service_watch.ts";
 import { SIGNER_FLAGS } from "./signer_flags.ts";
 import { ofSameChain, tapFor } from "./tapped_l2.ts";
 import { countOf, formatBytes, toJson } from "./text.ts";
@@ -73,7 +77,7 @@ const PACKING_FLAGS: readonly Flag[] = [
     help: "batches compressed at once",
     value: `${availableParallelism()}`,
   },
-  { flags: "--da <where>", help: DA.join(", "), value: "blobs" },
+  { flags: "--da <where>", help: DA.join(", "), value: "blobs", choices: DA },
 ];
 
 /** The batcher. */
@@ -98,6 +102,7 @@ export const batcher: RoleSpec = asRole({
     ...THROTTLE_FLAGS,
     { flags: "--poll-interval <time>", help: "between two looks at the source", value: "100ms" },
     { flags: "--shutdown-timeout <time>", help: "for posting what is left", value: "60s" },
+    METRICS_FLAG,
     ...LOG_FLAGS,
     JSON_FLAG,
   ],
@@ -119,9 +124,12 @@ export const batcher: RoleSpec = asRole({
 });
 
 async function runBatcher(flags: FlagValues, context: RoleContext): Promise<number> {
-  const settings = settingsFrom(flags);
+  const health = batcherHealth(context.monitor);
+  const settings = settingsFrom(flags, health.log);
   const { dataDir, log, history } = settings;
   const { superblock } = context.ties;
+  const loop = context.watch.loop();
+  const patience = { once: settings.once, clock: loop };
   const l2 = superblock ? ofSameChain(settings.l2, superblock) : settings.l2;
   const tap = superblock && tapFor(superblock, l2, log);
   const signal = context.onStop((why) =>
@@ -140,16 +148,25 @@ async function runBatcher(flags: FlagValues, context: RoleContext): Promise<numb
   try {
     const check = (l1: RoleL1, addresses: Addresses) =>
       mustBelong(journal, { l1, addresses, dataDir });
-    const place = await openBatcherL1({ ...settings, flags, signal, check });
+    const accountClock = context.watch.loop();
+    const place = await openBatcherL1({
+      ...settings,
+      flags,
+      signal,
+      clock: loop,
+      accountClock,
+      check,
+    });
     try {
       const resealing = {
         compressor: settings.compression.compressor,
         maxBytes: await place.sink.capacity(),
         log,
       };
-      const run = { ...place, settings, journal, resealing, tap, signal };
+      const watch = { loop, onLooked: () => context.watch.looked() };
+      const run = { ...place, settings, journal, resealing, tap, signal, health, watch };
       const l1 = place.l1.origins;
-      const opened = await openL2(l2, { l1, journal, dataDir, log, once: settings.once, signal });
+      const opened = await openL2(l2, { l1, journal, dataDir, log, ...patience, signal });
       const stop = () => void opened.stopServing?.();
       if (signal.aborted) stop();
       else signal.addEventListener("abort", stop, { once: true });
@@ -176,10 +193,12 @@ interface BatcherRun extends BatcherPlace, Pick<BatcherL1, "sink" | "failed" | "
   readonly l2: OpenedL2;
   /** Reports what is taken, where batches of this process have it proved. */
   readonly tap: BlockTap | undefined;
+  readonly health: BatcherHealth;
+  readonly watch: { readonly loop: WatchedLoop; readonly onLooked: () => void };
 }
 
 async function runWith(run: BatcherRun, flags: FlagValues): Promise<number> {
-  const { settings, l2, sink, tap, signal } = run;
+  const { settings, l2, sink, tap, signal, health, watch: { loop, onLooked } } = run;
   const { shutdownTimeoutMs } = settings;
   await tap?.catchUp(takenBefore(run), signal);
   const position = await findPosition(run, tap?.before(l2.patient, signal) ?? l2.patient);
@@ -195,10 +214,10 @@ async function runWith(run: BatcherRun, flags: FlagValues): Promise<number> {
   let newestTimestamp: bigint | undefined;
   const runner = new BatchSubmissionRunner(
     {
-      source: l2.source,
+      source: loop.watching(l2.source, "pendingBlocks", onLooked),
       ...settings.compression,
-      sink,
-      clock: systemClock,
+      sink: loop.waitingFor(sink),
+      clock: loop,
       random: systemRandom,
       log: settings.log,
       ...(journal ? { journal } : {}),
@@ -207,6 +226,7 @@ async function runWith(run: BatcherRun, flags: FlagValues): Promise<number> {
     { onBatchSubmitted: (_, { lastBlock }) => newestTimestamp = lastBlock?.timestamp },
     position,
   );
+  health.begin(runner);
   const progress = startProgress(flags, {
     task: "batcher",
     read: () => ({
@@ -278,12 +298,13 @@ async function isInTime(run: Promise<void>, signal: AbortSignal, timeMs: number)
   }
 }
 
-function settingsFrom(flags: FlagValues) {
+function settingsFrom(flags: FlagValues, counting: (log: Log) => Log = (log) => log) {
   const text = (name: string) => textOf(flags, name) ?? "";
   const once = flags.once === true;
   const dataDir = textOf(flags, "dataDir");
-  const history = dataDir === undefined ? undefined : new History(dataDir, logFrom(flags));
-  const log = history?.log ?? logFrom(flags);
+  const told = counting(logFrom(flags));
+  const history = dataDir === undefined ? undefined : new History(dataDir, told);
+  const log = history?.log ?? told;
   const workers = parseCount("--workers", text("workers"), 1, 64);
   const maxBlobs = parseCount("--max-blobs", text("maxBlobs"), 1, MAX_BLOBS_PER_TX);
   const place = l1Place(flags);

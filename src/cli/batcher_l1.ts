@@ -22,7 +22,7 @@ import { DiskStorage } from "../local/disk_storage.ts";
 import { DEFAULT_BATCHER, InboxSink } from "../local/inbox.ts";
 import { L1Directory } from "../local/l1_directory.ts";
 import { MemoryBlobStore, MemoryTxJournal } from "../local/memory_tx_journal.ts";
-import type { BatchSink, Log } from "../ports.ts";
+import type { BatchSink, Clock, Log } from "../ports.ts";
 import { sizesOf, withFallback } from "../retry.ts";
 import { systemClock, systemRandom, writeStderr } from "../runtime.ts";
 import { LogTxJournal } from "../wal/tx_journal.ts";
@@ -72,6 +72,10 @@ export interface BatcherL1Options {
   readonly once: boolean;
   readonly log: Log;
   readonly signal: AbortSignal;
+  /** By which nodes are waited for; that of the machine otherwise. */
+  readonly clock?: Clock;
+  /** By which the account looks at L1 again and again; that of the machine otherwise. */
+  readonly accountClock?: Clock;
   /** Refuses an L1 that what is kept does not belong to, before anything is sent to it. */
   readonly check: (l1: RoleL1, addresses: Addresses) => Promise<void>;
 }
@@ -140,7 +144,18 @@ async function openDirectory(
 
 async function openEthereum(
   place: EthereumPlace,
-  { flags, da, maxBlobs, dataDir, once, log, signal, check }: BatcherL1Options,
+  {
+    flags,
+    da,
+    maxBlobs,
+    dataDir,
+    once,
+    log,
+    signal,
+    clock = systemClock,
+    accountClock = clock,
+    check,
+  }: BatcherL1Options,
 ): Promise<BatcherL1> {
   const config = {
     ...sendingConfig(flags, place),
@@ -162,7 +177,7 @@ async function openEthereum(
   const archive = archiveDir === undefined
     ? undefined
     : new BlobArchive({ storage: new DiskStorage(), directory: archiveDir, kzg });
-  const patience = { once, signal };
+  const patience = { once, signal, clock };
   const patient = await patientNodes(nodes, patience);
   const sources = openBlobs(place, { nodes: patient, kzg, archive, log });
   const l1 = new EthereumL1(patient, sources, { ...place, archive });
@@ -174,7 +189,7 @@ async function openEthereum(
     const mark = { number: landed.l1Block, hash: landed.l1BlockHash, ...addresses };
     await mustBeSameL1(l1, addresses, mark, dataDir!);
   }
-  await untilWatched(l1, { address: signer.address, journal, dataDir, signal });
+  await untilWatched(l1, { address: signer.address, journal, dataDir, signal, clock });
 
   const inMemory = new MemoryBlobStore();
   const forgetting: Log = (event) => {
@@ -191,7 +206,7 @@ async function openEthereum(
     journal,
     kzg,
     blobs: archive ?? inMemory,
-    clock: systemClock,
+    clock: accountClock,
     random: systemRandom,
     log: archive ? notingBlocks(archive, l1.chain, log) : forgetting,
     ethConfig: () => nodes.request("eth_config", []),
@@ -267,11 +282,12 @@ async function openJournal(
 /** Waits until each transaction of the account is final, or one that the journal watches over. */
 async function untilWatched(
   l1: EthereumL1,
-  { address, journal, dataDir, signal }: {
+  { address, journal, dataDir, signal, clock }: {
     readonly address: Uint8Array;
     readonly journal: TxJournal;
     readonly dataDir: string | undefined;
     readonly signal: AbortSignal;
+    readonly clock: Clock;
   },
 ): Promise<void> {
   const why = {
@@ -289,7 +305,7 @@ async function untilWatched(
     address,
     journal,
     finalBlock: () => l1.finalMark(),
-    clock: systemClock,
+    clock,
     signal,
     onWait: (count, where) =>
       writeStderr(

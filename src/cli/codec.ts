@@ -24,6 +24,7 @@ const STREAM_FLAGS: readonly Flag[] = [
     help:
       "raw: batch ⇄ bytes · batch: batch ⇄ compressed batch · blob: bytes ⇄ blobs of 131072 bytes",
     isRequired: true,
+    choices: STAGES,
   },
   { flags: "--in <file>", help: "input; - is standard input", value: "-" },
   { flags: "--out <file>", help: "output; - is standard output", value: "-" },

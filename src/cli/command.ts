@@ -13,6 +13,8 @@ export interface Flag {
   readonly isRequired?: boolean;
   /** May be given several times: all its texts count. */
   readonly isRepeated?: boolean;
+  /** The only words that it takes, several with commas between them where it says so. */
+  readonly choices?: readonly string[];
 }
 
 /** Texts of the flags that were given, by their names in camel case; `true` for a bare one. */
@@ -23,7 +25,12 @@ export interface CommandSpec {
   readonly name: string;
   readonly summary: string;
   /** Positional arguments, such as `<file...>` or `<dir>`. */
-  readonly argument?: { readonly name: string; readonly help: string };
+  readonly argument?: {
+    readonly name: string;
+    readonly help: string;
+    /** The only words that it takes. */
+    readonly choices?: readonly string[];
+  };
   readonly flags: readonly Flag[];
   /** Lines that work as they stand, without the program's name. */
   readonly examples: readonly string[];
@@ -53,6 +60,26 @@ export const EXIT = {
   badConfig: 78,
   aborted: 130,
 } as const;
+
+/** What they mean, in lines of the help. */
+export const EXIT_MEANINGS: readonly (readonly (readonly [code: number, meaning: string])[])[] = [
+  [
+    [EXIT.done, "done or drained"],
+    [EXIT.failed, "failed"],
+    [EXIT.usage, "wrong usage"],
+    [EXIT.workLeft, "stopped with work left"],
+    [EXIT.different, "a check found a difference"],
+  ],
+  [[EXIT.undecided, "L1 or L2 is another one, or lost what was posted: somebody has to decide"]],
+  [
+    [EXIT.tryLater, "try again later"],
+    [EXIT.badConfig, "bad configuration"],
+    [EXIT.aborted, "stopped at once by a second signal"],
+  ],
+];
+
+/** The program in one line. */
+export const DESCRIPTION = "L2 blocks in, blobs out, blocks back.";
 
 /** The flag of every command that answers. */
 export const JSON_FLAG: Flag = { flags: "--json", help: "answer in JSON" };

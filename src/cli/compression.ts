@@ -21,12 +21,19 @@ import { parseChoice, parseCount } from "./options.ts";
 /** Brotli level at which sizes are estimated: a twenty-fifth of the time of level 11. */
 const ESTIMATOR_LEVEL = 6;
 
+const ENGINES = ["wasm", "native"] as const;
+
 /** Compression, level, window, engine. */
 export const COMPRESSION_FLAGS: readonly Flag[] = [
-  { flags: "--compressor <name>", help: FORMATS.join(", "), value: "brotli" },
+  { flags: "--compressor <name>", help: FORMATS.join(", "), value: "brotli", choices: FORMATS },
   { flags: "--level <n>", help: "Brotli 1 to 11 (default: 11), zstd 1 to 22" },
   { flags: "--window <log2>", help: "Brotli window; 22 is 4 MiB, others need --engine native" },
-  { flags: "--engine <engine>", help: "wasm (the same bytes everywhere) or native", value: "wasm" },
+  {
+    flags: "--engine <engine>",
+    help: "wasm (the same bytes everywhere) or native",
+    value: "wasm",
+    choices: ENGINES,
+  },
 ];
 
 /**
@@ -40,12 +47,14 @@ export function compressorFrom(flags: FlagValues): Compressor {
 
 /** Levels to fall to. Below 6 a level costs more bytes than it saves time. */
 const FASTER_LEVELS = [10, 9, 6];
+const LEVELS = ["11", "10", "9", "6"] as const;
 
 /** How far the level may fall while the workers cannot keep up. */
 export const LEAST_LEVEL_FLAG: Flag = {
   flags: "--least-level <n>",
   help: "how far Brotli's level may fall while the workers lag behind the chain: 11, 10, 9 or 6",
   value: "6",
+  choices: LEVELS,
 };
 
 /** The same in threads of their own, so that signals and the log do not wait for level 11. */
@@ -55,7 +64,7 @@ export function compressionInWorkers(
   log: Log = () => {},
 ): Pick<BatcherParts, "compressor" | "estimator" | "faster"> {
   const text = textOf(flags, "leastLevel") ?? LEAST_LEVEL_FLAG.value!;
-  const least = Number(parseChoice("--least-level", text, ["11", "10", "9", "6"]));
+  const least = Number(parseChoice("--least-level", text, LEVELS));
   return orUsage(() => {
     const options = compressorOptions(flags);
     // A thread takes longer to start than this one to copy.
@@ -107,7 +116,7 @@ function compressorOptions(flags: FlagValues): CompressorOptions {
   };
   const level = number("level");
   const windowSize = number("window");
-  const engine = parseChoice("--engine", textOf(flags, "engine") ?? "wasm", ["wasm", "native"]);
+  const engine = parseChoice("--engine", textOf(flags, "engine") ?? "wasm", ENGINES);
   const atLevel = level === undefined ? {} : { level };
   const format = parseChoice("--compressor", textOf(flags, "compressor") ?? "brotli", FORMATS);
   switch (format) {

@@ -16,6 +16,7 @@ import {
   toldRoles,
 } from "./config_roles.ts";
 import { type Problem, problemIn, unknownVariables } from "./configuration.ts";
+import { metricsAddress } from "./monitor.ts";
 import { wrongSettingsIn } from "./superblock_config.ts";
 import { countOf, toJson, withoutKeys } from "./text.ts";
 
@@ -63,6 +64,7 @@ async function checkRole(
   // One is found at a time: what is wrong gives way to its default, and the rest is looked at again.
   while (true) {
     try {
+      metricsAddress(values);
       await spec.read(values, beside);
       return;
     } catch (error) {

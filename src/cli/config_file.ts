@@ -53,8 +53,14 @@ export async function readYaml(path: string, options: YamlOptions): Promise<Yaml
   if (!problem) return { document, at };
   throw new ConfigError(
     "Invalid",
-    `Cannot read ${path}: ${at(problem.pos[0])}: ${problem.message}`,
+    `Cannot read ${path}: ${at(problem.pos[0])}: ${withoutExcerpt(problem)}`,
   );
+}
+
+/** What is wrong, without the line itself: a URL in it may hold a key. */
+function withoutExcerpt({ message, code }: { message: string; code: string }): string {
+  const [first = ""] = message.split("\n");
+  return first.includes("://") ? code : first;
 }
 
 /**

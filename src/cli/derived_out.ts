@@ -55,6 +55,8 @@ export interface OutPlace {
   open(from: OutStanding | undefined): Promise<DerivedOut>;
 }
 
+const PARENT_CHECKS = ["on", "off"] as const;
+
 /** Of an execution client. */
 export const ENGINE_FLAGS: readonly Flag[] = [
   {
@@ -72,6 +74,7 @@ export const ENGINE_FLAGS: readonly Flag[] = [
     flags: "--parent-check <choice>",
     help: "on, or off where batches name no parent that an execution client has",
     value: "on",
+    choices: PARENT_CHECKS,
   },
 ];
 
@@ -161,7 +164,7 @@ function enginePlace(url: string, flags: FlagValues, log: Log, patience: Patienc
       ? {}
       : { feeRecipient: parseAddress("--fee-recipient", feeRecipient) }),
   };
-  const check = parseChoice("--parent-check", textOf(flags, "parentCheck") ?? "on", ["on", "off"]);
+  const check = parseChoice("--parent-check", textOf(flags, "parentCheck") ?? "on", PARENT_CHECKS);
 
   let connecting: Promise<EngineClient> | undefined;
   const connect = () => connecting ??= engineClient(url, secretFile, log, patience);

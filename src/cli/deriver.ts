@@ -6,7 +6,8 @@
 import { DERIVER_DEFAULTS } from "../config.ts";
 import { describeError, MontanaError } from "../errors.ts";
 import { DerivationRunner } from "../pipeline/derivation_runner.ts";
-import { systemClock, systemRandom, writeStderr, writeStdout } from "../runtime.ts";
+import type { Log } from "../ports.ts";
+import { systemRandom, writeStderr, writeStdout } from "../runtime.ts";
 import type { StateJournal } from "../wal/state_journal.ts";
 import { EXIT, type FlagValues, JSON_FLAG, textOf } from "./command.ts";
 import { decompressionInWorker } from "./compression.ts";
@@ -27,11 +28,14 @@ import {
   retryPolicy,
 } from "./l1_flags.ts";
 import { LOG_FLAGS, logFrom } from "./log.ts";
+import { DERIVER_CHAPTERS, watchDeriverRun } from "./deriver_health.ts";
+import { METRICS_FLAG, type RoleMonitor } from "./monitor.ts";
 import { openL1 } from "./open_l1.ts";
 import { parseDuration, parseSize } from "./options.ts";
 import { startProgress } from "./progress.ts";
 import { READ_TO_FLAGS, readTo } from "./read_to.ts";
 import { answeringRole, asRole, type RoleContext, type RoleSpec } from "./role.ts";
+import type { WatchedLoop } from "./service_watch.ts";
 import { countOf, formatBytes, toJson } from "./text.ts";
 
 /** The deriver. */
@@ -62,6 +66,7 @@ export const deriver: RoleSpec = asRole({
       help: "batches read and decompressed ahead; 0: none",
       value: `${DERIVER_DEFAULTS.maxAheadBytes / 1024 ** 2}MiB`,
     },
+    METRICS_FLAG,
     ...LOG_FLAGS,
     JSON_FLAG,
   ],
@@ -72,7 +77,7 @@ export const deriver: RoleSpec = asRole({
     "deriver --l1 ./l1 --out derived.jsonl --listen 8600",
     "deriver --l1 http://127.0.0.1:8545 --beacon http://127.0.0.1:5052 --inbox 0xff00000000000000000000000000000000008453 --batcher 0x5050f69a9786f081509234f1a7f4684b5e5b76c9 --out derived.jsonl --data-dir ./deriver",
   ],
-  check: (flags) => Promise.resolve(flags).then(settingsFrom),
+  check: (flags) => Promise.resolve().then(() => settingsFrom(flags)),
   read: (flags) => {
     const { log, once } = settingsFrom(flags);
     outPlace(flags, log, { once, signal: new AbortController().signal });
@@ -81,14 +86,17 @@ export const deriver: RoleSpec = asRole({
 });
 
 async function runDeriver(flags: FlagValues, context: RoleContext): Promise<number> {
-  const settings = settingsFrom(flags);
+  const { monitor } = context;
+  const settings = settingsFrom(flags, (log) => monitor.counting(DERIVER_CHAPTERS, log));
   const { dataDir, log, once } = settings;
   const signal = context.onStop((why) =>
     `${why}: ending after this batch; once more stops at once`
   );
-  const out = outPlace(flags, log, { once, signal });
+  const loop = context.watch.loop();
+  const patience = { once, signal, clock: loop };
+  const out = outPlace(flags, log, patience);
 
-  const l1 = await openL1(settings.place, log, { once, signal }).catch((error) => {
+  const l1 = await openL1(settings.place, log, patience).catch((error) => {
     if (!signal.aborted || !(error instanceof MontanaError)) throw error;
     writeStderr(`stopped before it could begin (${describeError(error)}); start again`);
     return "unanswered" as const;
@@ -97,14 +105,15 @@ async function runDeriver(flags: FlagValues, context: RoleContext): Promise<numb
   if (!l1) return EXIT.done;
   const states = dataDir === undefined ? undefined : await openStates(dataDir, log);
   try {
-    return await runWith(settings, { l1, states, out, signal }, flags);
+    const watch = { loop, onLooked: () => context.watch.looked() };
+    return await runWith(settings, { l1, states, out, signal, monitor, watch }, flags);
   } finally {
     await states?.close();
     await l1.close();
   }
 }
 
-function settingsFrom(flags: FlagValues) {
+function settingsFrom(flags: FlagValues, counting: (log: Log) => Log = (log) => log) {
   const text = (name: string) => textOf(flags, name) ?? "";
   const place = l1Place(flags);
   return {
@@ -113,7 +122,7 @@ function settingsFrom(flags: FlagValues) {
     dataDir: textOf(flags, "dataDir"),
     listen: listenOf(flags),
     firstBlock: firstBlockOf(flags),
-    log: logFrom(flags),
+    log: counting(logFrom(flags)),
     addresses: addressesOf(flags, place),
     head: readTo(flags, place),
     pollIntervalMs: pollIntervalMs(flags, place),
@@ -133,11 +142,13 @@ interface DeriverPlace {
   readonly states: StateJournal<DeriverState> | undefined;
   readonly out: OutPlace;
   readonly signal: AbortSignal;
+  readonly monitor: RoleMonitor;
+  readonly watch: { readonly loop: WatchedLoop; readonly onLooked: () => void };
 }
 
 async function runWith(
   settings: ReturnType<typeof settingsFrom>,
-  { l1, states, out, signal }: DeriverPlace,
+  { l1, states, out, signal, monitor, watch: { loop, onLooked } }: DeriverPlace,
   flags: FlagValues,
 ): Promise<number> {
   const {
@@ -168,10 +179,10 @@ async function runWith(
   const decompression = decompressionInWorker();
   const runner = new DerivationRunner(
     {
-      source,
+      source: loop.watching(source, "nextBatch", onLooked),
       compressors: decompression.compressors,
       sink,
-      clock: systemClock,
+      clock: loop,
       random: systemRandom,
       log,
     },
@@ -179,13 +190,15 @@ async function runWith(
     state?.position,
     found?.history,
   );
+  const left = () => l1BlocksLeft(source, runner.pipeline);
+  watchDeriverRun(monitor, runner, left);
   const progress = startProgress(flags, {
     task: "deriver",
     read: () => {
       const { blocks_derived, blocks_retracted } = runner.metrics();
       return {
         blocks: blocks_derived - blocks_retracted,
-        left: l1BlocksLeft(source, runner.pipeline),
+        left: left(),
         leftUnit: "L1 block",
         newestTimestamp: runner.pipeline.position.lastTimestamp,
       };

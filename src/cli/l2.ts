@@ -35,7 +35,11 @@ export const L2_FLAG: Flag = {
 
 /** How an execution client is read. */
 export const L2_NODE_FLAGS: readonly Flag[] = [
-  { flags: "--l2-head <head>", help: `blocks up to ${HEADS.join(", ")} of a node (unsafe)` },
+  {
+    flags: "--l2-head <head>",
+    help: `blocks up to ${HEADS.join(", ")} of a node (unsafe)`,
+    choices: HEADS,
+  },
   {
     flags: "--start-block <n>",
     help: "the first L2 block of a node that was or is to be posted (1)",

@@ -20,21 +20,29 @@ import { describeProvingEvent, isProvingEvent } from "./proving_log.ts";
 import { describeSuperblockEvent, isSuperblockEvent } from "./superblock_log.ts";
 import { countOf, formatBytes, formatRatio, withFlagNames } from "./text.ts";
 
+const LEVELS = ["debug", "info", "warn", "none"] as const;
+const FORMATS = ["text", "json"] as const;
+
 /** How much is told, and in which form. */
 export const LOG_FLAGS: readonly Flag[] = [
-  { flags: "--log-level <level>", help: "debug, info, warn or none", value: "info" },
-  { flags: "--log-format <format>", help: "text or json, on standard error", value: "text" },
+  {
+    flags: "--log-level <level>",
+    help: "debug, info, warn or none",
+    value: "info",
+    choices: LEVELS,
+  },
+  {
+    flags: "--log-format <format>",
+    help: "text or json, on standard error",
+    value: "text",
+    choices: FORMATS,
+  },
 ];
-
-const LEVELS = ["debug", "info", "warn", "none"] as const;
 
 /** The log that the flags ask for, of the role that asks. */
 export function logFrom(flags: FlagValues): Log {
   const least = parseChoice("--log-level", textOf(flags, "logLevel") ?? "info", LEVELS);
-  const format = parseChoice("--log-format", textOf(flags, "logFormat") ?? "text", [
-    "text",
-    "json",
-  ]);
+  const format = parseChoice("--log-format", textOf(flags, "logFormat") ?? "text", FORMATS);
   // What calls it may come from outside, as a request does.
   const role = speakerName();
   const log: Log = (event) => {

@@ -13,10 +13,12 @@ import {
   systemRandom as random,
   writeStderr,
 } from "../runtime.ts";
-import { serveBatches } from "../service/batch_api.ts";
-import type { ReadyCheck } from "../service/batch_parts.ts";
-import { BatchMetrics } from "../service/batch_metrics.ts";
+import { readyChecks, serveBatches } from "../service/batch_api.ts";
+import { BATCH_METRICS, watchBatches } from "../service/batch_metrics.ts";
+import type { ReadyCheck } from "../service/health.ts";
 import type { Listening } from "../service/http_server.ts";
+import { Metrics } from "../service/metrics.ts";
+import { ROLE_METRICS } from "../service/role_metrics.ts";
 import { BatchManager } from "../superblock/batch_manager.ts";
 import { BlockFollower } from "../superblock/block_follower.ts";
 import { SuperblockCoordinator } from "../superblock/coordinator.ts";
@@ -32,6 +34,8 @@ import { epochSources, openReportedL2, provingParts } from "./superblock_parts.t
 /** How it is opened. */
 export interface OpenSuperblockOptions {
   readonly log: Log;
+  /** Of the process, where there are any. */
+  readonly metrics?: Metrics | undefined;
   /** Whoever reports blocks reports each, in order, and again after a failure: no batch ends without. */
   readonly isReportedInOrder?: boolean;
 }
@@ -46,8 +50,12 @@ export interface OpenedSuperblock {
   readonly queue: LogJobQueue;
   /** Reasons not to be ready, beside L1 and the batch that collects. */
   readonly checks: () => readonly ReadyCheck[];
-  /** Of all that its log is told. */
-  readonly metrics: BatchMetrics;
+  /** All reasons, with L1 and the batch that collects. */
+  readonly readiness: () => readonly ReadyCheck[];
+  /** Of all that its log is told, and of whatever else runs in the process. */
+  readonly metrics: Metrics;
+  /** It cuts batches, and so follows epochs. */
+  readonly isActive: boolean;
   /** Runs all of it until aborted. */
   run(signal: AbortSignal): Promise<void>;
   /** When it no longer runs. */
@@ -62,10 +70,10 @@ export interface OpenedSuperblock {
  */
 export async function openSuperblock(
   settings: SuperblockSettings,
-  { log: told, isReportedInOrder = false }: OpenSuperblockOptions,
+  { log: told, metrics: given, isReportedInOrder = false }: OpenSuperblockOptions,
 ): Promise<OpenedSuperblock> {
-  const metrics = await BatchMetrics.open(clock);
-  const log = metrics.counting(told);
+  const metrics = given ?? await Metrics.open(clock);
+  const log = metrics.counting([BATCH_METRICS, ROLE_METRICS], told);
   const { dataDir, config, l2, proving, proofPollMs } = settings;
   const { l1Clock, batchManager, integration } = config;
   await leaveMemoryOutOfCores();
@@ -111,6 +119,9 @@ export async function openSuperblock(
     clock,
     log,
   });
+  const checks = () => follower ? [l2Check(follower)] : [];
+  const batches = { sequencer, pipeline, queue };
+  const stopWatching = config.enabled ? watchBatches(metrics, batches, clock) : () => {};
   const isActive = config.enabled && integration.enableBatchSync;
   return {
     manager,
@@ -118,8 +129,10 @@ export async function openSuperblock(
     sequencer,
     pipeline,
     queue,
-    checks: () => follower ? [l2Check(follower)] : [],
+    checks,
+    readiness: () => readyChecks({ clock, checks, ...(config.enabled && { batches }) }),
     metrics,
+    isActive,
     async run(signal) {
       if (isActive) return await coordinator.run(signal);
       // What was whole before is proved all the same.
@@ -127,6 +140,7 @@ export async function openSuperblock(
       await aborted(signal);
     },
     async close() {
+      stopWatching();
       await queue.close();
       await journal.close();
     },

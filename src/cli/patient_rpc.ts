@@ -6,6 +6,7 @@
  */
 import type { JsonRpc, RpcCall, RpcOutcome } from "../ethereum.ts";
 import { isRetryable } from "../errors.ts";
+import type { Clock } from "../ports.ts";
 import { requestAll } from "../l1/rpc_batch.ts";
 import { retry, RETRY_DEFAULTS, type RetryPolicy } from "../retry.ts";
 import { systemClock, systemRandom } from "../runtime.ts";
@@ -24,6 +25,8 @@ export interface Patience {
   readonly once: boolean;
   /** Aborted: it waits no longer. */
   readonly signal: AbortSignal;
+  /** By which it waits; that of the machine otherwise. */
+  readonly clock?: Clock;
 }
 
 /** Asks again what may go well the next time; that a node is down its endpoints tell, once. */
@@ -77,8 +80,8 @@ function isOpen(outcome: RpcOutcome): boolean {
  */
 export async function patiently<T>(
   action: () => Promise<T>,
-  { once, signal }: Patience,
+  { once, signal, clock = systemClock }: Patience,
 ): Promise<T> {
-  const context = { clock: systemClock, random: systemRandom, signal };
+  const context = { clock, random: systemRandom, signal };
   return await retry(action, once ? ONCE : FOR_EVER, context);
 }

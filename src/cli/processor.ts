@@ -31,6 +31,8 @@ import { toLines } from "../wire/operation_lines.ts";
 import { AckPrinter } from "./acks.ts";
 import { EXIT, type FlagValues } from "./command.ts";
 import { LOG_FLAGS, logFrom } from "./log.ts";
+import { METRICS_FLAG } from "./monitor.ts";
+import { ProcessorHealth } from "./processor_health.ts";
 import {
   controlPath,
   PROCESSOR_FLAGS,
@@ -38,6 +40,7 @@ import {
   processorSettings,
 } from "./processor_flags.ts";
 import { asRole, type RoleContext, type RoleSpec } from "./role.ts";
+import type { RoleWatch } from "./service_watch.ts";
 import { addLines } from "./stdin_operations.ts";
 import { countOf } from "./text.ts";
 
@@ -45,7 +48,7 @@ import { countOf } from "./text.ts";
 export const processor: RoleSpec = asRole({
   name: "processor",
   summary: "Take operations, and hand them over in batches; none is lost",
-  flags: [...PROCESSOR_FLAGS, ...LOG_FLAGS],
+  flags: [...PROCESSOR_FLAGS, METRICS_FLAG, ...LOG_FLAGS],
   examples: [
     "processor --data-dir ./data --to ./shards --shards 8 < operations.txt",
     "processor --data-dir ./data --http http://localhost:8080/batches --listen 9000",
@@ -60,7 +63,8 @@ export const processor: RoleSpec = asRole({
 
 async function runProcessor(flags: FlagValues, context: RoleContext): Promise<number> {
   const settings = processorSettings(flags);
-  const log = logFrom(flags);
+  const health = new ProcessorHealth(context.monitor);
+  const log = health.counting(logFrom(flags));
   const stop = context.onStop((why) =>
     `${why}: handling what was taken; once more stops at once, and nothing is lost`
   );
@@ -69,7 +73,12 @@ async function runProcessor(flags: FlagValues, context: RoleContext): Promise<nu
   onUserSignal(() => flushes.ask());
   const closers: (() => Promise<void> | undefined)[] = [];
   try {
-    return await runOpened(settings, log, { stop, flushes }, (close) => closers.push(close));
+    return await runOpened(
+      settings,
+      log,
+      { stop, flushes, health, watch: context.watch },
+      (close) => closers.push(close),
+    );
   } finally {
     for (const close of closers.reverse()) await close();
   }
@@ -79,7 +88,12 @@ async function runProcessor(flags: FlagValues, context: RoleContext): Promise<nu
 async function runOpened(
   settings: ProcessorSettings,
   log: Log,
-  { stop, flushes }: { readonly stop: AbortSignal; readonly flushes: FlushRequests },
+  { stop, flushes, health, watch }: {
+    readonly stop: AbortSignal;
+    readonly flushes: FlushRequests;
+    readonly health: ProcessorHealth;
+    readonly watch: RoleWatch;
+  },
   onEnd: (close: () => Promise<void> | undefined) => void,
 ): Promise<number> {
   const storage = new DiskStorage();
@@ -93,11 +107,11 @@ async function runOpened(
   const fatal = Promise.withResolvers<never>();
   // It may come before anyone waits for it.
   fatal.promise.catch(() => {});
-  const running = new BatchProcessor({
+  const running: BatchProcessor = new BatchProcessor({
     wal,
     handler,
     deadLetters: new DeadLetters(storage, join(dataDir, "dead"), systemClock),
-    clock: systemClock,
+    clock: watch.loop(() => hasNothingToDo(running)),
     random: systemRandom,
     log: (event) => {
       log(event);
@@ -108,8 +122,10 @@ async function runOpened(
     ...(settings.isAck && { onSynced: (sequence) => acks.print(sequence) }),
   }, settings.config);
   await running.start();
+  health.begin(running);
   flushes.serve(() => void running.flushNow().catch(tellFlush));
   for (const server of await listen(settings, running)) onEnd(() => server.close());
+  watch.looked();
 
   const failure = await Promise.race([
     takeOperations(settings, running, acks, stop),
@@ -119,6 +135,12 @@ async function runOpened(
   const code = await end(settings, running, failure);
   await acks.settled();
   return code;
+}
+
+/** Nothing waits, or nothing may go on; a batch under way has a timeout of its own. */
+function hasNothingToDo(running: BatchProcessor): boolean {
+  const { state, pendingOperations, current } = running.stats();
+  return state !== "running" || pendingOperations === 0 || current !== undefined;
 }
 
 /** Resolves when nothing more is to be taken. */

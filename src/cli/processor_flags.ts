@@ -31,6 +31,10 @@ export const PROCESSOR_DIR_FLAG: Flag = {
   isRequired: true,
 };
 
+const BATCH_SIZES = ["adaptive", "fixed"] as const;
+const WHEN_FULL = ["wait", "reject"] as const;
+const WHEN_DEAD = ["continue", "stop"] as const;
+
 const TARGET_FLAGS: readonly Flag[] = [
   { flags: "--to <dir>", help: "append each operation to one of some files, by its key" },
   { flags: "--shards <n>", help: "with --to: how many files, 1 to 1024 (default: 4)" },
@@ -52,14 +56,24 @@ const BATCH_FLAGS: readonly Flag[] = [
   { flags: "--max-batch <n>", help: "operations that make a batch at most", value: "1000" },
   { flags: "--min-batch <n>", help: "what an adaptive size does not fall below", value: "10" },
   { flags: "--max-batch-bytes <size>", help: "bytes that make a batch", value: "1MiB" },
-  { flags: "--batch-size <how>", help: "adaptive or fixed", value: "adaptive" },
+  {
+    flags: "--batch-size <how>",
+    help: "adaptive or fixed",
+    value: "adaptive",
+    choices: BATCH_SIZES,
+  },
   { flags: "--latency-goal <time>", help: "how long a batch may take", value: "1s" },
 ];
 
 const QUEUE_FLAGS: readonly Flag[] = [
   { flags: "--max-queue <n>", help: "operations in the log", value: "1000000" },
   { flags: "--max-queue-bytes <size>", help: "bytes of those", value: "1024MiB" },
-  { flags: "--when-full <policy>", help: "requests wait, or are rejected", value: "wait" },
+  {
+    flags: "--when-full <policy>",
+    help: "requests wait, or are rejected",
+    value: "wait",
+    choices: WHEN_FULL,
+  },
   { flags: "--max-operation <size>", help: "the largest operation", value: "1MiB" },
 ];
 
@@ -71,6 +85,7 @@ const FAILURE_FLAGS: readonly Flag[] = [
     flags: "--when-dead <policy>",
     help: "continue with the next batch, or stop",
     value: "continue",
+    choices: WHEN_DEAD,
   },
 ];
 
@@ -157,14 +172,14 @@ export function processorSettings(flags: FlagValues): ProcessorSettings {
       maxBatchOperations: parseCount("--max-batch", text("maxBatch"), 1, 10_000_000),
       minBatchOperations: leastOf(flags),
       maxBatchBytes: parseSize("--max-batch-bytes", text("maxBatchBytes")),
-      batchSize: parseChoice("--batch-size", text("batchSize"), ["adaptive", "fixed"]),
+      batchSize: parseChoice("--batch-size", text("batchSize"), BATCH_SIZES),
       latencyGoalMs: parseDuration("--latency-goal", text("latencyGoal")),
       maxQueuedOperations: parseCount("--max-queue", text("maxQueue"), 1, 2 ** 40),
       maxQueuedBytes: parseSize("--max-queue-bytes", text("maxQueueBytes")),
       maxOperationBytes: parseSize("--max-operation", text("maxOperation")),
-      whenFull: parseChoice("--when-full", text("whenFull"), ["wait", "reject"]),
+      whenFull: parseChoice("--when-full", text("whenFull"), WHEN_FULL),
       handlerTimeoutMs: parseDuration("--handler-timeout", text("handlerTimeout")),
-      whenDead: parseChoice("--when-dead", text("whenDead"), ["continue", "stop"]),
+      whenDead: parseChoice("--when-dead", text("whenDead"), WHEN_DEAD),
       retry: {
         ...RETRY_DEFAULTS,
         maxAttempts: parseCount("--retries", text("retries"), 0, 1_000_000),

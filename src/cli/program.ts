@@ -1,47 +1,23 @@
 /**
- * The list of commands, and what all of them share: help, wrong usage, errors and exit codes.
+ * What all commands share: help, wrong usage, errors and exit codes.
  *
  * @module
  */
 import { ConfigError } from "../errors.ts";
 import { runtimeName, writeStderr, writeStdout } from "../runtime.ts";
 import { VERSION } from "../version.ts";
-import { type CommandGroup, type CommandSpec, EXIT, type FlagValues } from "./command.ts";
+import {
+  type CommandGroup,
+  type CommandSpec,
+  DESCRIPTION,
+  EXIT,
+  EXIT_MEANINGS,
+  type FlagValues,
+} from "./command.ts";
+import { allCommands, COMMANDS } from "./commands.ts";
 import { type Command, commander } from "./deps.ts";
 import { tellFailure } from "./failure.ts";
 import { withoutKeys } from "./text.ts";
-
-/** In the order of the help. One is loaded when it is called, since all of them take half of a start. */
-const COMMANDS: Readonly<
-  Record<string, (args: readonly string[]) => Promise<CommandSpec | CommandGroup>>
-> = {
-  demo: async () => (await import("./demo.ts")).demo,
-  batcher: async () => (await import("./batcher.ts")).batcher,
-  deriver: async () => (await import("./deriver.ts")).deriver,
-  processor: async () => (await import("./processor.ts")).processor,
-  superblock: async () => (await import("./superblock.ts")).superblock,
-  prover: async () => (await import("./prover.ts")).prover,
-  run: async (args) => (await import("./run.ts")).runCommand(args),
-  config: async () => (await import("./config.ts")).config,
-  ctl: async () => (await import("./ctl.ts")).ctl,
-  proofs: async () => (await import("./proofs.ts")).proofs,
-  encode: async () => (await import("./codec.ts")).encode,
-  decode: async () => (await import("./codec.ts")).decode,
-  inspect: async () => (await import("./inspect.ts")).inspect,
-  explain: async () => (await import("./explain.ts")).explain,
-  verify: async () => (await import("./verify.ts")).verify,
-  report: async () => (await import("./report.ts")).report,
-  wal: async () => (await import("./wal.ts")).wal,
-  archive: async () => (await import("./archive.ts")).archive,
-  doctor: async () => (await import("./doctor.ts")).doctor,
-  signer: async () => (await import("./signer.ts")).signer,
-  version: async () => (await import("./version.ts")).version,
-};
-
-const EXIT_CODES = `Exit codes:
-  0 done or drained · 1 failed · 2 wrong usage · 3 stopped with work left · 4 a check found a difference
-  5 L1 or L2 is another one, or lost what was posted: somebody has to decide
-  75 try again later · 78 bad configuration · 130 stopped at once by a second signal`;
 
 /**
  * Runs a command line.
@@ -60,11 +36,11 @@ export async function main(args: readonly string[]): Promise<number> {
   let exitCode: number = EXIT.done;
   let help = "";
   const program = new Command("montana")
-    .description("L2 blocks in, blobs out, blocks back.")
+    .description(DESCRIPTION)
     .version(`montana ${VERSION} (${runtimeName()})`, "-V, --version", "print the version")
     .helpOption("-h, --help", "print help")
     .helpCommand("help [command]", "print help of a command")
-    .addHelpText("after", `\n${EXIT_CODES}`)
+    .addHelpText("after", `\nExit codes:\n${exitCodes()}`)
     .configureHelp({ helpWidth: 100 });
   for (const spec of specs) {
     addTo(program, spec, async (command, flags, values) => {
@@ -92,8 +68,13 @@ export async function main(args: readonly string[]): Promise<number> {
 async function commandsFor(
   [name = "", ...args]: readonly string[],
 ): Promise<(CommandSpec | CommandGroup)[]> {
-  if (Object.hasOwn(COMMANDS, name)) return [await COMMANDS[name]!(args)];
-  return await Promise.all(Object.values(COMMANDS).map((load) => load([])));
+  return Object.hasOwn(COMMANDS, name) ? [await COMMANDS[name]!(args)] : await allCommands();
+}
+
+function exitCodes(): string {
+  return EXIT_MEANINGS.map((line) =>
+    `  ${line.map(([code, meaning]) => `${code} ${meaning}`).join(" · ")}`
+  ).join("\n");
 }
 
 /** Commander would answer a command that is not there with the help of all, when asked for its help. */

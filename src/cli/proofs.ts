@@ -51,7 +51,7 @@ export const proofs: CommandGroup = {
     {
       name: "finalize",
       summary:
-        "Have a batch proved without the blocks that it waits for; they are never proved then",
+        "Have a batch proved without the blocks that it waits for; they are in no superblock then",
       argument: { name: "<batch>", help: "its number; its window must be over" },
       flags: [...WHERE_FLAGS, JSON_FLAG],
       examples: ["proofs finalize 40871 --data-dir ./data"],

@@ -77,6 +77,7 @@ async function runProver(flags: FlagValues, context: RoleContext): Promise<numbe
   writeStderr(
     `listening on ${server.name}; it checks ${blocks}the settlement rules and proves nothing${publisher}`,
   );
+  context.watch.looked();
   if (!signal.aborted) {
     await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve()));
   }

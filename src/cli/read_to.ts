@@ -11,11 +11,14 @@ import type { ReadTo } from "./l1.ts";
 import type { L1Place } from "./l1_flags.ts";
 import { parseChoice, parseCount } from "./options.ts";
 
+const HEADS: readonly L1Head[] = ["latest", "safe", "finalized"];
+
 /** One of the two, or neither. */
 export const READ_TO_FLAGS: readonly Flag[] = [
   {
     flags: "--head <tag>",
     help: "how far to read: latest, safe or finalized (a directory: safe)",
+    choices: HEADS,
   },
   {
     flags: "--confirmations <n>",
@@ -37,7 +40,7 @@ export function readTo(flags: FlagValues, { kind }: Pick<L1Place, "kind">): Read
     );
   }
   if (head !== undefined) {
-    return parseChoice<L1Head>("--head", head, ["latest", "safe", "finalized"]);
+    return parseChoice("--head", head, HEADS);
   }
   if (kind === "directory") return "safe";
   const count = confirmations ?? `${SAFE_CONFIRMATIONS}`;

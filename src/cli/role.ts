@@ -8,7 +8,9 @@ import type { SuperblockConfig } from "../superblock/config.ts";
 import type { CommandSpec, Flag, FlagValues } from "./command.ts";
 import { CONFIG_FLAG } from "./config_settings.ts";
 import { configuredRole, withOrigins } from "./configuration.ts";
+import { Monitor, type RoleMonitor } from "./monitor.ts";
 import type { OpenedSuperblock } from "./open_superblock.ts";
+import { type RoleWatch, ServiceWatch } from "./service_watch.ts";
 
 /** What a role is told by whoever runs it. */
 export interface RoleContext {
@@ -23,6 +25,10 @@ export interface RoleContext {
   /** The other roles of the process by name, and what each was given. */
   readonly beside: Readonly<Record<string, FlagValues>>;
   readonly ties: RoleTies;
+  /** Takes what metrics and health are made of. */
+  readonly monitor: RoleMonitor;
+  /** What systemd is to know of it. */
+  readonly watch: RoleWatch;
 }
 
 /** What roles of one process have from each other. */
@@ -57,26 +63,44 @@ export interface RoleSpec extends CommandSpec {
   readonly runRole: (flags: FlagValues, context: RoleContext) => Promise<number>;
 }
 
-/** A role that has its process for itself. */
-export const ALONE: RoleContext = {
-  onStop: (tell) => onShutdownSignal((name) => writeStderr(tell(name))),
-  onOpened() {},
-  beside: {},
-  ties: {},
-};
-
 /** The command that runs a role alone, as flags, environment and file say. */
 export function asRole(spec: Omit<RoleSpec, "run" | "isConfigured">): RoleSpec {
-  const flags = [...spec.flags, CONFIG_FLAG];
-  const role = { ...spec, flags };
+  const role = { ...spec, flags: [...spec.flags, CONFIG_FLAG] };
   return {
     ...role,
     isConfigured: true,
     run: async (given) => {
       const configured = await configuredRole(role, given);
-      return await withOrigins(role, configured, () => spec.runRole(configured.values, ALONE));
+      return await withOrigins(role, configured, () => runAlone(spec, configured.values));
     },
   };
+}
+
+/** A role has its process for itself. */
+async function runAlone(
+  { name, runRole }: Pick<RoleSpec, "name" | "runRole">,
+  flags: FlagValues,
+): Promise<number> {
+  const monitor = await Monitor.open([name], flags);
+  const service = await ServiceWatch.open([name]);
+  const role = monitor.of(name);
+  try {
+    return await runRole(flags, {
+      onStop: (tell) =>
+        role.endsBy(onShutdownSignal((signal) => {
+          writeStderr(tell(signal));
+          service.stopping(tell(signal));
+        })),
+      onOpened() {},
+      beside: {},
+      ties: {},
+      monitor: role,
+      watch: service.of(name),
+    });
+  } finally {
+    service.close();
+    await monitor.close();
+  }
 }
 
 /** Who answers, for an answer in JSON beside those of other roles. */

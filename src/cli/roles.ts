@@ -7,7 +7,9 @@
 import { onShutdownSignal, speakingAs, writeStderr } from "../runtime.ts";
 import { EXIT, type FlagValues } from "./command.ts";
 import { tellFailure } from "./failure.ts";
+import { Monitor } from "./monitor.ts";
 import type { RoleContext, RoleSpec, RoleTies } from "./role.ts";
+import { ServiceWatch } from "./service_watch.ts";
 
 /** A role, and what it was given. */
 export interface RoleTask {
@@ -31,6 +33,23 @@ export async function runTogether(tasks: readonly RoleTask[]): Promise<number> {
       return speakingAs(spec.name, () => tellFailure(error));
     }
   }
+  const names = tasks.map(({ spec }) => spec.name);
+  // The flag means the same for all that have it.
+  const flags = tasks.find((task) => task.flags.metricsListen !== undefined)?.flags ?? {};
+  const monitor = await Monitor.open(names, flags);
+  const service = await ServiceWatch.open(names);
+  try {
+    return await runAll(tasks, { monitor, service });
+  } finally {
+    service.close();
+    await monitor.close();
+  }
+}
+
+async function runAll(
+  tasks: readonly RoleTask[],
+  { monitor, service }: { readonly monitor: Monitor; readonly service: ServiceWatch },
+): Promise<number> {
   const running: RunningRole[] = [];
   const failures: number[] = [];
   const end = Promise.withResolvers<string>();
@@ -40,7 +59,12 @@ export async function runTogether(tasks: readonly RoleTask[]): Promise<number> {
 
   const ties: RoleTies = {};
   for (const task of tasks) {
-    const role = new RunningRole(task, { beside: besideOf(task, tasks), ties });
+    const role = new RunningRole(task, {
+      beside: besideOf(task, tasks),
+      ties,
+      monitor: monitor.of(task.spec.name),
+      watch: service.of(task.spec.name),
+    });
     running.push(role);
     void role.ended.then((code) => {
       if (code !== EXIT.done) failures.push(code);
@@ -54,6 +78,7 @@ export async function runTogether(tasks: readonly RoleTask[]): Promise<number> {
   }
 
   const why = await end.promise;
+  service.stopping(`ending: ${why}`);
   for (const role of running.toReversed()) {
     role.stop(why);
     await role.ended;
@@ -78,7 +103,10 @@ class RunningRole {
   readonly #stop = new AbortController();
   #tell: ((why: string) => string) | undefined;
 
-  constructor({ spec, flags }: RoleTask, others: Pick<RoleContext, "beside" | "ties">) {
+  constructor(
+    { spec, flags }: RoleTask,
+    others: Pick<RoleContext, "beside" | "ties" | "monitor" | "watch">,
+  ) {
     this.name = spec.name;
     this.isServer = spec.isServer ?? false;
     const opened = Promise.withResolvers<void>();
@@ -89,10 +117,14 @@ class RunningRole {
       onOpened: opened.resolve,
       onStop: (tell) => {
         this.#tell = tell;
-        return this.#stop.signal;
+        return others.monitor.endsBy(this.#stop.signal);
       },
     };
     this.ended = speakingAs(spec.name, () => this.#run(() => spec.runRole(flags, context)));
+    void this.ended.then(() => {
+      others.monitor.over();
+      others.watch.over();
+    });
   }
 
   /** Tells it to end, unless it has. */

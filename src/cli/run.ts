@@ -25,6 +25,7 @@ const ROLE_FLAG: Flag = {
   flags: "--role <roles>",
   help: `with commas between them: ${NAMES.join(", ")}; all flags of these roles may be given`,
   isRequired: true,
+  choices: NAMES,
 };
 
 /**
@@ -119,6 +120,14 @@ async function runRoles(
     throw usage(
       "Cannot use --once with batcher and deriver in one process: one is done before the other has " +
         "posted; run them one after the other",
+    );
+  }
+  const ports = new Set(tasks.flatMap(({ flags }) => textOf(flags, "metricsListen") ?? []));
+  if (ports.size > 1) {
+    throw usage(
+      `Cannot serve metrics of one process at ${
+        [...ports].join(" and ")
+      }: give one --metrics-listen`,
     );
   }
   return await runTogether(tasks);

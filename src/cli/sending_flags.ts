@@ -9,10 +9,14 @@ import { TX_DEFAULTS, type TxManagerConfig } from "../l1/tx_config.ts";
 import { type Flag, type FlagValues, textOf } from "./command.ts";
 import { parseChoice, parseCount, parseDuration, parseWei } from "./options.ts";
 
+const KZG_PREFERENCES: readonly KzgPreference[] = ["auto", ...KZG_ENGINES];
+const SIDECAR_FORMS = ["auto", "cells", "legacy"] as const;
+
 /** Who commits to blobs and makes their proofs. */
 export const KZG_FLAG: Flag = {
   flags: "--kzg <engine>",
-  help: `who commits to blobs: auto, ${KZG_ENGINES.join(", ")} (auto)`,
+  help: `who commits to blobs: ${KZG_PREFERENCES.join(", ")} (auto)`,
+  choices: KZG_PREFERENCES,
 };
 
 /** How batches are sent. */
@@ -44,7 +48,11 @@ export const SENDING_FLAGS: readonly Flag[] = [
     flags: "--low-runway <time>",
     help: "warn where the account lasts for less, at the rate of the last 24 hours (24h)",
   },
-  { flags: "--sidecar <form>", help: "how blobs travel: auto, cells or legacy (auto)" },
+  {
+    flags: "--sidecar <form>",
+    help: "how blobs travel: auto, cells or legacy (auto)",
+    choices: SIDECAR_FORMS,
+  },
   KZG_FLAG,
 ];
 
@@ -67,14 +75,14 @@ export function sendingConfig(
     ...given(
       flags,
       "sidecar",
-      (flag, text) => parseChoice(flag, text, ["auto", "cells", "legacy"]),
+      (flag, text) => parseChoice(flag, text, SIDECAR_FORMS),
     ),
   };
 }
 
 /** Which engine makes commitments. */
 export function kzgPreference(flags: FlagValues): KzgPreference {
-  return parseChoice("--kzg", textOf(flags, "kzg") ?? "auto", ["auto", ...KZG_ENGINES]);
+  return parseChoice("--kzg", textOf(flags, "kzg") ?? "auto", KZG_PREFERENCES);
 }
 
 /** A setting whose flag was given. */

@@ -93,12 +93,19 @@ const address: CommandSpec = {
   },
 };
 
+const SIGNED_DA = ["blobs", "calldata", "auto"] as const;
+
 const check: CommandSpec = {
   name: "check",
   summary: "Have a transaction signed that no chain will ever take, and look at the signature",
   flags: [
     ...SIGNER_FLAGS,
-    { flags: "--da <how>", help: "what is to be signed: blobs, calldata or auto", value: "auto" },
+    {
+      flags: "--da <how>",
+      help: "what is to be signed: blobs, calldata or auto",
+      value: "auto",
+      choices: SIGNED_DA,
+    },
     {
       flags: "--chain-id <n>",
       help: "chain that it is for, where a remote signer takes no other",
@@ -186,7 +193,7 @@ interface Trial {
 }
 
 async function runCheck(flags: FlagValues): Promise<number> {
-  const da = parseChoice("--da", textOf(flags, "da")!, ["blobs", "calldata", "auto"]);
+  const da = parseChoice("--da", textOf(flags, "da")!, SIGNED_DA);
   const chainId = parseCount("--chain-id", textOf(flags, "chainId")!, 1, 2 ** 53 - 1);
   const inbox = textOf(flags, "inbox");
   const to = inbox === undefined ? undefined : parseAddress("--inbox", inbox);

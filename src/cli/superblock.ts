@@ -3,11 +3,13 @@
  *
  * @module
  */
+import type { Log } from "../ports.ts";
 import { writeStderr } from "../runtime.ts";
 import { productionConcerns } from "../superblock/config.ts";
 import { slotsPerBatch } from "../superblock/clock.ts";
 import { EXIT, type FlagValues } from "./command.ts";
 import { LOG_FLAGS, logFrom } from "./log.ts";
+import { METRICS_FLAG } from "./monitor.ts";
 import { type OpenedSuperblock, openSuperblock, serveSuperblock } from "./open_superblock.ts";
 import { asRole, type RoleContext, type RoleSpec } from "./role.ts";
 import {
@@ -22,7 +24,7 @@ import { countOf } from "./text.ts";
 export const superblock: RoleSpec = asRole({
   name: "superblock",
   summary: "Cut batches by the clock of Ethereum, have them proved, hand the proofs on",
-  flags: [...SUPERBLOCK_FLAGS, ...LOG_FLAGS],
+  flags: [...SUPERBLOCK_FLAGS, METRICS_FLAG, ...LOG_FLAGS],
   examples: [
     "superblock --config montana.yaml --l2 http://127.0.0.1:9545",
     "superblock --config montana.yaml --listen 9000",
@@ -48,13 +50,20 @@ async function runSuperblock(flags: FlagValues, context: RoleContext): Promise<n
     `${why}: ending; once more stops at once, and nothing is lost`
   );
   const isReportedInOrder = "batcher" in context.beside;
-  const opened = await openSuperblock(settings, { log, isReportedInOrder });
+  const noting: Log = (event) => {
+    if (event.event === "epoch") context.watch.looked();
+    log(event);
+  };
+  const { metrics } = context.monitor;
+  const opened = await openSuperblock(settings, { log: noting, metrics, isReportedInOrder });
+  context.monitor.begin(opened.readiness);
   try {
     tellStart(settings, opened, isReportedInOrder);
     const stopServing = await serveSuperblock(settings, opened);
     try {
       context.ties.superblock = { opened, config: settings.config };
       context.onOpened();
+      if (!opened.isActive) context.watch.looked();
       await opened.run(signal);
     } finally {
       await stopServing();

@@ -89,7 +89,7 @@ export async function superblockSettingsGiven(
 }
 
 async function settingsIn(path: string): Promise<Given[]> {
-  const { isMap, isScalar } = await yaml();
+  const { isAlias, isMap, isScalar } = await yaml();
   const { document, at } = await readYaml(path, { intAsBigInt: true });
   const batch = document.get("batch", true);
   // Whoever has a block for the role may say all of it in the environment.
@@ -102,8 +102,9 @@ async function settingsIn(path: string): Promise<Given[]> {
   }
   const given: Given[] = [];
   const read = (map: typeof batch, prefix: string) => {
-    for (const { key, value } of map.items) {
+    for (const { key, value: node } of map.items) {
       const name = prefix + String(key);
+      const value = isAlias(node) ? node.resolve(document) : node;
       if (isMap(value)) {
         read(value, `${name}.`);
         continue;

@@ -30,8 +30,16 @@ export const SUPERBLOCK_DIR_FLAG: Flag = {
   value: "./superblock",
 };
 
+const PRESETS: readonly PresetName[] = ["production", "test"];
+const PROOF_TYPES = ["groth16", "execute"] as const;
+
 const CONFIG_FLAGS: readonly Flag[] = [
-  { flags: "--preset <name>", help: "what is not set: production or test", value: "production" },
+  {
+    flags: "--preset <name>",
+    help: "what is not set: production or test",
+    value: "production",
+    choices: PRESETS,
+  },
   {
     flags: "--set <key=value>",
     help: "a key of the block, such as pipeline.max_retries=0; counts for most; may be repeated",
@@ -49,7 +57,11 @@ export const REPORTED_L2_FLAGS: readonly Flag[] = [
       "report the blocks of this execution client (env:NAME: out of the environment); more URLs are asked where one fails",
     isRepeated: true,
   },
-  { flags: "--l2-head <head>", help: `with --l2: blocks up to ${HEADS.join(", ")} (safe)` },
+  {
+    flags: "--l2-head <head>",
+    help: `with --l2: blocks up to ${HEADS.join(", ")} (safe)`,
+    choices: HEADS,
+  },
   {
     flags: "--l2-trust-hashes",
     help: "with --l2: take a node's word for hashes, where a chain makes them otherwise",
@@ -85,6 +97,7 @@ const PROOF_FLAGS: readonly Flag[] = [
     flags: "--proof-type <type>",
     help:
       "groth16, or execute: blocks and rules are only checked, by `montana prover`, and nothing is proved",
+    choices: PROOF_TYPES,
   },
   { flags: "--proof-poll <time>", help: "between two looks at a proof under way", value: "10s" },
 ];
@@ -142,7 +155,7 @@ export async function superblockSettings(
 ): Promise<SuperblockSettings> {
   const text = (name: string) => textOf(flags, name);
   const dataDir = dataDirOf(text("dataDir") ?? "");
-  const preset = parseChoice("--preset", text("preset") ?? "", ["production", "test"]);
+  const preset = parseChoice("--preset", text("preset") ?? "", PRESETS);
   const path = text("config");
   const listen = text("listen");
   const l2 = reportedL2(flags) ?? (beside["batcher"] && nodesOf(beside["batcher"]));
@@ -258,7 +271,7 @@ async function provingPlaces(
     superblockProver: url("--superblock-prover"),
     publisher: url("--publisher"),
     rollupNode: text("--rollup-node") === undefined ? undefined : url("--rollup-node"),
-    proofType: parseChoice("--proof-type", proofType ?? "groth16", ["groth16", "execute"]),
+    proofType: parseChoice("--proof-type", proofType ?? "groth16", PROOF_TYPES),
     rollup: {
       rollupConfigHash: bytes("--rollup-config-hash", 32),
       multiBlockVKey: bytes("--multi-block-vkey", 32),

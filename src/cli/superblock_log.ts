@@ -107,9 +107,9 @@ export function describeSuperblockEvent(event: SuperblockEvent): Described {
       const { number, blocks } = event;
       return {
         level: "warn",
-        text: `L2 went another way from block ${number}: ${
-          countOf(blocks, "block")
-        } no longer count`,
+        text: `L2 went another way from block ${number}: ${countOf(blocks, "block")} no longer ${
+          blocks === 1 ? "counts" : "count"
+        }`,
         fields: { number: `${number}`, blocks },
       };
     }
@@ -121,7 +121,7 @@ export function describeSuperblockEvent(event: SuperblockEvent): Described {
         : `blocks ${firstBlock} to ${lastBlock} are`;
       return {
         level: "warn",
-        text: `${which} left out, and nobody proves them: ${error}`,
+        text: `${which} left out of any superblock, and proved with the next: ${error}`,
         fields: { first_block: `${firstBlock}`, last_block: `${lastBlock}`, error },
       };
     }

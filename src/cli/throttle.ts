@@ -42,6 +42,7 @@ export const THROTTLE_FLAGS: readonly Flag[] = [
   {
     flags: "--throttle-strategy <name>",
     help: `${THROTTLE_STRATEGIES.join(", ")} (${THROTTLE_DEFAULTS.strategy})`,
+    choices: THROTTLE_STRATEGIES,
   },
   {
     flags: "--throttle-lower <size>",

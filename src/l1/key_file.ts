@@ -6,6 +6,7 @@
  * @module
  */
 import { type FileHandle, open } from "node:fs/promises";
+import { dirname, resolve } from "node:path";
 import process from "node:process";
 import { SignerError } from "../errors.ts";
 import { systemReason } from "../local/disk.ts";
@@ -115,7 +116,8 @@ export async function readSecretFile(what: string, path: string): Promise<Uint8A
   return await withFile(what, path, async (file) => {
     // Of the file that is open, which nobody can exchange meanwhile. Windows knows no such bits.
     const { mode } = await file.stat();
-    if ((mode & 0o077) === 0 || process.platform === "win32") return await readWhole(file);
+    const open = mode & (isCredential(path) ? 0o037 : 0o077);
+    if (open === 0 || process.platform === "win32") return await readWhole(file);
     const bits = (mode & 0o777).toString(8).padStart(4, "0");
     throw new SignerError(
       "TooOpen",
@@ -124,6 +126,15 @@ export async function readSecretFile(what: string, path: string): Promise<Uint8A
       { details: { path, mode: bits } },
     );
   });
+}
+
+/**
+ * What systemd hands over (`LoadCredential=`): root owns it, and lets the service read it by an access
+ * list, which shows as read by the group.
+ */
+function isCredential(path: string): boolean {
+  const directory = process.env["CREDENTIALS_DIRECTORY"];
+  return directory !== undefined && dirname(resolve(path)) === resolve(directory);
 }
 
 /**

@@ -13,6 +13,7 @@ import { type BatcherParts, BatcherPipeline, type BatcherPosition } from "./batc
 import { BatchSubmissionCounter, type BatchSubmissionMetrics } from "./metrics.ts";
 import { poll } from "./poll.ts";
 import { steady } from "./steady_clock.ts";
+import { type LoopHealth, TickHealth } from "./tick_health.ts";
 
 /** Settings of a runner: the seed's names, and the pipeline's own for the rest. */
 export interface BatchSubmissionConfig extends Omit<PipelineConfig, "targetRawBytes"> {
@@ -90,6 +91,7 @@ export class BatchSubmissionRunner {
   readonly #config: BatchSubmissionConfig;
   readonly #callbacks: BatchSubmissionCallbacks;
   readonly #counter = new BatchSubmissionCounter();
+  readonly #health = new TickHealth();
   readonly #log: Log;
   readonly #isSourceExhausted: () => boolean;
   #startBlock: bigint | undefined;
@@ -148,6 +150,11 @@ export class BatchSubmissionRunner {
     return this.#pipeline.unpostedBytes;
   }
 
+  /** How its ticks go: one that reads no blocks has failed, though it may have submitted a batch. */
+  get health(): LoopHealth {
+    return this.#health;
+  }
+
   get isPaused(): boolean {
     return this.#isPaused;
   }
@@ -192,6 +199,7 @@ export class BatchSubmissionRunner {
       pollIntervalMs: this.#config.pollIntervalMs,
       retry: this.#config.retry,
       log: this.#log,
+      health: this.#health,
       ...(options.signal ? { signal: options.signal } : {}),
       ...(options.once ? { untilIdle: () => this.#taken === 0 && this.#isSourceExhausted() } : {}),
     });
@@ -242,6 +250,7 @@ export class BatchSubmissionRunner {
 
   #tell(event: LogEvent): void {
     this.#counter.record(event);
+    if (event.event === "source.failed") this.#health.fail(event.error);
     this.#log(event);
     const { onBatchSubmitted, onBatchFailed, onBlockProcessed, onChainHeadUpdated } =
       this.#callbacks;

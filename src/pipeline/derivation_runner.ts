@@ -11,6 +11,7 @@ import { DerivationPipeline, type DeriverParts, type DeriverPosition } from "./d
 import { Finality } from "./finality.ts";
 import { DerivationCounter, type DerivationMetrics } from "./metrics.ts";
 import { poll } from "./poll.ts";
+import { type LoopHealth, TickHealth } from "./tick_health.ts";
 import type { Standing } from "./undo.ts";
 
 /** Settings of a runner; the other settings are the pipeline's. */
@@ -63,6 +64,7 @@ export class DerivationRunner {
   readonly #random: Random;
   readonly #pollIntervalMs: number;
   readonly #retry: RetryPolicy;
+  readonly #health = new TickHealth();
   readonly #log: Log;
   readonly #finality: Finality;
   readonly #counter = new DerivationCounter();
@@ -91,6 +93,11 @@ export class DerivationRunner {
   /** The seeds' counters, as they stand. */
   metrics(): DerivationMetrics {
     return this.#counter.snapshot();
+  }
+
+  /** How its ticks go. */
+  get health(): LoopHealth {
+    return this.#health;
   }
 
   /**
@@ -156,6 +163,7 @@ export class DerivationRunner {
         pollIntervalMs: this.#pollIntervalMs,
         retry: this.#retry,
         log: this.#log,
+        health: this.#health,
         ...(signal ? { signal } : {}),
         ...(once ? { untilIdle: () => true } : {}),
       });

@@ -7,6 +7,7 @@
 import { isRetryable } from "../errors.ts";
 import type { Clock, Log, Random } from "../ports.ts";
 import { backoffMs, type RetryPolicy } from "../retry.ts";
+import type { TickHealth } from "./tick_health.ts";
 
 /** How a loop waits, and when it ends. */
 export interface PollOptions {
@@ -20,6 +21,8 @@ export interface PollOptions {
   /** Ends the loop when a tick found nothing to do and this says true. */
   readonly untilIdle?: () => boolean;
   readonly log?: Log;
+  /** Notes how ticks go. */
+  readonly health?: TickHealth;
 }
 
 /** What a tick found. */
@@ -31,15 +34,18 @@ export type TickOutcome = "worked" | "idle";
  * @throws what a tick threw, unless it is worth trying again
  */
 export async function poll(tick: () => Promise<TickOutcome>, options: PollOptions): Promise<void> {
-  const { clock, random, pollIntervalMs, signal, untilIdle, log } = options;
+  const { clock, random, pollIntervalMs, signal, untilIdle, log, health } = options;
   let failures = 0;
   while (!signal?.aborted) {
     let outcome: TickOutcome;
+    health?.begin();
     try {
       outcome = await tick();
+      health?.end(clock.now());
       failures = 0;
     } catch (error) {
       failures += 1;
+      health?.fail(error);
       const isUsedUp = untilIdle !== undefined && failures > options.retry.maxAttempts;
       if (!isRetryable(error) || isUsedUp) throw error;
       const retryMs = backoffMs(failures, options.retry, random);

@@ -29,7 +29,6 @@
  */
 import { describeError, MontanaError } from "../errors.ts";
 import type { ProofJob } from "../proving.ts";
-import { VERSION } from "../version.ts";
 import { shown } from "../wire/hex.ts";
 import {
   type ApiRequest,
@@ -50,15 +49,9 @@ import {
   numbersIn,
   windowJson,
 } from "./batch_json.ts";
-import type {
-  BatchApiParts,
-  BatchGauges,
-  ReadyCheck,
-  ServedJobs,
-  ServedMetrics,
-  ServedSequencer,
-} from "./batch_parts.ts";
+import type { BatchApiParts, ServedBatches, ServedJobs, ServedSequencer } from "./batch_parts.ts";
 import { parseBoundedJson } from "./bounded_json.ts";
+import { HealthApi, type ReadyCheck } from "./health.ts";
 import { type Address, listen, type Listening } from "./http_server.ts";
 
 const MAX_BODY_BYTES = 4 * 2 ** 20;
@@ -103,11 +96,11 @@ const THERE = `there are GET /v1/batch/{${GETS.join(",")}}, GET /v1/batch/jobs/I
  */
 export class BatchApi {
   readonly #parts: BatchApiParts;
-  readonly #startMs: number;
+  readonly #health: HealthApi;
 
   constructor(parts: BatchApiParts) {
     this.#parts = parts;
-    this.#startMs = parts.clock.now();
+    this.#health = new HealthApi({ ...parts, checks: () => readyChecks(parts) });
   }
 
   /** Answers a request; it does not throw. */
@@ -122,15 +115,8 @@ export class BatchApi {
   async #answer(request: ApiRequest): Promise<ApiResponse> {
     const { pathname } = request.url;
     mustBeProgram(request);
-    switch (pathname) {
-      case "/livez":
-        return wrongMethod(request, "GET") ?? this.#alive();
-      case "/readyz":
-        return wrongMethod(request, "GET") ?? this.#readiness();
-      case "/metrics":
-        if (!this.#parts.metrics) break;
-        return wrongMethod(request, "GET") ?? await this.#metrics(this.#parts.metrics);
-    }
+    const health = await this.#health.answer(request);
+    if (health) return health;
     const [, name, id, action] =
       /^\/v1\/batch\/(\w+)(?:\/([\w-]{1,100})(?:\/(retry|cancel))?)?$/.exec(pathname) ?? [];
     const isFinalize = name === "finalize" && /^\d{1,20}$/.test(id ?? "") && !action;
@@ -165,36 +151,7 @@ export class BatchApi {
     }
   }
 
-  #alive(): ApiResponse {
-    const uptime = Math.floor((this.#parts.clock.now() - this.#startMs) / 1000);
-    return found({ status: "ok", version: VERSION, uptime_seconds: uptime });
-  }
-
-  #readiness(): ApiResponse {
-    const { batches, checks } = this.#parts;
-    const all = [
-      ...(batches?.sequencer.status.isActive ? checksOf(batches.sequencer) : []),
-      ...checks?.() ?? [],
-    ];
-    const isReady = all.every(({ ok }) => ok);
-    return { status: isReady ? 200 : 503, body: { ready: isReady, checks: all } };
-  }
-
-  async #metrics(metrics: ServedMetrics): Promise<ApiResponse> {
-    const { type, text } = await metrics.text(await this.#gauges());
-    return { status: 200, body: {}, headers: { "content-type": type }, text };
-  }
-
-  async #gauges(): Promise<BatchGauges | undefined> {
-    const { batches } = this.#parts;
-    if (!batches?.sequencer.status.isActive) return undefined;
-    const { sequencer, pipeline, queue } = batches;
-    const jobs = await queue.list();
-    const running = jobs.filter(({ id }) => queue.claimedBy?.(id) !== undefined).length;
-    return { status: sequencer.status, pipeline: await pipeline.stats(), jobs, running };
-  }
-
-  async #jobs({ queue, pipeline }: NonNullable<BatchApiParts["batches"]>): Promise<object> {
+  async #jobs({ queue, pipeline }: ServedBatches): Promise<object> {
     const jobs = await queue.list();
     return { ...await pipeline.stats(), jobs: jobs.map((job) => this.#shown(queue, job)) };
   }
@@ -211,7 +168,7 @@ export class BatchApi {
   }
 
   async #control(
-    { pipeline, queue }: NonNullable<BatchApiParts["batches"]>,
+    { pipeline, queue }: ServedBatches,
     id: string,
     action: "retry" | "cancel",
   ): Promise<ApiResponse> {
@@ -276,7 +233,7 @@ function current(sequencer: ServedSequencer): object {
 }
 
 async function stats(
-  { sequencer, pipeline }: NonNullable<BatchApiParts["batches"]>,
+  { sequencer, pipeline }: ServedBatches,
 ): Promise<object> {
   const { lastProcessedSlot, isActive, stats } = sequencer.status;
   return {
@@ -285,6 +242,14 @@ async function stats(
     batch_manager: numbersIn(stats),
     pipeline: numbersIn(await pipeline.stats()),
   };
+}
+
+/** Of the batches, and of whoever serves them. */
+export function readyChecks({ batches, checks }: BatchApiParts): readonly ReadyCheck[] {
+  return [
+    ...(batches?.sequencer.status.isActive ? checksOf(batches.sequencer) : []),
+    ...checks?.() ?? [],
+  ];
 }
 
 /** Whether the clock of L1 is seen, blocks of now have a batch, and the log takes them. */

@@ -3,10 +3,10 @@
  *
  * @module
  */
-import type { Clock } from "../ports.ts";
 import type { JobQueue, ProofJob } from "../proving.ts";
 import type { BatchInfo, BatchWindow } from "../superblock.ts";
 import type { BlockReportJson, ServedL1 } from "./batch_json.ts";
+import type { HealthParts } from "./health.ts";
 
 /** How a sequencer and its batches stand, as `SequencerIntegration` tells it. */
 export interface ServedBatchStatus {
@@ -52,41 +52,17 @@ export interface ServedJobs extends Pick<JobQueue, "list" | "get"> {
   claimedBy?(id: string): string | undefined;
 }
 
-/** A reason to be ready, or not. */
-export interface ReadyCheck {
-  readonly name: string;
-  readonly ok: boolean;
-  readonly reason?: string;
+/** Batches, and what looks after them. */
+export interface ServedBatches {
+  readonly sequencer: ServedSequencer;
+  readonly pipeline: ServedPipeline;
+  readonly queue: ServedJobs;
 }
 
-/** What metrics are made from at the moment that they are asked for. */
-export interface BatchGauges {
-  readonly status: ServedBatchStatus;
-  readonly pipeline: ServedPipelineStats;
-  readonly jobs: readonly ProofJob[];
-  /** How many of them are worked on. */
-  readonly running: number;
-}
-
-/** Writes metrics for Prometheus: a `BatchMetrics`. */
-export interface ServedMetrics {
-  /** @param gauges none where there are no batches */
-  text(gauges: BatchGauges | undefined): Promise<{ readonly type: string; readonly text: string }>;
-}
-
-/** What is served. */
-export interface BatchApiParts {
-  readonly clock: Clock;
+/** What is served; its `checks` are reasons beside L1, the batch that collects, and the log. */
+export interface BatchApiParts extends HealthParts {
   /** None where synchronized batches are not enabled: `batch_disabled`. */
-  readonly batches?: {
-    readonly sequencer: ServedSequencer;
-    readonly pipeline: ServedPipeline;
-    readonly queue: ServedJobs;
-  };
-  /** Without them there is no `/metrics`. */
-  readonly metrics?: ServedMetrics;
-  /** Reasons beside L1 and the batch that collects: that the program ends, that L2 cannot be followed. */
-  readonly checks?: () => readonly ReadyCheck[];
+  readonly batches?: ServedBatches;
   /** Whether jobs may be retried and cancelled, and batches ended. */
   readonly isControl?: boolean;
 }

@@ -43,6 +43,8 @@ export interface PromGauge {
   set(labels: PromLabels, value: number): void;
   /** It is not known, which is not 0. */
   remove(): void;
+  /** The same, for all its labels. */
+  reset(): void;
 }
 
 /** How often a value was how large. */

@@ -297,7 +297,7 @@ export class ProofPipeline {
     const { job } = claim;
     const text = error instanceof Error ? error.message : String(error);
     // A proof that is made is not lost because the publisher is away.
-    const isCounted = job.stage !== "submission";
+    const isCounted = job.stage !== "submission" && !isOwnFailureOfRange(job, error);
     if (isRetryable(error) && (!isCounted || job.retries < maxRetries)) {
       if (error instanceof ProvingError && error.code === "Timeout") {
         await queue.save(claim, withoutRequests(job));
@@ -324,6 +324,16 @@ function isOnlyChecked({ ranges, aggregation, network }: ProofJob, stage: ProofS
     network_agg: [network],
   };
   return (proofs[stage] ?? []).some((proof) => proof?.isExecutionCheck === true);
+}
+
+/**
+ * Each range has its own tries, as it is split after some: those of others are none of it. As many retries
+ * are counted as the range took that was given up most often.
+ */
+function isOwnFailureOfRange({ stage, ranges, retries }: ProofJob, error: unknown): boolean {
+  const isOfRange = stage === "range_proof" && error instanceof ProvingError &&
+    error.code === "Failed";
+  return isOfRange && ranges.every(({ failures }) => failures <= retries);
 }
 
 function named({ id, batch, stage }: ProofJob) {

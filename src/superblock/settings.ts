@@ -113,7 +113,7 @@ export function readSetting(given: Given): SettingValue {
       throw refused(given, "need true or false");
     case "url":
       if (typeof value === "string" && isHttp(value)) return value;
-      throw refused({ ...given, value: undefined }, "need an http or https URL");
+      throw refused(given, "need an http or https URL");
     case "choice":
       if (setting.choices.includes(value as string)) return value as string;
       throw refused(given, `need ${setting.choices.join(" or ")}`);
@@ -136,10 +136,15 @@ export function readSetting(given: Given): SettingValue {
   }
 }
 
-/** The error for a value. A URL may hold a key, and is not shown. */
+/** The error for a value. A URL may hold a key, and is not shown: under a misspelt key neither. */
 export function refused({ key, value, origin }: Given, why: string): ConfigError {
-  const shown = value === undefined ? "" : ` ${typeof value === "string" ? value : asJson(value)}`;
-  return new ConfigError("Invalid", `Cannot use ${key}${shown} (${origin}): ${why}`, {
+  const text = value === undefined ? "" : typeof value === "string" ? value : asJson(value);
+  const isHidden = value !== undefined && (text.includes("://") || /(?:_rpc|url)$/i.test(key));
+  const shown = value === undefined || isHidden ? "" : ` ${text}`;
+  const hidden = isHidden
+    ? `, have ${text.length} characters (not shown, as it may hold a key)`
+    : "";
+  return new ConfigError("Invalid", `Cannot use ${key}${shown} (${origin}): ${why}${hidden}`, {
     details: { key, value: shown.trim(), origin },
   });
 }

@@ -1,4 +1,9 @@
-import { deepStrictEqual as deepEqual, rejects, strictEqual as equal } from "node:assert/strict";
+import {
+  deepStrictEqual as deepEqual,
+  ok,
+  rejects,
+  strictEqual as equal,
+} from "node:assert/strict";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -66,4 +71,28 @@ test("What is wrong is told with its line, or the name of its variable", async (
     await rejects(readSuperblockConfig({ environment }), { code: "Invalid", message });
   }
   await rejects(readSuperblockConfig({ path: "/nowhere.yaml" }), /Cannot read \/nowhere\.yaml/);
+});
+
+test("A file that is no YAML is refused by line, and the line is not shown: it may hold a key", async () => {
+  const url = '"https://mainnet.infura.io/v3/YOUR_KEY"';
+  const twice = `${url}\n    l1_rpc: ${url}`;
+  for (const wrong of [url.slice(0, -1), twice, `[${url}`, `${url}]`, `${url} ${url}`]) {
+    await withYaml(SEED_YAML.replace(url, wrong), async (path) => {
+      await rejects(readSuperblockConfig({ path, environment: {} }), (error: Error) => {
+        ok(/^Cannot read .*montana\.yaml: .*montana\.yaml:\d+:\d+: .{10,}$/.test(error.message));
+        ok(!error.message.includes("YOUR_KEY"), error.message);
+        return true;
+      }, wrong);
+    });
+  }
+});
+
+test("What stands behind a YAML anchor counts where it is meant", async () => {
+  const chain = "batch:\n  batch_manager: &chain { chain_id: &id 1001 }\n";
+  for (const alias of ["*chain", "{ chain_id: *id }"]) {
+    await withYaml(`${chain}  integration: ${alias}\n`, async (path) => {
+      const { integration } = await readSuperblockConfig({ path, environment: {} });
+      equal(integration.chainId, 1001n);
+    });
+  }
 });

@@ -11,6 +11,7 @@ import { test } from "node:test";
 import { withDirectory } from "../helpers.ts";
 import { withServer } from "../l1/rpc_server.ts";
 import { OpSuccinctServer, PublisherServer, SuperblockProverServer } from "../provers/servers.ts";
+import { skipUnlessShown } from "./half.ts";
 import { LiveChains, shortClock } from "./live_chains.ts";
 import { run as montana, start } from "./montana.ts";
 
@@ -44,6 +45,8 @@ class Ranges {
   /** Batches of which ranges were under way at the same time, at the most. */
   mostAtOnce = 0;
   isCured = false;
+  /** Until then the second try of batch 3 is under way: its id is in the log, as it was polled. */
+  isKilled = false;
   #first: number | undefined;
   readonly #byId = new Map<string, AskedRange>();
   #isRefusing = true;
@@ -93,7 +96,8 @@ class Ranges {
   #status(range: AskedRange): Answered | "hang" | undefined {
     const { start, end, batch, attempt } = range;
     range.polls += 1;
-    if (range.polls === 1) return { status: 200, json: ASSIGNED };
+    const isHeld = batch === 3 && attempt === 2 && !this.isKilled;
+    if (range.polls === 1 || isHeld) return { status: 200, json: ASSIGNED };
     if (range.polls % 3 === 0) return { status: 502, text: "bad gateway" };
     const answer = (json: object): Answered => {
       range.isAnswered = true;
@@ -113,7 +117,9 @@ class Ranges {
   }
 }
 
-test("montana superblock gets through each fault of provers and publisher, and a kill -9 among them", async () => {
+const FAULTS =
+  "montana superblock gets through each fault of provers and publisher, and a kill -9 among them";
+test(FAULTS, { skip: skipUnlessShown("source", FAULTS) }, async () => {
   await using chains = new LiveChains();
   const ranges = new Ranges();
   const network = new SuperblockProverServer();
@@ -133,8 +139,9 @@ test("montana superblock gets through each fault of provers and publisher, and a
     if (call.method !== "POST") return at % 3 === 0 ? { status: 503, text: "" } : undefined;
     const number = Number(call.body!["superblock_number"]);
     const index = number - batchNumberOf(ranges.asked[0]!.end);
-    const tries =
-      publisher.calls.filter(({ body }) => body?.["superblock_number"] === number).length;
+    const tries = publisher.calls.filter(({ body }) =>
+      body?.["superblock_number"] === number
+    ).length;
     if (index === 1 && tries < 4) return { status: 503, text: "closed" };
     if (index === 5 && isRefusing) return { status: 400, json: REFUSAL };
     posts.push(number);
@@ -165,8 +172,11 @@ test("montana superblock gets through each fault of provers and publisher, and a
         const said: string[] = [];
         {
           await using first = start(args, { cwd });
-          await first.until("a range is split", () => ranges.of(3).length >= 2);
+          const isUnderWay = () =>
+            ranges.of(3).some(({ attempt, polls }) => attempt === 2 && polls > 0);
+          await first.until("a range is tried again", isUnderWay);
           first.send("SIGKILL");
+          ranges.isKilled = true;
           said.push((await first.ended).stderr);
         }
         await using second = start(args, { cwd });

@@ -25,6 +25,7 @@ import {
   succeeded,
 } from "./ethereum.ts";
 import { linesOf } from "./files.ts";
+import { skipUnlessShown } from "./half.ts";
 import { JoinedRoles } from "./joined_roles.ts";
 import { sleep } from "./reported_chain.ts";
 import { BATCH_S, blocksOf } from "./sequencers.ts";
@@ -43,89 +44,97 @@ function withPlace(action: (cwd: string) => Promise<void>): Promise<void> {
 
 const KILLED =
   "crash: montana run --role batcher,superblock, killed at random, posts each block once, and has it proved once";
-test(KILLED, { skip: skipWithoutAnvil(KILLED) }, async () => {
-  await withPlace(async (cwd) => {
-    const seed = Number(process.env["MONTANA_SEED"] ?? Date.now() % 1_000_000);
-    const random = chance(seed);
-    await using roles = await JoinedRoles.begin(
-      cwd,
-      random,
-      "--min-batch-bytes 0 --batch-interval 3s",
-    );
-    const { l1, l2, settlement, clock, batcher, derive } = roles.place;
-    const last = roles.batchNow + BATCHES - 1;
-    let kills = 0;
-    for (; roles.batchNow <= last; kills++) {
-      await sleep(random(500, 5000));
-      await roles.kill();
-      // Once for longer than a window, so that its blocks are reported when it is over.
-      await sleep(kills === 1 ? 1200 * BATCH_S : random(0, 1500));
-      roles.startAgain();
-    }
-    const why = `MONTANA_SEED=${seed}: ${roles.said}`;
-    await roles.untilAccepted(last);
-    const stopped = await roles.stop();
-    equal(stopped.code, 0, why);
-    match(stopped.stderr, /^batcher: SIGTERM: posting .*[^]*^superblock: SIGTERM: ending/m);
-    roles.speaksByRole();
+test(
+  KILLED,
+  { skip: skipUnlessShown("executable", KILLED) || skipWithoutAnvil(KILLED) },
+  async () => {
+    await withPlace(async (cwd) => {
+      const seed = Number(process.env["MONTANA_SEED"] ?? Date.now() % 1_000_000);
+      const random = chance(seed);
+      await using roles = await JoinedRoles.begin(
+        cwd,
+        random,
+        "--min-batch-bytes 0 --batch-interval 3s",
+      );
+      const { l1, l2, settlement, clock, batcher, derive } = roles.place;
+      const last = roles.batchNow + BATCHES - 1;
+      let kills = 0;
+      for (; roles.batchNow <= last; kills++) {
+        await sleep(random(500, 5000));
+        await roles.kill();
+        // Once for longer than a window, so that its blocks are reported when it is over.
+        await sleep(kills === 1 ? 1200 * BATCH_S : random(0, 1500));
+        roles.startAgain();
+      }
+      const why = `MONTANA_SEED=${seed}: ${roles.said}`;
+      await roles.untilAccepted(last);
+      const stopped = await roles.stop();
+      equal(stopped.code, 0, why);
+      match(stopped.stderr, /^batcher: SIGTERM: posting .*[^]*^superblock: SIGTERM: ending/m);
+      roles.speaksByRole();
 
-    // Block 0 is the genesis, and posted by nobody.
-    const chain = (await blocksOf(l2)).slice(1);
-    const proved = await provedInOrder(roles.member, { settlement, clock, taken: chain, last });
-    const posted = await postedTransactions({ anvil: l1, batcher });
-    await landedOnce({ anvil: l1, batcher }, posted.length);
-    succeeded(await run(derive("derived.jsonl", "--once"), { cwd }));
-    const derived = linesOf(await readFile(join(cwd, "derived.jsonl"), "utf8"));
-    const times = derived.map((line) => JSON.parse(line).timestamp);
-    deepEqual(times, chain.slice(0, times.length).map(({ timestamp }) => timestamp), why);
-    ok(times.length >= proved.blocks, `${times.length} blocks were posted`);
-    tellDone(
-      KILLED,
-      `${kills} kills; ${proved.batches} batches of ${proved.blocks} blocks proved, ` +
-        `${times.length} blocks posted in ${posted.length}; MONTANA_SEED=${seed}`,
-    );
-  });
-});
+      // Block 0 is the genesis, and posted by nobody.
+      const chain = (await blocksOf(l2)).slice(1);
+      const proved = await provedInOrder(roles.member, { settlement, clock, taken: chain, last });
+      const posted = await postedTransactions({ anvil: l1, batcher });
+      await landedOnce({ anvil: l1, batcher }, posted.length);
+      succeeded(await run(derive("derived.jsonl", "--once"), { cwd }));
+      const derived = linesOf(await readFile(join(cwd, "derived.jsonl"), "utf8"));
+      const times = derived.map((line) => JSON.parse(line).timestamp);
+      deepEqual(times, chain.slice(0, times.length).map(({ timestamp }) => timestamp), why);
+      ok(times.length >= proved.blocks, `${times.length} blocks were posted`);
+      tellDone(
+        KILLED,
+        `${kills} kills; ${proved.batches} batches of ${proved.blocks} blocks proved, ` +
+          `${times.length} blocks posted in ${posted.length}; MONTANA_SEED=${seed}`,
+      );
+    });
+  },
+);
 
 const REORGANISED =
   "montana run --role batcher,superblock has the blocks proved that L2 has after a reorganisation, and ends where that is too late";
-test(REORGANISED, { skip: skipWithoutAnvil(REORGANISED) }, async () => {
-  await withPlace(async (cwd) => {
-    // Nothing is sealed, so that all may be replaced.
-    await using roles = await JoinedRoles.begin(cwd, chance(1), "--batch-interval 1h");
-    const { l2, settlement, clock } = roles.place;
-    const last = roles.batchNow;
-    await roles.until("block 4 is reported", async () => await l2.head() >= 4n);
-    await sleep(1500);
-    await l2.rpc("anvil_reorg", [2, []]);
-    await roles.until("blocks are replaced", () => /no longer count/.test(roles.said));
-    await roles.untilAccepted(last);
-    const chain = (await blocksOf(l2)).slice(1);
-    const hashes = new Map<bigint, string>();
-    for (const number of chain.map((block) => BigInt(block.number))) {
-      const block = await l2.rpc("eth_getBlockByNumber", [`0x${number.toString(16)}`, false]);
-      hashes.set(number, block.hash);
-    }
-    await l2.rpc("anvil_reorg", [Number(await l2.head()) - 1, []]);
-    const { code, stderr } = await roles.ended();
-    equal(code, 5, stderr);
-    match(
-      stderr,
-      /^batcher: error: Reorganised: Cannot report L2's blocks: .* see which one counts$/m,
-    );
-    match(stderr, /^superblock: batcher failed: ending/m);
+test(
+  REORGANISED,
+  { skip: skipUnlessShown("source", REORGANISED) || skipWithoutAnvil(REORGANISED) },
+  async () => {
+    await withPlace(async (cwd) => {
+      // Nothing is sealed, so that all may be replaced.
+      await using roles = await JoinedRoles.begin(cwd, chance(1), "--batch-interval 1h");
+      const { l2, settlement, clock } = roles.place;
+      const last = roles.batchNow;
+      await roles.until("block 4 is reported", async () => await l2.head() >= 4n);
+      await sleep(1500);
+      await l2.rpc("anvil_reorg", [2, []]);
+      await roles.until("blocks are replaced", () => /no longer count/.test(roles.said));
+      await roles.untilAccepted(last);
+      const chain = (await blocksOf(l2)).slice(1);
+      const hashes = new Map<bigint, string>();
+      for (const number of chain.map((block) => BigInt(block.number))) {
+        const block = await l2.rpc("eth_getBlockByNumber", [`0x${number.toString(16)}`, false]);
+        hashes.set(number, block.hash);
+      }
+      await l2.rpc("anvil_reorg", [Number(await l2.head()) - 1, []]);
+      const { code, stderr } = await roles.ended();
+      equal(code, 5, stderr);
+      match(
+        stderr,
+        /^batcher: error: Reorganised: Cannot report L2's blocks: .* see which one counts$/m,
+      );
+      match(stderr, /^superblock: batcher failed: ending/m);
 
-    await provedInOrder(roles.member, { settlement, clock, taken: chain, last });
-    const [batch] = await batchesIn(roles.member, clock);
-    for (const { number, hash } of batch!.blocks) {
-      equal(toHex(hash), hashes.get(number), `block ${number}`);
-    }
-  });
-});
+      await provedInOrder(roles.member, { settlement, clock, taken: chain, last });
+      const [batch] = await batchesIn(roles.member, clock);
+      for (const { number, hash } of batch!.blocks) {
+        equal(toHex(hash), hashes.get(number), `block ${number}`);
+      }
+    });
+  },
+);
 
 const BEFORE =
   "montana run --role batcher,superblock has proved what its batcher posted alone, out of the node once more";
-test(BEFORE, { skip: skipWithoutAnvil(BEFORE) }, async () => {
+test(BEFORE, { skip: skipUnlessShown("source", BEFORE) || skipWithoutAnvil(BEFORE) }, async () => {
   await withPlace(async (cwd) => {
     const flags = "--min-batch-bytes 0 --batch-interval 1s";
     await using roles = await JoinedRoles.begin(cwd, chance(2), flags);
@@ -157,7 +166,7 @@ test(BEFORE, { skip: skipWithoutAnvil(BEFORE) }, async () => {
 
 const ALL =
   "montana run --role prover,superblock,batcher,deriver posts, checks and derives the blocks of an L2, all in one process";
-test(ALL, { skip: skipWithoutAnvil(ALL) }, async () => {
+test(ALL, { skip: skipUnlessShown("executable", ALL) || skipWithoutAnvil(ALL) }, async () => {
   await withDirectory(async (cwd) => {
     const short = { blockTimeS: 1, slotsInAnEpoch: 1 };
     await using l1 = await startAnvil(short);

@@ -11,6 +11,7 @@ import { FakeBeacon } from "../l1/fake_beacon.ts";
 import { type Answer, withServer } from "../l1/rpc_server.ts";
 import { clearSkew, skewedBy, skipWithoutSkew } from "../skewed_clock.ts";
 import { headerJson } from "../superblock/world.ts";
+import { skipUnlessShown } from "./half.ts";
 import { type Running, start } from "./montana.ts";
 
 const SLOTS_PER_EPOCH = 3;
@@ -76,7 +77,7 @@ const numbersOf = (told: readonly Told[], event: string, field: string) =>
 
 const RUN =
   "montana superblock has each trigger once, in order, whatever becomes of L1 and of itself";
-test(RUN, { skip: skipWithoutSkew(RUN) }, async () => {
+test(RUN, { skip: skipUnlessShown("executable", RUN) || skipWithoutSkew(RUN) }, async () => {
   await using beacon = await FakeBeacon.start();
   const l1 = new SlotsOfL1();
   beacon.interfere = () => ({

@@ -13,6 +13,7 @@ import { skipWithoutAnvil } from "../l1/anvil.ts";
 import { skipWithoutSkew } from "../skewed_clock.ts";
 import { chance, isWhole, tellDone } from "./crash.ts";
 import { provedInOrder, toldWindows, triggeredInOrder } from "./cut_windows.ts";
+import { skipUnlessShown } from "./half.ts";
 import { sleep } from "./reported_chain.ts";
 import { Sequencers } from "./sequencers.ts";
 
@@ -28,7 +29,9 @@ const CALLS_A_FAULT = 12;
 const RUN =
   "crash: montana superblock, with clocks that are wrong and lives that are short, cuts the " +
   "same windows everywhere, and has all of them proved and accepted once";
-test(RUN, { skip: skipWithoutAnvil(RUN) || skipWithoutSkew(RUN) }, async () => {
+test(RUN, {
+  skip: skipUnlessShown("executable", RUN) || skipWithoutAnvil(RUN) || skipWithoutSkew(RUN),
+}, async () => {
   const seed = Number(process.env["MONTANA_SEED"] ?? Date.now() % 1_000_000);
   try {
     tellDone(RUN, `${await live(seed)}; MONTANA_SEED=${seed}`);

@@ -30,6 +30,9 @@ const COMMANDS = [
   "archive",
   "doctor",
   "signer",
+  "ops",
+  "completions",
+  "man",
   "version",
 ];
 

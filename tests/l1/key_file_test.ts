@@ -60,6 +60,26 @@ test("readKeyFile() refuses a file that anybody else can get at, and one behind 
   });
 });
 
+test("readKeyFile() takes a credential of systemd that an access list lets the service read", async () => {
+  await withDirectory(async (directory) => {
+    const given = process.env["CREDENTIALS_DIRECTORY"];
+    const key = await write(join(directory, "key"), digits, 0o440);
+    const open = await write(join(directory, "open"), digits, 0o444);
+    await mkdir(join(directory, "below"));
+    const below = await write(join(directory, "below", "key"), digits, 0o440);
+    try {
+      await rejects(readKeyFile(key), refusal("TooOpen", /mode is 0440/));
+      process.env["CREDENTIALS_DIRECTORY"] = `${directory}/`;
+      deepEqual(await readKeyFile(key), ANVIL_KEY);
+      await rejects(readKeyFile(open), refusal("TooOpen", /mode is 0444/));
+      await rejects(readKeyFile(below), refusal("TooOpen", /mode is 0440/));
+    } finally {
+      if (given === undefined) delete process.env["CREDENTIALS_DIRECTORY"];
+      else process.env["CREDENTIALS_DIRECTORY"] = given;
+    }
+  });
+});
+
 test("readKeyFile() says why there is nothing to read", async () => {
   await withDirectory(async (directory) => {
     const missing = join(directory, "missing");

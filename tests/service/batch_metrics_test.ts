@@ -6,19 +6,12 @@ import { SourceError } from "../../src/errors.ts";
 import { ManualClock } from "../../src/local/memory.ts";
 import type { LogEvent } from "../../src/ports.ts";
 import { PROOF_STAGES, ProvingError } from "../../src/proving.ts";
-import { BatchMetrics } from "../../src/service/batch_metrics.ts";
+import { BATCH_METRICS } from "../../src/service/batch_metrics.ts";
 import type { Listening } from "../../src/service/http_server.ts";
+import { Metrics } from "../../src/service/metrics.ts";
 import { blockAt, slotMs } from "../superblock/world.ts";
-import { ask, BatchesWorld } from "./served_batches.ts";
-
-/** Metrics by name and labels. */
-function valuesOf(text: string): Map<string, number> {
-  const lines = text.split("\n").filter((line) => line !== "" && !line.startsWith("#"));
-  return new Map(lines.map((line) => {
-    const at = line.lastIndexOf(" ");
-    return [line.slice(0, at), Number(line.slice(at + 1))];
-  }));
-}
+import { valuesOf } from "./metric_values.ts";
+import { ask, BatchesWorld, countingBatches } from "./served_batches.ts";
 
 async function metricsOf({ name }: Listening): Promise<string> {
   const response = await fetch(`${name}/metrics`);
@@ -44,7 +37,7 @@ async function busyWorld(): Promise<BatchesWorld> {
   await world.job(4n, "retried");
   await world.job(5n, "asked");
   await world.job(6n);
-  const log = world.metrics.counting();
+  const log = countingBatches(world.metrics);
   const job = { jobId: "1001-1", batchNumber: 1n };
   const error = new ProvingError("Failed", "Cannot prove: by chance");
   const events: LogEvent[] = [
@@ -162,8 +155,9 @@ test("what ends with a batch is counted", async () => {
 });
 
 test("what is not known is not told as 0", async () => {
-  const metrics = await BatchMetrics.open(new ManualClock());
-  const { text } = await metrics.text(undefined);
+  const metrics = await Metrics.open(new ManualClock());
+  metrics.include(BATCH_METRICS);
+  const { text } = await metrics.text();
   const values = valuesOf(text);
   equal(values.get("montana_batches_started_total"), 0);
   equal(values.get("montana_epoch_number"), undefined);
@@ -183,7 +177,7 @@ test("metrics are named as Prometheus wants it, with no label of many values", a
       }
     }
     deepEqual([...labels.keys()].sort(), [
-      ...["le", "outcome", "reason", "runtime", "source", "stage", "state", "version"],
+      ...["le", "outcome", "reason", "runtime", "source", "stage", "state", "task", "version"],
     ]);
     for (const each of labels.values()) ok(each.size <= 13);
   });

@@ -7,12 +7,14 @@ import { ClockEpochs } from "../../src/l1/epoch_sources.ts";
 import { ManualClock, SeededRandom } from "../../src/local/memory.ts";
 import { MemoryJobQueue } from "../../src/local/memory_job_queue.ts";
 import { MemoryStorage } from "../../src/local/memory_storage.ts";
-import type { Storage } from "../../src/ports.ts";
+import type { Log, Storage } from "../../src/ports.ts";
 import { ProvingError } from "../../src/proving.ts";
 import { serveBatches } from "../../src/service/batch_api.ts";
-import { BatchMetrics } from "../../src/service/batch_metrics.ts";
+import { BATCH_METRICS, watchBatches } from "../../src/service/batch_metrics.ts";
 import type { BatchApiParts } from "../../src/service/batch_parts.ts";
 import type { Address, Listening } from "../../src/service/http_server.ts";
+import { Metrics } from "../../src/service/metrics.ts";
+import { ROLE_METRICS } from "../../src/service/role_metrics.ts";
 import type { BatchManager } from "../../src/superblock/batch_manager.ts";
 import { EpochListener } from "../../src/superblock/epoch_listener.ts";
 import type { ProofPipeline } from "../../src/superblock/proof_pipeline.ts";
@@ -24,6 +26,11 @@ import { batchOf } from "../superblock/batches.ts";
 import { ProofWorld } from "../superblock/proof_world.ts";
 import { openManager, slotMs, SMALL_CLOCK } from "../superblock/world.ts";
 
+/** A log that counts as that of `montana superblock` does. */
+export function countingBatches(metrics: Metrics): Log {
+  return metrics.counting([BATCH_METRICS, ROLE_METRICS]);
+}
+
 /** What is served, and what stands behind it. */
 export class BatchesWorld {
   /** In slot 17: epoch 4, batch 2. */
@@ -34,12 +41,12 @@ export class BatchesWorld {
   readonly listener: EpochListener;
   readonly sequencer: SequencerIntegration;
   readonly pipeline: ProofPipeline;
-  readonly metrics: BatchMetrics;
+  readonly metrics: Metrics;
 
   private constructor(
     clock: ManualClock,
     { manager, journal }: Awaited<ReturnType<typeof openManager>>,
-    metrics: BatchMetrics,
+    metrics: Metrics,
     config: Partial<typeof SEQUENCER_DEFAULTS>,
   ) {
     this.clock = clock;
@@ -52,7 +59,7 @@ export class BatchesWorld {
       taker: manager,
       clock,
       random: new SeededRandom(),
-      log: metrics.counting(),
+      log: countingBatches(metrics),
     }, { l1Clock: SMALL_CLOCK, pollIntervalMs: 12_000 });
     this.sequencer = new SequencerIntegration({ listener: this.listener, manager, clock }, {
       ...SEQUENCER_DEFAULTS,
@@ -60,6 +67,7 @@ export class BatchesWorld {
       chainId: 1001n,
     });
     this.pipeline = new ProofWorld().pipelineOn(this.queue);
+    watchBatches(metrics, this, clock);
   }
 
   static async open(
@@ -67,8 +75,8 @@ export class BatchesWorld {
     storage: Storage = new MemoryStorage(),
   ): Promise<BatchesWorld> {
     const clock = new ManualClock(slotMs(17));
-    const metrics = await BatchMetrics.open(clock);
-    const opened = await openManager(storage, clock, { log: metrics.counting() });
+    const metrics = await Metrics.open(clock);
+    const opened = await openManager(storage, clock, { log: countingBatches(metrics) });
     return new BatchesWorld(clock, opened, metrics, config);
   }
 

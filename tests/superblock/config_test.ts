@@ -1,5 +1,6 @@
 import { deepStrictEqual as deepEqual, strictEqual as equal, throws } from "node:assert/strict";
 import { test } from "node:test";
+import type { ConfigError } from "../../src/errors.ts";
 import {
   ENVIRONMENT_NAMES,
   type Given,
@@ -99,7 +100,7 @@ const WRONG: readonly (readonly [string, unknown, RegExp])[] = [
   ["integration.enable_batch_sync", 1, /true or false/],
   ["integration.block_reporting", "no", /true or false/],
   ["pipeline.max_retrys", 3, /no such key\. There are .*pipeline\.max_retries/],
-  ["l1_listner.l1_rpc", "http://a", /no such key/],
+  ["l1_listner.batch_factor", 2, /no such key/],
   ["__proto__", 3, /no such key/],
 ];
 
@@ -121,10 +122,36 @@ test("A URL that cannot be is refused without showing it: it may hold a key", ()
   for (const value of ["ftp://host/secret", "secret", 7, ""]) {
     for (const key of ["l1_listener.l1_rpc", "l1_listener.beacon_rpc"]) {
       throws(() => superblockConfig([CHAIN, given(key, value)]), (error: Error) => {
-        equal(error.message, `Cannot use ${key} (montana.yaml, line 7): need an http or https URL`);
+        const length = String(value).length;
+        const have = `, have ${length} characters (not shown, as it may hold a key)`;
+        equal(
+          error.message,
+          `Cannot use ${key} (montana.yaml, line 7): need an http or https URL${have}`,
+        );
         return true;
       });
     }
+  }
+});
+
+test("A URL is shown under no key: not under a misspelt one, nor in the place of a section", () => {
+  const url = "https://mainnet.example/v3/SECRET";
+  const cases: readonly (readonly [string, unknown])[] = [
+    ["l1_listener.l1_rpcc", url],
+    ["l1_listener", url],
+    ["BATCH_L1_LISTENER_L1_RPCC", url],
+    ["l1_listener.rpc", [url]],
+    ["l1_listener.l1_rpc", { url }],
+    ["l1_listener.batch_factor", url],
+    ["l1_listner.l1_rpc", "mainnet.example/v3/SECRET"],
+  ];
+  for (const [key, value] of cases) {
+    throws(() => superblockConfig([CHAIN, given(key, value)]), (error: ConfigError) => {
+      equal(JSON.stringify([error.message, error.details]).includes("SECRET"), false, key);
+      equal(error.message.startsWith(`Cannot use ${key} (montana.yaml, line 7): `), true);
+      equal(/\d+ characters \(not shown, as it may hold a key\)$/.test(error.message), true);
+      return true;
+    });
   }
 });
 

@@ -134,7 +134,7 @@ test("A batch that is ended by hand does not wait, and says which blocks it leav
   deepEqual(machine.windows.slice(0, 2), [range(0, 3), range(8, 16)]);
   const leftOut = machine.told("blocks_left_out");
   deepEqual([leftOut[0]?.firstBlock, leftOut.at(-1)?.lastBlock], [3n, 7n]);
-  match(describe(machine.told("blocks_left_out")[0]!).text, /left out, and nobody proves them/);
+  match(describe(machine.told("blocks_left_out")[0]!).text, /left out of any superblock/);
 });
 
 test("On a full disk all waits, and no block is missing when there is room again", async () => {

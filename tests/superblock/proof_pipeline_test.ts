@@ -242,6 +242,22 @@ pipelineTest(
   },
 );
 
+pipelineTest(
+  "a range that is too long for the prover is split as often as it takes, within its retries",
+  async (world) => {
+    world.prover.fault = ({ range }) =>
+      range && range.end - range.start > 1n
+        ? { state: "failed", reason: "out of memory" }
+        : undefined;
+    await world.pipeline.enqueue(batchOf(1n, 8));
+    await world.untilStage("1001-1", "completed");
+    const splits = world.events.filter((each) => each.event === "range_split");
+    equal(splits.length, 7);
+    const retries = world.events.filter((each) => each.event === "job_retry");
+    deepEqual(new Set(retries.map(({ retries }) => retries)), new Set([1, 2]));
+  },
+);
+
 pipelineTest("what the publisher took without an answer is not submitted twice", async (world) => {
   let calls = 0;
   world.publisher.after = () => {
