@@ -108,7 +108,7 @@ export function configure(
 /** The values of a role's block in a file. */
 function inFile(role: Configurable, entries: readonly Entry[], refuse: (problem: Problem) => void) {
   const block = entries.find(({ key }) => key === role.name);
-  if (!block) return [];
+  if (!block || "text" in block.value && block.value.text === "") return [];
   if (!isBlock(block.value)) {
     const text = `Cannot use ${role.name}: it is a block, with keys such as ${
       settingsOf(role)[0]?.key
