@@ -105,18 +105,13 @@ export {
   type Standing,
   type StepResult,
 } from "./src/pipeline/deriver.ts";
-export {
-  BATCH_SUBMISSION_DEFAULTS,
-  type BatchRunOptions,
-  type BatchSubmissionCallbacks,
-  type BatchSubmissionConfig,
-  BatchSubmissionRunner,
-} from "./src/pipeline/batch_runner.ts";
+export * from "./src/pipeline/batch_runner.ts";
 export {
   type DerivationConfig,
   DerivationRunner,
   type DerivationRunOptions,
 } from "./src/pipeline/derivation_runner.ts";
+export * from "./src/pipeline/estimate.ts";
 export type { BatchSubmissionMetrics, DerivationMetrics } from "./src/pipeline/metrics.ts";
 export {
   type KnownPosition,
@@ -172,16 +167,8 @@ export {
   serve,
   type ServedProcessor,
 } from "./src/service/processor_api.ts";
-export {
-  ProofPipeline,
-  type ProofPipelineParts,
-  type ProofPipelineStats,
-} from "./src/superblock/proof_pipeline.ts";
-export {
-  PROOF_PIPELINE_DEFAULTS,
-  type ProofPipelineConfig,
-  type ProvenRollup,
-} from "./src/superblock/proof_config.ts";
+export * from "./src/superblock/proof_pipeline.ts";
+export * from "./src/superblock/proof_config.ts";
 export type { StageParts } from "./src/superblock/stage_run.ts";
 export { type OpSuccinctOptions, OpSuccinctProver } from "./src/provers/op_succinct.ts";
 export { SuperblockProver, type SuperblockProverOptions } from "./src/provers/superblock_prover.ts";
@@ -276,13 +263,7 @@ export {
 } from "./src/l1/kzg.ts";
 export { KzgPool, type KzgPoolOptions, openKzg } from "./src/l1/kzg_pool.ts";
 export { type KzgTimes, selfTestBlob, testKzg } from "./src/l1/kzg_self_test.ts";
-export {
-  CELLS_PER_BLOB,
-  commitTo,
-  makeSidecar,
-  networkForm,
-  versionedHash,
-} from "./src/l1/sidecar.ts";
+export * from "./src/l1/sidecar.ts";
 export * from "./src/l1/transaction.ts";
 
 // Sending to Ethereum.
@@ -295,6 +276,7 @@ export {
 export { TX_DEFAULTS, type TxManagerConfig } from "./src/l1/tx_config.ts";
 export { FEE_DEFAULTS, type FeeLimits } from "./src/l1/fees.ts";
 export type { Market } from "./src/l1/gas.ts";
+export { TxQuotes } from "./src/l1/tx_quotes.ts";
 export {
   countStrangers,
   isJournaled,
@@ -421,11 +403,7 @@ export { BlocksApi, type BlocksApiParts, serveBlocks } from "./src/service/block
 export * from "./src/service/health.ts";
 export * from "./src/service/metric_chapter.ts";
 export * from "./src/service/metrics.ts";
-export * from "./src/service/role_metrics.ts";
-export * from "./src/service/batcher_metrics.ts";
-export * from "./src/service/deriver_metrics.ts";
-export * from "./src/service/processor_metrics.ts";
-export * from "./src/service/ethereum_metrics.ts";
+export * from "./src/service/chapters.ts";
 export type { LoopHealth } from "./src/pipeline/tick_health.ts";
 
 // Synchronized batch proving.
@@ -442,6 +420,5 @@ export * from "./src/superblock/sequencer.ts";
 export * from "./src/superblock/config.ts";
 export { SystemdNotifier } from "./src/service/systemd.ts";
 export { BatchApi, serveBatches } from "./src/service/batch_api.ts";
-export * from "./src/service/batch_metrics.ts";
 export type * from "./src/service/batch_parts.ts";
 export type { BlockReportJson, ServedL1 } from "./src/service/batch_json.ts";

@@ -130,7 +130,7 @@ export interface OperationBatch {
 /** How a long work goes on: posting, deriving or comparing many blocks. */
 export interface ProgressEvent {
   readonly event: "progress";
-  readonly task: "batcher" | "deriver" | "verify";
+  readonly task: "batcher" | "deriver" | "verify" | "estimate";
   /** It was long, and is over: told once. */
   readonly isCaughtUp: boolean;
   /** L2 blocks that were done by this run; since it was long, where it is caught up. */

@@ -1,10 +1,11 @@
 /**
- * What batch transactions cost, by their receipts: what was paid, not what was offered.
+ * What batch transactions cost: by their receipts what was paid, not what was offered; or by an estimate.
  *
  * @module
  */
 import type { TxReceipt } from "../ethereum.ts";
 import { costOf, weiOf } from "../l1/gas.ts";
+import type { TxCost } from "../types.ts";
 import type { RoleL1 } from "./l1.ts";
 import { weiEach } from "./text.ts";
 
@@ -34,7 +35,11 @@ export interface UnitCosts {
 
 /** What a receipt says was paid. */
 function batchCostOf(receipt: TxReceipt): BatchCost {
-  const cost = costOf(receipt);
+  return batchCostFrom(costOf(receipt));
+}
+
+/** A cost by the names that rows have. */
+export function batchCostFrom(cost: TxCost): BatchCost {
   return {
     gasUsed: cost.gasUsed,
     gasPriceWei: cost.gasPrice,
@@ -42,6 +47,35 @@ function batchCostOf(receipt: TxReceipt): BatchCost {
     blobGasPriceWei: cost.blobGasPrice,
     costWei: weiOf(cost),
   };
+}
+
+/** What rows cost together. */
+export interface CostSums extends UnitCosts {
+  readonly costWei: bigint;
+  /** The part of it that is for blob gas. */
+  readonly blobCostWei: bigint;
+}
+
+/** Sums over rows that have a cost. */
+export function costSums(rows: readonly (BatchCost & Shared)[]): CostSums {
+  const total = (of: (row: BatchCost) => bigint) => rows.reduce((wei, each) => wei + of(each), 0n);
+  const count = (of: (row: Shared) => number) => rows.reduce((sum, each) => sum + of(each), 0);
+  const costWei = total((each) => each.costWei);
+  return {
+    costWei,
+    blobCostWei: total((each) => each.blobGasUsed * each.blobGasPriceWei),
+    ...unitCosts(
+      costWei,
+      count((each) => each.transactions),
+      count((each) => each.compressedBytes),
+    ),
+  };
+}
+
+/** What a cost is shared by. */
+interface Shared {
+  readonly transactions: number;
+  readonly compressedBytes: number;
 }
 
 /** Shares of a cost. */

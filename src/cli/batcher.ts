@@ -3,18 +3,14 @@
  *
  * @module
  */
-import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { PIPELINE_DEFAULTS } from "../config.ts";
 import { describeError, MontanaError } from "../errors.ts";
-import { DiskStorage } from "../local/disk_storage.ts";
 import { BatchSubmissionRunner } from "../pipeline/batch_runner.ts";
 import { BatcherJournal } from "../pipeline/batcher_journal.ts";
 import type { Log } from "../ports.ts";
 import { systemClock, systemRandom, writeStderr, writeStdout } from "../runtime.ts";
 import type { BlockTap, TakenBefore } from "../superblock/block_tap.ts";
-import { BLOB_SIZE, MAX_BLOBS_PER_TX } from "../wire/blob.ts";
-import { MAX_U16 } from "../wire/batch.ts";
 import { type BatcherL1, checkBatcherL1, DA, openBatcherL1 } from "./batcher_l1.ts";
 import { type BatcherPlace, findPosition, mustBelong, tellPosition } from "./batcher_position.ts";
 import { EXIT, type Flag, type FlagValues, JSON_FLAG, textOf } from "./command.ts";
@@ -45,7 +41,8 @@ import {
 import { LOG_FLAGS, logFrom } from "./log.ts";
 import { type BatcherHealth, batcherHealth } from "./batcher_health.ts";
 import { METRICS_FLAG } from "./monitor.ts";
-import { parseChoice, parseCount, parseDuration, parseSize, usage } from "./options.ts";
+import { parseChoice, parseDuration, parseSize, usage } from "./options.ts";
+import { PACKING_FLAGS, packingFrom } from "./packing_flags.ts";
 import { startProgress } from "./progress.ts";
 import { answeringRole, asRole, type RoleContext, type RoleSpec } from "./role.ts";
 import { SENDING_FLAGS } from "./sending_flags.ts";
@@ -55,30 +52,10 @@ import { ofSameChain, tapFor } from "./tapped_l2.ts";
 import { countOf, formatBytes, toJson } from "./text.ts";
 import { startThrottle, THROTTLE_FLAGS, throttleSettings } from "./throttle.ts";
 
-const PACKING_FLAGS: readonly Flag[] = [
-  { flags: "--max-blocks-per-batch <n>", help: "1 to 65535", value: "1000" },
-  {
-    flags: "--max-blobs <n>",
-    help: "blobs of one batch, 1 to 6, unless one block needs more",
-    value: `${MAX_BLOBS_PER_TX}`,
-  },
-  {
-    flags: "--min-batch-bytes <size>",
-    help: "a smaller batch waits for the interval",
-    value: "1KiB",
-  },
-  {
-    flags: "--target-batch-size <size>",
-    help: "bytes before compression with which a batch is cut (what the blobs may take)",
-  },
-  { flags: "--batch-interval <time>", help: "longest wait of a block", value: "12s" },
-  {
-    flags: "--workers <n>",
-    help: "batches compressed at once",
-    value: `${availableParallelism()}`,
-  },
-  { flags: "--da <where>", help: DA.join(", "), value: "blobs", choices: DA },
-];
+const TARGET_FLAG: Flag = {
+  flags: "--target-batch-size <size>",
+  help: "bytes before compression with which a batch is cut (what the blobs may take)",
+};
 
 /** The batcher. */
 export const batcher: RoleSpec = asRole({
@@ -90,6 +67,8 @@ export const batcher: RoleSpec = asRole({
     DATA_DIR_FLAG,
     ONCE_FLAG,
     ...PACKING_FLAGS,
+    TARGET_FLAG,
+    { flags: "--da <where>", help: DA.join(", "), value: "blobs", choices: DA },
     ...COMPRESSION_FLAGS,
     LEAST_LEVEL_FLAG,
     INBOX_FLAG,
@@ -138,9 +117,10 @@ async function runBatcher(flags: FlagValues, context: RoleContext): Promise<numb
 
   // Before an L1 is made: a mistyped name should leave nothing behind.
   await mustBeThere(l2);
+  const storage = context.monitor.storage();
   const journal = dataDir
     ? await BatcherJournal.open({
-      storage: new DiskStorage(),
+      storage,
       directory: join(dataDir, "batcher"),
       log,
     })
@@ -152,6 +132,7 @@ async function runBatcher(flags: FlagValues, context: RoleContext): Promise<numb
     const place = await openBatcherL1({
       ...settings,
       flags,
+      storage,
       signal,
       clock: loop,
       accountClock,
@@ -305,8 +286,7 @@ function settingsFrom(flags: FlagValues, counting: (log: Log) => Log = (log) => 
   const told = counting(logFrom(flags));
   const history = dataDir === undefined ? undefined : new History(dataDir, told);
   const log = history?.log ?? told;
-  const workers = parseCount("--workers", text("workers"), 1, 64);
-  const maxBlobs = parseCount("--max-blobs", text("maxBlobs"), 1, MAX_BLOBS_PER_TX);
+  const { workers, maxBlobs, config } = packingFrom(flags);
   const place = l1Place(flags);
   if (place.kind === "directory") refuseInDirectory(flags, [...SIGNER_FLAGS, ...SENDING_FLAGS]);
   return {
@@ -322,17 +302,7 @@ function settingsFrom(flags: FlagValues, counting: (log: Log) => Log = (log) => 
     throttle: throttleSettings(flags),
     shutdownTimeoutMs: parseDuration("--shutdown-timeout", text("shutdownTimeout")),
     config: {
-      batchIntervalMs: parseDuration("--batch-interval", text("batchInterval")),
-      maxBatchBytes: maxBlobs * BLOB_SIZE,
-      minBatchBytes: parseSize("--min-batch-bytes", text("minBatchBytes")),
-      // One more is planned, and waits for the worker that is free first.
-      maxBatchesAtOnce: workers + 1,
-      maxBlocksPerBatch: parseCount(
-        "--max-blocks-per-batch",
-        text("maxBlocksPerBatch"),
-        1,
-        MAX_U16,
-      ),
+      ...config,
       targetBatchSize: targetBatchSize(flags),
       pollIntervalMs: parseDuration("--poll-interval", text("pollInterval")),
       retry: retryPolicy(once),

@@ -44,17 +44,20 @@ export function batcherHealth(monitor: RoleMonitor): BatcherHealth {
 
 /** Why what was signed, or is to be, does not get into a block. */
 class AccountWaits {
-  #reason: string | undefined;
+  /** By batch; what waits for no batch alone, until anything is sent. */
+  readonly #reasons = new Map<bigint | undefined, string>();
 
   get reason(): string | undefined {
-    return this.#reason;
+    const [first] = this.#reasons.values();
+    return first;
   }
 
   note(event: LogEvent): void {
     if (event.event === "tx.waits") {
-      this.#reason = `${event.reason}: ${describeError(event.error)}`;
+      this.#reasons.set(event.batchNumber, `${event.reason}: ${describeError(event.error)}`);
     } else if (event.event === "tx.sent" || event.event === "tx.included") {
-      this.#reason = undefined;
+      this.#reasons.delete(event.attempt.batchNumber);
+      this.#reasons.delete(undefined);
     }
   }
 }

@@ -22,7 +22,7 @@ import { DiskStorage } from "../local/disk_storage.ts";
 import { DEFAULT_BATCHER, InboxSink } from "../local/inbox.ts";
 import { L1Directory } from "../local/l1_directory.ts";
 import { MemoryBlobStore, MemoryTxJournal } from "../local/memory_tx_journal.ts";
-import type { BatchSink, Clock, Log } from "../ports.ts";
+import type { BatchSink, Clock, Log, Storage } from "../ports.ts";
 import { sizesOf, withFallback } from "../retry.ts";
 import { systemClock, systemRandom, writeStderr } from "../runtime.ts";
 import { LogTxJournal } from "../wal/tx_journal.ts";
@@ -68,6 +68,8 @@ export interface BatcherL1Options {
   readonly da: (typeof DA)[number];
   readonly maxBlobs: number;
   readonly dataDir: string | undefined;
+  /** Of the journal of transactions. */
+  readonly storage: Storage;
   /** It is to end by itself. */
   readonly once: boolean;
   readonly log: Log;
@@ -149,6 +151,7 @@ async function openEthereum(
     da,
     maxBlobs,
     dataDir,
+    storage,
     once,
     log,
     signal,
@@ -182,7 +185,7 @@ async function openEthereum(
   const sources = openBlobs(place, { nodes: patient, kzg, archive, log });
   const l1 = new EthereumL1(patient, sources, { ...place, archive });
   await check(l1, addresses);
-  const journal = await openJournal(l1, signer.address, dataDir, log);
+  const journal = await openJournal(l1, signer.address, { dataDir, storage, log });
   const landed = journal.landed.at(-1);
   if (landed) {
     // A young L1 that began anew has the same first block as before, and nothing else of it.
@@ -265,8 +268,7 @@ async function openEthereum(
 async function openJournal(
   l1: EthereumL1,
   address: Uint8Array,
-  dataDir: string | undefined,
-  log: Log,
+  { dataDir, storage, log }: Pick<BatcherL1Options, "dataDir" | "storage" | "log">,
 ): Promise<TxJournal> {
   if (dataDir === undefined) {
     writeStderr(
@@ -275,7 +277,7 @@ async function openJournal(
     );
     return new MemoryTxJournal();
   }
-  const parts = { storage: new DiskStorage(), directory: join(dataDir, "transactions"), log };
+  const parts = { storage, directory: join(dataDir, "transactions"), log };
   return await LogTxJournal.open(parts, { address, chainId: await l1.chain.chainId() });
 }
 

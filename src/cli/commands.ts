@@ -24,6 +24,7 @@ export const COMMANDS: Readonly<
   inspect: async () => (await import("./inspect.ts")).inspect,
   explain: async () => (await import("./explain.ts")).explain,
   verify: async () => (await import("./verify.ts")).verify,
+  estimate: async () => (await import("./estimate.ts")).estimate,
   report: async () => (await import("./report.ts")).report,
   wal: async () => (await import("./wal.ts")).wal,
   archive: async () => (await import("./archive.ts")).archive,

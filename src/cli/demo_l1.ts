@@ -11,6 +11,7 @@ import { ANVIL_KEYS } from "../local/transfers.ts";
 import type { BatchSink, L1BatchSource, Log } from "../ports.ts";
 import { systemClock } from "../runtime.ts";
 import { startAnvil } from "./anvil.ts";
+import { DiskStorage } from "../local/disk_storage.ts";
 import { openBatcherL1 } from "./batcher_l1.ts";
 import { MAX_BLOBS_PER_TX } from "../wire/blob.ts";
 
@@ -73,6 +74,7 @@ export async function openAnvilDemo(
       da: "blobs",
       maxBlobs: MAX_BLOBS_PER_TX,
       dataDir: join(directory, "batcher"),
+      storage: new DiskStorage(),
       once: false,
       check: () => Promise.resolve(),
       log,

@@ -103,7 +103,9 @@ async function runDeriver(flags: FlagValues, context: RoleContext): Promise<numb
   });
   if (l1 === "unanswered") return EXIT.workLeft;
   if (!l1) return EXIT.done;
-  const states = dataDir === undefined ? undefined : await openStates(dataDir, log);
+  const states = dataDir === undefined
+    ? undefined
+    : await openStates(monitor.storage(), dataDir, log);
   try {
     const watch = { loop, onLooked: () => context.watch.looked() };
     return await runWith(settings, { l1, states, out, signal, monitor, watch }, flags);

@@ -5,10 +5,9 @@
  */
 import { join } from "node:path";
 import { ConfigError } from "../errors.ts";
-import { DiskStorage } from "../local/disk_storage.ts";
 import type { BlockMark } from "../l1/block_marks.ts";
 import type { DeriverPosition, Standing } from "../pipeline/deriver.ts";
-import type { Log } from "../ports.ts";
+import type { Log, Storage } from "../ports.ts";
 import { StateJournal } from "../wal/state_journal.ts";
 import type { OutPlace, OutStanding } from "./derived_out.ts";
 import { isL1Mark, isOnL1, type L1Mark, mustBeSameL1, type RoleL1 } from "./l1.ts";
@@ -33,8 +32,12 @@ export interface DeriverState extends OutStanding {
 const KEPT_STATES = 256;
 
 /** Opens the states under `dataDir`. */
-export function openStates(dataDir: string, log: Log): Promise<StateJournal<DeriverState>> {
-  const parts = { storage: new DiskStorage(), directory: join(dataDir, "deriver"), log };
+export function openStates(
+  storage: Storage,
+  dataDir: string,
+  log: Log,
+): Promise<StateJournal<DeriverState>> {
+  const parts = { storage, directory: join(dataDir, "deriver"), log };
   return StateJournal.open<DeriverState>(parts, { keep: KEPT_STATES, isWhole });
 }
 

@@ -5,12 +5,14 @@
  */
 import { describeError } from "../errors.ts";
 import type { LoopHealth } from "../pipeline/tick_health.ts";
-import type { Log } from "../ports.ts";
+import { DiskStorage } from "../local/disk_storage.ts";
+import type { Log, Storage } from "../ports.ts";
 import { systemClock, writeStderr } from "../runtime.ts";
 import { type ReadyCheck, serveHealth } from "../service/health.ts";
 import type { Listening } from "../service/http_server.ts";
 import { gauge, type MetricChapter } from "../service/metric_chapter.ts";
 import { Metrics } from "../service/metrics.ts";
+import { meteredStorage } from "../service/storage_metrics.ts";
 import { type Flag, type FlagValues, textOf } from "./command.ts";
 import { NodeHealth } from "./node_health.ts";
 import { parseListen } from "./options.ts";
@@ -111,6 +113,12 @@ export class RoleMonitor {
       this.#nodes.note(event);
       counting(event);
     };
+  }
+
+  /** A disk, whose syncs are timed where metrics are asked for. */
+  storage(): Storage {
+    const disk = new DiskStorage();
+    return this.metrics ? meteredStorage(disk, this.metrics) : disk;
   }
 
   /** It has begun, and tells from now on how it is. */

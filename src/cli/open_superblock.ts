@@ -18,6 +18,7 @@ import { BATCH_METRICS, watchBatches } from "../service/batch_metrics.ts";
 import type { ReadyCheck } from "../service/health.ts";
 import type { Listening } from "../service/http_server.ts";
 import { Metrics } from "../service/metrics.ts";
+import { meteredStorage } from "../service/storage_metrics.ts";
 import { ROLE_METRICS } from "../service/role_metrics.ts";
 import { BatchManager } from "../superblock/batch_manager.ts";
 import { BlockFollower } from "../superblock/block_follower.ts";
@@ -77,7 +78,7 @@ export async function openSuperblock(
   const { dataDir, config, l2, proving, proofPollMs } = settings;
   const { l1Clock, batchManager, integration } = config;
   await leaveMemoryOutOfCores();
-  const storage = new DiskStorage();
+  const storage = meteredStorage(new DiskStorage(), metrics);
   const inLog = (name: string) => ({ storage, directory: join(dataDir, name), log });
   const journal = await LogBatchJournal.open(inLog("batches"), batchManager);
   const queue = await LogJobQueue.open({ ...inLog("jobs"), clock }).catch(async (error) => {

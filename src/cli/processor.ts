@@ -7,7 +7,6 @@
 import { join } from "node:path";
 import { describeError, MontanaError, ProcessorError, WalError } from "../errors.ts";
 import { CommandHandler } from "../local/command_handler.ts";
-import { DiskStorage } from "../local/disk_storage.ts";
 import { readError } from "../local/disk.ts";
 import { HttpHandler } from "../local/http_handler.ts";
 import type { BatchHandler, Log, Storage } from "../ports.ts";
@@ -96,7 +95,7 @@ async function runOpened(
   },
   onEnd: (close: () => Promise<void> | undefined) => void,
 ): Promise<number> {
-  const storage = new DiskStorage();
+  const storage = health.storage();
   const { dataDir } = settings;
   const wal = await Wal.open({ storage, directory: join(dataDir, "wal"), log });
   onEnd(() => wal.close());

@@ -4,7 +4,7 @@
  * @module
  */
 import { describeError } from "../errors.ts";
-import type { Log } from "../ports.ts";
+import type { Log, Storage } from "../ports.ts";
 import { PROCESSOR_METRICS, watchProcessor } from "../service/processor_metrics.ts";
 import { ROLE_METRICS } from "../service/role_metrics.ts";
 import type { BatchProcessor } from "../wal/processor.ts";
@@ -19,6 +19,11 @@ export class ProcessorHealth {
 
   constructor(monitor: RoleMonitor) {
     this.#monitor = monitor;
+  }
+
+  /** Where its log is. */
+  storage(): Storage {
+    return this.#monitor.storage();
   }
 
   /** A log that counts, before another. */

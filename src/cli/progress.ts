@@ -186,7 +186,12 @@ export function startProgress(
   };
 }
 
-const DONE = { batcher: "posted", deriver: "derived", verify: "compared" } as const;
+const DONE = {
+  batcher: "posted",
+  deriver: "derived",
+  verify: "compared",
+  estimate: "read",
+} as const;
 
 /** In words. */
 export function describeProgress(event: ProgressEvent): Described {

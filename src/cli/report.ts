@@ -10,9 +10,24 @@ import { allCompressors } from "../compress/formats.ts";
 import { DerivationPipeline } from "../pipeline/deriver.ts";
 import type { LogEvent } from "../ports.ts";
 import { writeStdout } from "../runtime.ts";
-import { BLOB_CAPACITY } from "../wire/blob.ts";
 import { fromHex, toHex } from "../wire/hex.ts";
-import { type BatchCost, costsOf, type UnitCosts, unitCosts } from "./batch_costs.ts";
+import {
+  type BatchCost,
+  costsOf,
+  type CostSums,
+  costSums,
+  type UnitCosts,
+  unitCosts,
+} from "./batch_costs.ts";
+import {
+  type BatchSizes,
+  COST_HEAD,
+  costCells,
+  SIZE_HEAD,
+  sizeCells,
+  sizesOf,
+  sizeSums,
+} from "./batch_rows.ts";
 import { type CommandSpec, EXIT, type FlagValues, JSON_FLAG } from "./command.ts";
 import {
   addressesOf,
@@ -23,15 +38,7 @@ import {
   l1Place,
 } from "./l1_flags.ts";
 import { openL1 } from "./open_l1.ts";
-import {
-  formatBytes,
-  formatRatio,
-  formatShare,
-  formatTable,
-  formatWei,
-  formatWeiEach,
-  toJson,
-} from "./text.ts";
+import { formatTable, formatWei, toJson } from "./text.ts";
 
 /** The report. */
 export const report: CommandSpec = {
@@ -56,7 +63,7 @@ export const report: CommandSpec = {
  * One batch transaction on L1. Only what was accepted has blocks. What it cost is there on an L1 that is
  * paid, whatever the verdict; without it where the node no longer has the receipt.
  */
-export interface BatchRow extends Partial<BatchCost>, Partial<UnitCosts> {
+export interface BatchRow extends BatchSizes, Partial<BatchCost>, Partial<UnitCosts> {
   readonly batchNumber: bigint;
   /** `future`: it still waits for one before it. */
   readonly verdict: "accepted" | "duplicate" | "future" | "dropped";
@@ -64,39 +71,19 @@ export interface BatchRow extends Partial<BatchCost>, Partial<UnitCosts> {
   readonly l1Block: bigint;
   /** `0x` and 64 digits. */
   readonly txHash: string;
-  readonly blocks: number;
-  readonly transactions: number;
-  readonly rawBytes: number;
-  readonly compressedBytes: number;
-  readonly blobs: number;
-  /** Compressed bytes to the usable bytes of its blobs; none for calldata. */
-  readonly fill: number | null;
-  /** Raw to compressed bytes. */
-  readonly ratio: number | null;
 }
 
 /** Sums over all rows; `batches`, `blocks` and `transactions` count what was accepted. */
-export interface ReportTotals extends Partial<ReportCosts> {
+export interface ReportTotals extends BatchSizes, Partial<ReportCosts> {
   readonly batches: number;
-  readonly blocks: number;
-  readonly transactions: number;
-  readonly rawBytes: number;
-  readonly compressedBytes: number;
-  readonly blobs: number;
-  readonly fill: number | null;
-  readonly ratio: number | null;
   readonly duplicates: number;
   readonly futures: number;
   readonly dropped: number;
   readonly ignored: number;
 }
 
-/** What all rows cost together, on an L1 that is paid. */
-export interface ReportCosts extends UnitCosts {
-  /** Of all batch transactions, left out by derivation or not. */
-  readonly costWei: bigint;
-  /** The part of it that was paid for blob gas. */
-  readonly blobCostWei: bigint;
+/** What all rows cost together, on an L1 that is paid: those that derivation leaves out, too. */
+export interface ReportCosts extends CostSums {
   /** The part of it that brought no block: duplicates, dropped ones, and those that wait. */
   readonly lostWei: bigint;
   /** Rows whose receipt the node does not have: they are in none of these sums. */
@@ -166,38 +153,21 @@ function row(
   content = { blocks: 0, transactions: 0, rawBytes: 0 },
 ): BatchRow {
   const { blockNumber: l1Block, blobs, txHash } = batch.inclusion;
-  const compressedBytes = batch.data.length;
   return {
     batchNumber: batch.batchNumber,
     verdict,
     l1Block,
     txHash: toHex(txHash),
-    ...content,
-    compressedBytes,
-    blobs,
-    fill: fillOf(compressedBytes, blobs),
-    ratio: ratioOf(content.rawBytes, compressedBytes),
+    ...sizesOf({ ...content, compressedBytes: batch.data.length, blobs }),
   };
 }
 
 function totalsOf(rows: readonly BatchRow[], ignored: number, isPaid: boolean): ReportTotals {
   const count = (verdict: BatchRow["verdict"]) =>
     rows.filter((each) => each.verdict === verdict).length;
-  const sum = (key: "blocks" | "transactions" | "rawBytes" | "compressedBytes" | "blobs") =>
-    rows.reduce((total, each) => total + each[key], 0);
-  const inBlobs = rows.filter((each) => each.blobs > 0);
-  const bytesInBlobs = inBlobs.reduce((total, each) => total + each.compressedBytes, 0);
-  const derived = rows.filter((each) => each.verdict === "accepted");
-  const bytesDerived = derived.reduce((total, each) => total + each.compressedBytes, 0);
   return {
-    batches: derived.length,
-    blocks: sum("blocks"),
-    transactions: sum("transactions"),
-    rawBytes: sum("rawBytes"),
-    compressedBytes: sum("compressedBytes"),
-    blobs: sum("blobs"),
-    fill: fillOf(bytesInBlobs, sum("blobs")),
-    ratio: ratioOf(sum("rawBytes"), bytesDerived),
+    batches: count("accepted"),
+    ...sizeSums(rows),
     duplicates: count("duplicate"),
     futures: count("future"),
     dropped: count("dropped"),
@@ -207,47 +177,27 @@ function totalsOf(rows: readonly BatchRow[], ignored: number, isPaid: boolean): 
 }
 
 function reportCosts(rows: readonly BatchRow[]): ReportCosts {
-  const paid = rows.filter((each) => each.costWei !== undefined);
-  const total = (of: (row: BatchRow) => bigint) => paid.reduce((wei, each) => wei + of(each), 0n);
-  const count = (of: (row: BatchRow) => number) => paid.reduce((sum, each) => sum + of(each), 0);
-  const costWei = total((each) => each.costWei!);
+  const paid = rows.filter(hasCost);
   return {
-    costWei,
-    blobCostWei: total((each) => each.blobGasUsed! * each.blobGasPriceWei!),
-    lostWei: total((each) => each.verdict === "accepted" ? 0n : each.costWei!),
-    ...unitCosts(
-      costWei,
-      count((each) => each.transactions),
-      count((each) => each.compressedBytes),
+    ...costSums(paid),
+    lostWei: paid.reduce(
+      (wei, each) => wei + (each.verdict === "accepted" ? 0n : each.costWei),
+      0n,
     ),
     withoutReceipt: rows.length - paid.length,
   };
 }
 
+function hasCost(row: BatchRow): row is BatchRow & BatchCost {
+  return row.costWei !== undefined;
+}
+
 function tableOf(rows: readonly BatchRow[], totals: ReportTotals): string {
-  const isPaid = totals.costWei !== undefined;
-  const head = [
-    "batch",
-    "L1 block",
-    "blocks",
-    "txs",
-    "raw",
-    "posted",
-    "ratio",
-    "blobs",
-    "fill",
-    ...(isPaid ? ["cost", "per tx", "per byte"] : []),
-    "",
-  ];
+  const hasCosts = totals.costWei !== undefined;
+  const head = ["batch", "L1 block", ...SIZE_HEAD, ...(hasCosts ? COST_HEAD : []), ""];
   const cells = (each: BatchRow | ReportTotals) => [
-    `${each.blocks}`,
-    `${each.transactions}`,
-    formatBytes(each.rawBytes),
-    formatBytes(each.compressedBytes),
-    formatRatio(each.ratio ?? undefined),
-    `${each.blobs}`,
-    formatShare(each.fill ?? undefined),
-    ...(isPaid ? costCells(each) : []),
+    ...sizeCells(each),
+    ...(hasCosts ? costCells(each) : []),
   ];
   const lines = rows.map((each) => [
     `${each.batchNumber}`,
@@ -264,25 +214,10 @@ function tableOf(rows: readonly BatchRow[], totals: ReportTotals): string {
   return formatTable(head, [...lines, total]);
 }
 
-function costCells({ costWei, weiPerTransaction, weiPerByte }: BatchRow | ReportTotals): string[] {
-  if (costWei === undefined) return ["?", "?", "?"];
-  const each = (wei: string | null | undefined) =>
-    typeof wei === "string" ? formatWeiEach(wei) : "-";
-  return [formatWei(costWei), each(weiPerTransaction), each(weiPerByte)];
-}
-
 function remarks({ ignored, lostWei = 0n, withoutReceipt = 0 }: ReportTotals): string {
   return [
     ignored > 0 ? `${ignored} ignored` : "",
     lostWei > 0n ? `${formatWei(lostWei)} for what is left out` : "",
     withoutReceipt > 0 ? `${withoutReceipt} without a receipt` : "",
   ].filter(Boolean).join(", ");
-}
-
-function fillOf(bytes: number, blobs: number): number | null {
-  return blobs > 0 ? bytes / (blobs * BLOB_CAPACITY) : null;
-}
-
-function ratioOf(raw: number, compressed: number): number | null {
-  return raw > 0 && compressed > 0 ? raw / compressed : null;
 }

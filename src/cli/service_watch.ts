@@ -20,7 +20,11 @@ export class ServiceWatch {
   readonly #ended = new AbortController();
   #isReady = false;
 
-  constructor(roles: readonly string[], notifier: Notifier | undefined, clock = systemClock) {
+  constructor(
+    roles: readonly string[],
+    notifier: Notifier | undefined,
+    clock: Clock = systemClock,
+  ) {
     this.#notifier = notifier;
     this.#clock = clock;
     this.#roles = roles.map((name) => new RoleWatch(name, clock, () => this.#tellReady()));

@@ -49,9 +49,19 @@ export function worstCostWei(gas: bigint, blobs: number, fees: FeeCaps): bigint 
   return gas * fees.maxFeePerGas + BigInt(blobs) * GAS_PER_BLOB * fees.maxFeePerBlobGas;
 }
 
-/** Wei that a transaction costs in the next block, as things stand. */
+/** What a transaction costs in the next block, as things stand. */
+export function expectedCost(gasUsed: bigint, blobs: number, market: Market): TxCost {
+  return {
+    gasUsed,
+    gasPrice: market.baseFee + market.tip,
+    blobGasUsed: BigInt(blobs) * GAS_PER_BLOB,
+    blobGasPrice: blobs > 0 ? market.blobBaseFee : 0n,
+  };
+}
+
+/** {@link expectedCost} in wei. */
 export function expectedCostWei(gas: bigint, blobs: number, market: Market): bigint {
-  return gas * (market.baseFee + market.tip) + BigInt(blobs) * GAS_PER_BLOB * market.blobBaseFee;
+  return weiOf(expectedCost(gas, blobs, market));
 }
 
 /** What a transaction cost, by its receipt. */

@@ -31,6 +31,7 @@ export const PROCESS_METRICS: MetricChapter = {
     montana_build_info: gauge("What runs", "version", "runtime"),
     process_start_time_seconds: gauge("When the process started"),
     process_resident_memory_bytes: gauge("Memory that the process holds"),
+    montana_event_loop_lag_seconds: gauge("How late a timer comes that is due at once"),
     process_cpu_seconds_total: counter("Time of processors that the process used"),
   },
 };
@@ -105,6 +106,12 @@ export class Metrics {
     }
   }
 
+  /** For what is told by no event: includes a chapter, and takes its values. */
+  recorderOf<Name extends string>(chapter: MetricChapter<Name>): MetricRecorder<Name> {
+    this.include(chapter);
+    return this.#recorder;
+  }
+
   /** A log that counts by these chapters, and hands on to another. */
   counting(chapters: readonly MetricChapter[], log?: Log): Log {
     for (const chapter of chapters) this.include(chapter);
@@ -126,18 +133,21 @@ export class Metrics {
 
   /** All of it, in the text format 0.0.4 of Prometheus. */
   async text(): Promise<{ readonly type: string; readonly text: string }> {
-    this.#lookAtProcess();
+    await this.#lookAtProcess();
     for (const look of this.#looks) await look(this.#recorder);
     return { type: this.#registry.contentType, text: await this.#registry.metrics() };
   }
 
-  #lookAtProcess(): void {
+  async #lookAtProcess(): Promise<void> {
     const { set, total } = this.#recorder;
     set("montana_build_info", 1, VERSION, runtimeName());
     set("process_start_time_seconds", this.#startMs / 1000);
     set("process_resident_memory_bytes", process.memoryUsage().rss);
     const { user, system } = process.cpuUsage();
     total("process_cpu_seconds_total", (user + system) / 1e6);
+    const askedMs = performance.now();
+    await new Promise((resolve) => setTimeout(resolve, 0));
+    set("montana_event_loop_lag_seconds", (performance.now() - askedMs) / 1000);
   }
 
   #make(name: string, spec: MetricSpec): Family {

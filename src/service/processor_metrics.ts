@@ -12,7 +12,16 @@ const REASONS: readonly HandOverReason[] = [
 ];
 const WAITS = ["cut", "checkpoint", "dead letter"] as const;
 const HANDLE_SECONDS = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 60, 300, 1800];
-const STATES = [
+type State =
+  | "new"
+  | "starting"
+  | "running"
+  | "paused"
+  | "draining"
+  | "stopped"
+  | "closing"
+  | "closed";
+const STATES: readonly State[] = [
   ...["new", "starting", "running", "paused", "draining", "stopped", "closing", "closed"] as const,
 ];
 
@@ -78,7 +87,7 @@ export const PROCESSOR_METRICS: MetricChapter = CHAPTER;
 
 /** How a processor stands, as `BatchProcessor.stats()` tells it. */
 export interface ServedProcessorStats {
-  readonly state: (typeof STATES)[number];
+  readonly state: State;
   readonly addedOperations: number;
   readonly addedBytes: number;
   readonly rejectedOperations: number;

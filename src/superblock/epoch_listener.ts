@@ -185,7 +185,7 @@ export class EpochListener {
     const { l1Clock } = this.#config;
     // Counted from here, however long it takes until somebody answers.
     this.#begunAt ??= epochAt(l1Clock, this.#nowSeconds());
-    const head = await this.#ask((source) => this.#headOf(source));
+    const head = await this.#ask((source) => this.#headOf(source), true);
     this.#source = head?.source.name;
     if (!head) return;
     this.#headSlot = head.answer;
@@ -258,13 +258,17 @@ export class EpochListener {
     );
   }
 
-  /** Asks the first source that answers. */
+  /**
+   * Asks the first source that answers. One that failed is asked for its head first: of blocks another
+   * chain than the one that is down may tell.
+   */
   async #ask<T>(
     question: (source: EpochSource) => Promise<T>,
+    isForHead = false,
   ): Promise<{ readonly source: EpochSource; readonly answer: T } | undefined> {
     const { clock, random, log } = this.#parts;
     for (const [source, asked] of this.#asked) {
-      if (asked.retryAtMs > clock.now()) continue;
+      if (asked.retryAtMs > clock.now() || (!isForHead && asked.failures > 0)) continue;
       try {
         const answer = await question(source);
         if (asked.failures > 0) log?.({ event: "epoch_source_recovered", source: source.name });

@@ -79,7 +79,8 @@ const SHELLS: Readonly<Record<string, Shell>> = {
   },
   fish: {
     path: "/usr/bin/fish",
-    command: ["fish", "--no-config"],
+    // It reads from a pipe, and Bun gives its children sockets.
+    command: ["sh", "-c", "cat | fish --no-config"],
     isAskedAtOnce: true,
     begin: (script) => `source ${script}; echo 'READY> '\n`,
     ask: (typed, at) => `complete -C '${typed}'; echo ${mark(at)}; echo 'READY> '\n`,
@@ -175,6 +176,8 @@ const BESIDE: Readonly<Record<string, string>> = {
     "--batcher 0x5050f69a9786f081509234f1a7f4684b5e5b76c9",
   processor: "--data-dir none",
   encode: "--stage raw",
+  estimate: "--l2 none",
+  "ops dump": "systemd",
   superblock:
     "--set batch_manager.chain_id=1 --l2 http://127.0.0.1:1 --prover http://127.0.0.1:1 " +
     "--superblock-prover http://127.0.0.1:1 --publisher http://127.0.0.1:1 " +

@@ -93,6 +93,8 @@ const BATCHER_MOVED = [
   "montana_signer_spend_ether_per_second",
   'montana_ref_block_number{layer="l1",type="included"}',
   'montana_check_ok{role="batcher",check="pipeline"}',
+  "montana_wal_sync_duration_seconds_count",
+  "montana_wal_written_bytes_total",
   "process_resident_memory_bytes",
 ];
 const DERIVER_MOVED = [
@@ -207,6 +209,7 @@ test("a processor tells what it took and handled, and that its handler fails", a
       "montana_processor_operations_added_total",
       "montana_processor_operations_handled_total",
       "montana_processor_handle_duration_seconds_count",
+      "montana_wal_sync_duration_seconds_count",
       'montana_processor_state{state="running"}',
     ]);
     equal(values.get("montana_processor_operations_added_total"), 2);

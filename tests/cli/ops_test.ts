@@ -159,6 +159,7 @@ const TRIALS: Readonly<Record<string, readonly Trial[]>> = {
     loud: { process_start_time_seconds: "0+60x40" },
     quiet: { process_start_time_seconds: "0 0 0 60+0x40" },
   }],
+  MontanaDiskFails: [once("montana_wal_failures_total", { call: "sync" })],
   MontanaNodesFail: [{
     at: "40m",
     loud: { montana_node_failures_total: "0+1x50" },

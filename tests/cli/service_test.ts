@@ -6,9 +6,12 @@ import {
   rejects,
   strictEqual as equal,
 } from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import process from "node:process";
 import { test } from "node:test";
+import { fileURLToPath } from "node:url";
 import { ServiceWatch } from "../../src/cli/service_watch.ts";
 import type { BatchSink, Clock } from "../../src/ports.ts";
 import { skipWithout, withDirectory } from "../helpers.ts";
@@ -83,6 +86,25 @@ test("montana processor keeps from its command who is to be told", {
     await untilTold(systemd, /^READY=1 STATUS=running processor$/);
     // Another process is to say that it lives.
     deepEqual(systemd.told.filter((line) => line === "WATCHDOG=1"), []);
+  });
+});
+
+const deaf = "where systemd cannot be told, it says so once and goes on";
+const whyNotDeaf = process.versions["deno"] && !process.env["MONTANA_CLI"]
+  ? false
+  : "only Deno can be kept from the C library";
+if (whyNotDeaf) process.stdout.write(`skipped: ${deaf}: ${whyNotDeaf}\n`);
+test(deaf, { skip: whyNotDeaf }, async () => {
+  await withDirectory((cwd) => {
+    const cli = fileURLToPath(new URL("../../cli.ts", import.meta.url));
+    const { status, stderr } = spawnSync(
+      process.execPath,
+      ["run", "-A", "--deny-ffi", cli, "processor", "--data-dir", "data"],
+      { cwd, encoding: "utf8", input: "", env: { ...process.env, NOTIFY_SOCKET: "/nowhere" } },
+    );
+    equal(status, 0, stderr);
+    equal(stderr.match(/^warning: systemd is not told/gm)?.length, 1, stderr);
+    return Promise.resolve();
   });
 });
 

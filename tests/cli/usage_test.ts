@@ -25,6 +25,7 @@ const COMMANDS = [
   "inspect",
   "explain",
   "verify",
+  "estimate",
   "report",
   "wal",
   "archive",

@@ -2,6 +2,8 @@ import { deepStrictEqual as deepEqual, match, ok, strictEqual as equal } from "n
 import { spawnSync } from "node:child_process";
 import process from "node:process";
 import { test } from "node:test";
+import { FaultyStorage } from "../../src/local/faulty_storage.ts";
+import { MemoryStorage } from "../../src/local/memory_storage.ts";
 import { ManualClock } from "../../src/local/memory.ts";
 import type { LogEvent } from "../../src/ports.ts";
 import { batcherMetrics, watchBatcher } from "../../src/service/batcher_metrics.ts";
@@ -11,6 +13,7 @@ import type { MetricChapter } from "../../src/service/metric_chapter.ts";
 import { Metrics, PROCESS_METRICS } from "../../src/service/metrics.ts";
 import { PROCESSOR_METRICS, watchProcessor } from "../../src/service/processor_metrics.ts";
 import { ROLE_METRICS } from "../../src/service/role_metrics.ts";
+import { meteredStorage } from "../../src/service/storage_metrics.ts";
 import { BatchProcessor } from "../../src/wal/processor.ts";
 import {
   ACCOUNT_EVENTS,
@@ -161,6 +164,27 @@ test("chapters share a registry, and a name has one type", async () => {
     () => ok(false, "a gauge was counted"),
     (error) => match(`${error}`, /montana_build_info: it is no counter/),
   );
+});
+
+test("a log's way to the disk is timed, and what fails there is counted and told", async () => {
+  const metrics = await Metrics.open(clock);
+  const disk = new FaultyStorage(
+    new MemoryStorage(),
+    ({ method, number }) => number > 4 && method !== "close" ? { error: "NoSpace" } : undefined,
+  );
+  const storage = meteredStorage(disk, metrics);
+  const file = await storage.openAppend("log");
+  await file.write(new Uint8Array(7));
+  await file.sync();
+  equal((await storage.read("log")).length, 7);
+  for (const act of [() => file.write(new Uint8Array(9)), () => file.sync()]) {
+    await act().then(() => ok(false, "it was kept"), (error) => equal(error.code, "NoSpace"));
+  }
+  const values = valuesOf((await metrics.text()).text);
+  equal(values.get("montana_wal_written_bytes_total"), 7);
+  equal(values.get("montana_wal_sync_duration_seconds_count"), 1);
+  equal(values.get('montana_wal_failures_total{call="write"}'), 1);
+  equal(values.get('montana_wal_failures_total{call="sync"}'), 1);
 });
 
 test("no label of any chapter has many values", () => {

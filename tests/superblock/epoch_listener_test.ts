@@ -3,7 +3,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { SourceError } from "../../src/errors.ts";
 import { ClockEpochs, ExecutionEpochs } from "../../src/l1/epoch_sources.ts";
-import { SeededRandom } from "../../src/local/memory.ts";
+import { ManualClock, SeededRandom } from "../../src/local/memory.ts";
 import { MemoryStorage } from "../../src/local/memory_storage.ts";
 import type { EpochSource, EpochTaker } from "../../src/superblock.ts";
 import { EpochListener } from "../../src/superblock/epoch_listener.ts";
@@ -173,6 +173,40 @@ test("While the beacon node is down, the next source tells", async () => {
     return time.taker.epochs.length >= 4;
   });
   deepEqual(time.taker.epochs.map(({ source }) => source), ["clock", "clock", "beacon", "beacon"]);
+});
+
+test("A beacon node that is down is not back because the chain beside it answers for blocks", async () => {
+  const time = world(slotMs(1));
+  const clock = new ManualClock(slotMs(1));
+  const block = { number: 7n, hash: new Uint8Array(32), slot: 0n, timestamp: 1_000_000n };
+  const asked: string[] = [];
+  const blocksOf = (name: string) => () => {
+    asked.push(name);
+    return Promise.resolve(block);
+  };
+  const beacon: EpochSource = {
+    name: "beacon",
+    headSlot: () => Promise.reject(new SourceError("Connection", "Cannot ask")),
+    firstBlock: blocksOf("beacon"),
+  };
+  const execution: EpochSource = {
+    name: "execution",
+    headSlot() {
+      // So slow that the beacon node may be asked again.
+      clock.advance(2000);
+      return Promise.resolve(1n);
+    },
+    firstBlock: blocksOf("execution"),
+  };
+  const { taker, events } = time;
+  const parts = { clock, taker, sources: [beacon, execution], random: new SeededRandom(1) };
+  const config = { l1Clock: SMALL_CLOCK, pollIntervalMs: POLL_MS };
+  await new EpochListener({ ...parts, log: events.log }, config).look();
+  deepEqual(asked, ["execution"]);
+  deepEqual([events.of("epoch_source_failed").length, events.of("epoch_source_recovered")], [
+    1,
+    [],
+  ]);
 });
 
 test("A head that the clock here cannot believe is refused, and says what to see to", async () => {

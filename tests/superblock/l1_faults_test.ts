@@ -6,7 +6,7 @@
  */
 import { deepStrictEqual as deepEqual, ok } from "node:assert/strict";
 import { test } from "node:test";
-import { isRetryable, SourceError } from "../../src/errors.ts";
+import { isRetryable, SourceError, WalError } from "../../src/errors.ts";
 import { ClockEpochs, ExecutionEpochs } from "../../src/l1/epoch_sources.ts";
 import { MemoryStorage } from "../../src/local/memory_storage.ts";
 import type { EpochSource } from "../../src/superblock.ts";
@@ -100,6 +100,7 @@ async function simulate(seed: number): Promise<Run> {
       ...(hasClock ? [new ClockEpochs(CLOCK, run.clock)] : []),
     ];
     const stop = new AbortController();
+    let isDead = false;
     const listener = new EpochListener({
       sources,
       taker: manager,
@@ -108,8 +109,8 @@ async function simulate(seed: number): Promise<Run> {
       log: run.log("listener"),
     }, { l1Clock: CLOCK, pollIntervalMs: SLOT_MS });
     const running = listener.run(stop.signal).catch((error) => {
-      // What the power loss leaves half done.
-      if (!isRetryable(error) && error.code !== "Closed") throw error;
+      // What the power loss leaves half done: whoever wrote then is dead.
+      if (!isRetryable(error) && !(isDead && error instanceof WalError)) throw error;
     });
     await run.clock.sleep(run.around(10_000, 1_000_000));
     if (isLast) {
@@ -119,6 +120,7 @@ async function simulate(seed: number): Promise<Run> {
     } else {
       run.count("power loss");
       storage.crash(run.random);
+      isDead = true;
     }
     stop.abort();
     await running;

@@ -57,6 +57,11 @@ export const ALERTS: Readonly<Record<string, readonly AlertRule[]>> = {
       "it starts again and again",
       "The last lines of its log tell why it ended; the exit codes are in montana --help.",
     ]),
+    critical("MontanaDiskFails", "0m", "increase(montana_wal_failures_total[15m]) > 0", [
+      "a log cannot be written: {{ $labels.call }}",
+      "The disk is full, read-only or broken; montana doctor looks at it. Nothing is acknowledged that " +
+      "is not on the disk.",
+    ]),
     warning("MontanaNodesFail", "15m", "increase(montana_node_failures_total[15m]) > 5", [
       "nodes of L1 or L2 fail again and again",
       "Name more nodes, or better ones; montana doctor looks at them.",

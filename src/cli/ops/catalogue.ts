@@ -4,19 +4,23 @@
  * @module
  */
 import { systemClock } from "../../runtime.ts";
-import { BATCH_METRICS } from "../../service/batch_metrics.ts";
-import { batcherMetrics } from "../../service/batcher_metrics.ts";
-import { DERIVER_METRICS } from "../../service/deriver_metrics.ts";
-import { ACCOUNT_METRICS, NODE_METRICS } from "../../service/ethereum_metrics.ts";
+import {
+  ACCOUNT_METRICS,
+  BATCH_METRICS,
+  batcherMetrics,
+  DERIVER_METRICS,
+  NODE_METRICS,
+  PROCESSOR_METRICS,
+  ROLE_METRICS,
+  STORAGE_METRICS,
+} from "../../service/chapters.ts";
 import type { MetricChapter, MetricSpec } from "../../service/metric_chapter.ts";
 import { PROCESS_METRICS } from "../../service/metrics.ts";
-import { PROCESSOR_METRICS } from "../../service/processor_metrics.ts";
-import { ROLE_METRICS } from "../../service/role_metrics.ts";
 import { CHECK_METRICS } from "../monitor.ts";
 
 /** By what they are about. */
 export const CATALOGUE: Readonly<Record<string, readonly MetricChapter[]>> = {
-  "Every role": [PROCESS_METRICS, CHECK_METRICS, ROLE_METRICS],
+  "Every role": [PROCESS_METRICS, CHECK_METRICS, ROLE_METRICS, STORAGE_METRICS],
   "Batcher": [batcherMetrics(systemClock), ACCOUNT_METRICS],
   "Deriver": [DERIVER_METRICS],
   "Nodes of L1 and L2, for batcher and deriver": [NODE_METRICS],

@@ -52,6 +52,12 @@ export const PLOTS: Readonly<Record<string, readonly Plot[]>> = {
       rateOf("montana_passing_failures_total"),
       rateOf("montana_node_failures_total"),
     ),
+    plot(
+      "A sync of a log takes",
+      "s",
+      quantile(0.5, "montana_wal_sync_duration_seconds"),
+      quantile(0.99, "montana_wal_sync_duration_seconds"),
+    ),
     plot("Memory", "bytes", now("process_resident_memory_bytes")),
     plot("Processors", "percentunit", rateOf("process_cpu_seconds_total")),
   ],
