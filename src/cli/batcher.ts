@@ -11,9 +11,9 @@ import { BatcherJournal } from "../pipeline/batcher_journal.ts";
 import type { Log } from "../ports.ts";
 import { systemClock, systemRandom, writeStderr, writeStdout } from "../runtime.ts";
 import type { BlockTap, TakenBefore } from "../superblock/block_tap.ts";
-import { type BatcherL1, DA, openBatcherL1 } from "./batcher_l1.ts";
+import { type BatcherL1, checkBatcherL1, DA, openBatcherL1 } from "./batcher_l1.ts";
 import { type BatcherPlace, findPosition, mustBelong, tellPosition } from "./batcher_position.ts";
-import { EXIT, type FlagValues, JSON_FLAG, textOf } from "./command.ts";
+import { EXIT, type Flag, type FlagValues, JSON_FLAG, textOf } from "./command.ts";
 import { COMPRESSION_FLAGS, compressionInWorkers, LEAST_LEVEL_FLAG } from "./compression.ts";
 import { History } from "./history.ts";
 import {
@@ -41,7 +41,7 @@ import {
 import { LOG_FLAGS, logFrom } from "./log.ts";
 import { type BatcherHealth, batcherHealth } from "./batcher_health.ts";
 import { METRICS_FLAG } from "./monitor.ts";
-import { parseChoice, parseDuration } from "./options.ts";
+import { parseChoice, parseDuration, parseSize, usage } from "./options.ts";
 import { PACKING_FLAGS, packingFrom } from "./packing_flags.ts";
 import { startProgress } from "./progress.ts";
 import { answeringRole, asRole, type RoleContext, type RoleSpec } from "./role.ts";
@@ -51,6 +51,11 @@ import { SIGNER_FLAGS } from "./signer_flags.ts";
 import { ofSameChain, tapFor } from "./tapped_l2.ts";
 import { countOf, formatBytes, toJson } from "./text.ts";
 import { startThrottle, THROTTLE_FLAGS, throttleSettings } from "./throttle.ts";
+
+const TARGET_FLAG: Flag = {
+  flags: "--target-batch-size <size>",
+  help: "bytes before compression with which a batch is cut (what the blobs may take)",
+};
 
 /** The batcher. */
 export const batcher: RoleSpec = asRole({
@@ -62,6 +67,7 @@ export const batcher: RoleSpec = asRole({
     DATA_DIR_FLAG,
     ONCE_FLAG,
     ...PACKING_FLAGS,
+    TARGET_FLAG,
     { flags: "--da <where>", help: DA.join(", "), value: "blobs", choices: DA },
     ...COMPRESSION_FLAGS,
     LEAST_LEVEL_FLAG,
@@ -89,6 +95,10 @@ export const batcher: RoleSpec = asRole({
     "batcher --l2 blocks.jsonl --l1 http://127.0.0.1:8545 --inbox 0xff00000000000000000000000000000000008453 --key-file batcher.key --data-dir ./batcher",
   ],
   check: async (flags) => await mustBeThere(settingsFrom(flags).l2),
+  read: (flags) => {
+    const { place, da } = settingsFrom(flags);
+    checkBatcherL1(flags, place, da);
+  },
   runRole: runBatcher,
 });
 
@@ -293,9 +303,20 @@ function settingsFrom(flags: FlagValues, counting: (log: Log) => Log = (log) => 
     shutdownTimeoutMs: parseDuration("--shutdown-timeout", text("shutdownTimeout")),
     config: {
       ...config,
-      targetBatchSize: PIPELINE_DEFAULTS.targetRawBytes,
+      targetBatchSize: targetBatchSize(flags),
       pollIntervalMs: parseDuration("--poll-interval", text("pollInterval")),
       retry: retryPolicy(once),
     },
   };
+}
+
+function targetBatchSize(flags: FlagValues): number {
+  const text = textOf(flags, "targetBatchSize");
+  const most = PIPELINE_DEFAULTS.targetRawBytes;
+  if (text === undefined) return most;
+  const bytes = parseSize("--target-batch-size", text);
+  if (bytes >= 1 && bytes <= most) return bytes;
+  throw usage(
+    `Cannot use --target-batch-size "${text}": need a size from 1B to ${formatBytes(most)}`,
+  );
 }

@@ -19,7 +19,7 @@ import { RetriedCalls } from "../l1/retried_calls.ts";
 import { TxManager } from "../l1/tx_manager.ts";
 import { Turns } from "../l1/turns.ts";
 import { DiskStorage } from "../local/disk_storage.ts";
-import { InboxSink } from "../local/inbox.ts";
+import { DEFAULT_BATCHER, InboxSink } from "../local/inbox.ts";
 import { L1Directory } from "../local/l1_directory.ts";
 import { MemoryBlobStore, MemoryTxJournal } from "../local/memory_tx_journal.ts";
 import type { BatchSink, Clock, Log, Storage } from "../ports.ts";
@@ -35,7 +35,7 @@ import { mustBeSameL1, type RoleL1 } from "./l1.ts";
 import { type Addresses, addressesOf, type EthereumPlace, type L1Place } from "./l1_flags.ts";
 import { patiently } from "./patient_rpc.ts";
 import { kzgPreference, sendingConfig } from "./sending_flags.ts";
-import { signerFrom } from "./signer_flags.ts";
+import { namedSigner, signerFrom } from "./signer_flags.ts";
 import { countOf } from "./text.ts";
 import { usage } from "./options.ts";
 
@@ -89,14 +89,41 @@ export async function openBatcherL1(options: BatcherL1Options): Promise<BatcherL
   return await openDirectory(place.path, addressesOf(flags, place), options);
 }
 
+/**
+ * Refuses flags that cannot be together on that L1; no key is looked at.
+ *
+ * @throws {ConfigError} `Usage`
+ */
+export function checkBatcherL1(
+  flags: FlagValues,
+  place: L1Place,
+  da: BatcherL1Options["da"],
+): void {
+  if (place.kind === "directory") {
+    mustNeedNoPrices(da);
+    addressesOf(flags, place);
+    return;
+  }
+  namedSigner(flags);
+  sendingConfig(flags, place);
+  kzgPreference(flags);
+  // The batcher may be the address of the key.
+  addressesOf({ batcher: toHex(DEFAULT_BATCHER), ...flags }, place);
+}
+
+function mustNeedNoPrices(
+  da: BatcherL1Options["da"],
+): asserts da is "blobs" | "calldata" {
+  if (da === "blobs" || da === "calldata") return;
+  throw usage(`Cannot use --da ${da} with an L1 in a directory: it has no prices`);
+}
+
 async function openDirectory(
   path: string,
   addresses: Addresses,
   { da, check }: BatcherL1Options,
 ): Promise<BatcherL1> {
-  if (da !== "blobs" && da !== "calldata") {
-    throw usage(`Cannot use --da ${da} with an L1 in a directory: it has no prices`);
-  }
+  mustNeedNoPrices(da);
   const now = BigInt(Math.floor(systemClock.now() / 1000));
   const directory = await L1Directory.openOrCreate(path, now);
   // Whoever posts from here on under this name is somebody else.

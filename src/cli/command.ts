@@ -34,6 +34,8 @@ export interface CommandSpec {
   readonly flags: readonly Flag[];
   /** Lines that work as they stand, without the program's name. */
   readonly examples: readonly string[];
+  /** What is not given comes from elsewhere: no default is filled in, and nothing is missed here. */
+  readonly isConfigured?: boolean;
   /** @returns the exit code */
   readonly run: (flags: FlagValues, values?: readonly string[]) => Promise<number>;
 }

@@ -16,6 +16,7 @@ export const COMMANDS: Readonly<
   superblock: async () => (await import("./superblock.ts")).superblock,
   prover: async () => (await import("./prover.ts")).prover,
   run: async (args) => (await import("./run.ts")).runCommand(args),
+  config: async () => (await import("./config.ts")).config,
   ctl: async () => (await import("./ctl.ts")).ctl,
   proofs: async () => (await import("./proofs.ts")).proofs,
   encode: async () => (await import("./codec.ts")).encode,

@@ -24,6 +24,12 @@ export const METRICS_FLAG: Flag = {
   help: "serve /metrics, /livez and /readyz: 127.0.0.1:PORT, or HOST:PORT; 0: any",
 };
 
+/** Where that is; `undefined` where it is not. */
+export function metricsAddress(flags: FlagValues): ReturnType<typeof parseListen> | undefined {
+  const text = textOf(flags, "metricsListen");
+  return text === undefined ? undefined : parseListen("--metrics-listen", text);
+}
+
 /** Of what `/readyz` tells. */
 export const CHECK_METRICS: MetricChapter = {
   specs: { montana_check_ok: gauge("1 where /readyz finds nothing wrong", "role", "check") },
@@ -53,9 +59,8 @@ export class Monitor {
    * @throws {ConfigError} `Usage` or `Invalid` where it cannot
    */
   static async open(roles: readonly string[], flags: FlagValues): Promise<Monitor> {
-    const text = textOf(flags, "metricsListen");
-    if (text === undefined) return new Monitor(roles, undefined);
-    const address = parseListen("--metrics-listen", text);
+    const address = metricsAddress(flags);
+    if (!address) return new Monitor(roles, undefined);
     const metrics = await Metrics.open(systemClock);
     const monitor = new Monitor(roles, metrics);
     metrics.include(CHECK_METRICS);

@@ -53,6 +53,10 @@ export const processor: RoleSpec = asRole({
     "processor --data-dir ./data --http http://localhost:8080/batches --listen 9000",
     "processor --data-dir ./data --exec 'cat >> all.txt' --ack < operations.txt",
   ],
+  read: (flags) => {
+    processorSettings(flags);
+    logFrom(flags);
+  },
   runRole: runProcessor,
 });
 

@@ -108,7 +108,8 @@ function addCommand(program: Command, spec: CommandSpec, run: Run): void {
   const command = program.command(spec.name).description(spec.summary);
   if (spec.argument) command.argument(spec.argument.name, spec.argument.help);
   for (const flag of spec.flags) {
-    const add = (flag.isRequired ? command.requiredOption : command.option).bind(command);
+    const isMissed = flag.isRequired && !spec.isConfigured;
+    const add = (isMissed ? command.requiredOption : command.option).bind(command);
     if (flag.isRepeated) add(flag.flags, flag.help, appended);
     else add(flag.flags, flag.help, flag.value);
   }
@@ -118,7 +119,11 @@ function addCommand(program: Command, spec: CommandSpec, run: Run): void {
   command.action(async (...given: unknown[]) => {
     const [first, second] = spec.argument ? given : [undefined, given[0]];
     const values = typeof first === "string" ? [first] : first as string[] | undefined;
-    const flags = second as FlagValues;
+    const all = second as FlagValues;
+    const isGiven = (name: string) => command.getOptionValueSource(name) !== "default";
+    const flags = spec.isConfigured
+      ? Object.fromEntries(Object.entries(all).filter(([name]) => isGiven(name)))
+      : all;
     const nameless = command.options.find((each) =>
       [flags[each.attributeName()]].flat().includes("")
     );

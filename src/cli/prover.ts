@@ -40,6 +40,7 @@ export const prover: RoleSpec = asRole({
   ],
   isServer: true,
   check: (flags) => Promise.resolve(flags).then(placesOf),
+  read: placesOf,
   runRole: runProver,
 });
 

@@ -6,6 +6,8 @@
 import { onShutdownSignal, speakerName, writeStderr } from "../runtime.ts";
 import type { SuperblockConfig } from "../superblock/config.ts";
 import type { CommandSpec, Flag, FlagValues } from "./command.ts";
+import { CONFIG_FLAG } from "./config_settings.ts";
+import { configuredRole, withOrigins } from "./configuration.ts";
 import { Monitor, type RoleMonitor } from "./monitor.ts";
 import type { OpenedSuperblock } from "./open_superblock.ts";
 import { type RoleWatch, ServiceWatch } from "./service_watch.ts";
@@ -50,13 +52,28 @@ export interface RoleSpec extends CommandSpec {
    * @throws {ConfigError} | {SourceError}
    */
   readonly check?: (flags: FlagValues, beside: RoleContext["beside"]) => Promise<unknown>;
+  /**
+   * The same by what the flags alone say: no file is looked at, and nobody is asked.
+   *
+   * @param beside what the other roles of the process were given, by name
+   * @throws {ConfigError}
+   */
+  readonly read: (flags: FlagValues, beside: RoleContext["beside"]) => unknown;
   /** @returns the exit code */
   readonly runRole: (flags: FlagValues, context: RoleContext) => Promise<number>;
 }
 
-/** The command that runs a role alone. */
-export function asRole(spec: Omit<RoleSpec, "run">): RoleSpec {
-  return { ...spec, run: (flags) => runAlone(spec, flags) };
+/** The command that runs a role alone, as flags, environment and file say. */
+export function asRole(spec: Omit<RoleSpec, "run" | "isConfigured">): RoleSpec {
+  const role = { ...spec, flags: [...spec.flags, CONFIG_FLAG] };
+  return {
+    ...role,
+    isConfigured: true,
+    run: async (given) => {
+      const configured = await configuredRole(role, given);
+      return await withOrigins(role, configured, () => runAlone(spec, configured.values));
+    },
+  };
 }
 
 /** A role has its process for itself. */

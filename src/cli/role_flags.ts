@@ -5,6 +5,7 @@
  * @module
  */
 import type { Flag, FlagValues } from "./command.ts";
+import type { Configurable } from "./config_settings.ts";
 import { usage } from "./options.ts";
 import type { RoleSpec } from "./role.ts";
 
@@ -50,6 +51,19 @@ export class RoleFlags {
     return this.#joined.map(({ flag }) => flag);
   }
 
+  /** A role, with those of its flags that it takes here. */
+  configurable(role: string): Configurable {
+    const flags = this.#joined.flatMap(({ flag, owned }) => {
+      const own = owned.find((each) => each.role === role)?.flag;
+      if (!own) return [];
+      if (!flag.isRequired || own.isRequired) return [own];
+      // One that stands for several has no default of one of them.
+      const { value: _, ...rest } = own;
+      return [{ ...rest, isRequired: true }];
+    });
+    return { name: role, flags };
+  }
+
   /** What was given to a role, by the names that it knows. */
   valuesOf(role: string, values: FlagValues): FlagValues {
     const own: Record<string, FlagValues[string]> = {};
@@ -57,9 +71,7 @@ export class RoleFlags {
       const ownFlag = owned.find((each) => each.role === role)?.flag;
       if (!ownFlag) continue;
       const value = values[keyOf(flag)];
-      const ownValue = (Array.isArray(value) && !ownFlag.isRepeated ? value[0] : value) ??
-        ownFlag.value;
-      // As if it were not there: others may stand in its place.
+      const ownValue = Array.isArray(value) && !ownFlag.isRepeated ? value[0] : value;
       if (ownValue !== undefined) own[keyOf(ownFlag)] = ownValue;
     }
     return own;

@@ -4,20 +4,22 @@
  * @module
  */
 import { type CommandSpec, type Flag, type FlagValues, textOf } from "./command.ts";
+import { type Configurable, ROLE_NAMES, type RoleName } from "./config_settings.ts";
+import { type Configured, configuredRole, withOrigins } from "./configuration.ts";
 import { parseChoice, usage } from "./options.ts";
 import type { RoleSpec } from "./role.ts";
 import { RoleFlags } from "./role_flags.ts";
 import { runTogether } from "./roles.ts";
 
 /** In the order in which they begin; they end the other way round. */
-const ROLES: Readonly<Record<string, () => Promise<RoleSpec>>> = {
+export const ROLES: Readonly<Record<RoleName, () => Promise<RoleSpec>>> = {
   prover: async () => (await import("./prover.ts")).prover,
   superblock: async () => (await import("./superblock.ts")).superblock,
   batcher: async () => (await import("./batcher.ts")).batcher,
   deriver: async () => (await import("./deriver.ts")).deriver,
   processor: async () => (await import("./processor.ts")).processor,
 };
-const NAMES = Object.keys(ROLES);
+const NAMES = ROLE_NAMES;
 
 const ROLE_FLAG: Flag = {
   flags: "--role <roles>",
@@ -44,6 +46,7 @@ export async function runCommand(args: readonly string[]): Promise<CommandSpec> 
     name: "run",
     summary: "Run several roles in one process",
     flags: [ROLE_FLAG, ...flags.all],
+    isConfigured: true,
     examples: [
       "run --role batcher,superblock --help",
       ...examplesFor(names),
@@ -65,11 +68,20 @@ function examplesFor(names: readonly string[]): readonly string[] {
   ];
 }
 
-/** The roles that a command line names, in the order in which they begin. */
-function rolesIn(args: readonly string[]): readonly string[] {
+/** The roles that a command line names. */
+function rolesIn(args: readonly string[]): readonly RoleName[] {
   const at = args.findIndex((arg) => /^--role(?:=|$)/.test(arg));
   if (at < 0) return [];
   const [, text = args[at + 1] ?? ""] = /^--role=(.*)$/s.exec(args[at]!) ?? [];
+  return rolesNamed(text);
+}
+
+/**
+ * The roles of `--role`, in the order in which they begin.
+ *
+ * @throws {ConfigError} `Usage` for one that is not there, or cannot run beside others
+ */
+export function rolesNamed(text: string): readonly RoleName[] {
   const given = text.split(",").map((name) => parseChoice("--role", name, NAMES));
   const twice = given.find((name, index) => given.indexOf(name) < index);
   if (twice !== undefined) throw usage(`Cannot use --role ${text}: it names ${twice} twice`);
@@ -88,8 +100,14 @@ async function runRoles(
   values: FlagValues,
 ): Promise<number> {
   const [first] = roles;
-  if (roles.length === 1) return await first!.run(flags.valuesOf(first!.name, values));
-  if (textOf(values, "out") === "-") {
+  if (!first) throw usage(`required option '${ROLE_FLAG.flags}' not specified`);
+  if (roles.length === 1) return await first.run(flags.valuesOf(first.name, values));
+  const tasks = await Promise.all(roles.map(async (spec) => {
+    const role = flags.configurable(spec.name);
+    const configured = await configuredRole(role, flags.valuesOf(spec.name, values));
+    return { spec: withItsOrigins(spec, role, configured), flags: configured.values };
+  }));
+  if (tasks.some(({ flags }) => textOf(flags, "out") === "-")) {
     throw usage(
       `Cannot use --out - with --role ${
         textOf(values, "role")
@@ -98,13 +116,31 @@ async function runRoles(
     );
   }
   const isBoth = ["batcher", "deriver"].every((name) => roles.some((role) => role.name === name));
-  if (values.once === true && isBoth) {
+  if (tasks.some(({ flags }) => flags["once"] === true) && isBoth) {
     throw usage(
       "Cannot use --once with batcher and deriver in one process: one is done before the other has " +
         "posted; run them one after the other",
     );
   }
-  return await runTogether(
-    roles.map((spec) => ({ spec, flags: flags.valuesOf(spec.name, values) })),
-  );
+  const ports = new Set(tasks.flatMap(({ flags }) => textOf(flags, "metricsListen") ?? []));
+  if (ports.size > 1) {
+    throw usage(
+      `Cannot serve metrics of one process at ${
+        [...ports].join(" and ")
+      }: give one --metrics-listen`,
+    );
+  }
+  return await runTogether(tasks);
+}
+
+/** The same role, whose errors say where a value that cannot be stands. */
+function withItsOrigins(spec: RoleSpec, role: Configurable, configured: Configured): RoleSpec {
+  const { check, runRole } = spec;
+  return {
+    ...spec,
+    ...(check && {
+      check: (flags, beside) => withOrigins(role, configured, () => check(flags, beside)),
+    }),
+    runRole: (flags, context) => withOrigins(role, configured, () => runRole(flags, context)),
+  };
 }

@@ -85,11 +85,11 @@ export async function keySource(flags: FlagValues): Promise<KeySource> {
 }
 
 /**
- * Who signs, as the flags say.
+ * The flag that says who signs; neither a key nor a password is looked at.
  *
  * @throws {ConfigError} `Usage` where not exactly one is named, or what is beside it is of no use
  */
-export async function signerSource(flags: FlagValues): Promise<SignerSource> {
+export function namedSigner(flags: FlagValues): (typeof CHOICES)[number][0] {
   const given = CHOICES.filter(([name]) => flags[name] !== undefined);
   if (given.length !== 1) {
     const names = (choices: readonly (readonly [string, string])[]) =>
@@ -105,17 +105,28 @@ export async function signerSource(flags: FlagValues): Promise<SignerSource> {
       throw usage(`Cannot use ${flag} without ${otherFlag}`);
     }
   }
-  const [name] = given[0]!;
+  if (flags["keystore"] !== undefined && flags["passwordFile"] === undefined) {
+    throw usage("Cannot use --keystore without --password-file: name the file of its password");
+  }
+  return given[0]![0];
+}
+
+/**
+ * Who signs, as the flags say.
+ *
+ * @throws {ConfigError} `Usage`
+ */
+export async function signerSource(flags: FlagValues): Promise<SignerSource> {
+  const name = namedSigner(flags);
   switch (name) {
     case "keyFile":
       return await keyFileSource(textOf(flags, name)!);
-    case "keystore": {
-      const passwordPath = textOf(flags, "passwordFile");
-      if (passwordPath !== undefined) {
-        return { kind: "keystore", path: textOf(flags, name)!, passwordPath };
-      }
-      throw usage("Cannot use --keystore without --password-file: name the file of its password");
-    }
+    case "keystore":
+      return {
+        kind: "keystore",
+        path: textOf(flags, name)!,
+        passwordPath: textOf(flags, "passwordFile")!,
+      };
     case "keyEnv":
       return environmentSource(textOf(flags, name));
     case "signerUrl":

@@ -3,16 +3,20 @@
  *
  * @module
  */
-import { readFile } from "node:fs/promises";
 import process from "node:process";
 import { ConfigError } from "../errors.ts";
 import {
   ENVIRONMENT_NAMES,
+  environmentName,
   type Given,
   type PresetName,
+  presetValues,
   type SuperblockConfig,
   superblockConfig,
 } from "../superblock/config.ts";
+import { readSetting, type SettingKey, SETTINGS } from "../superblock/settings.ts";
+import { type FlagValues, textOf } from "./command.ts";
+import { readYaml } from "./config_file.ts";
 import { yaml } from "./deps.ts";
 
 /** Names that begin so are ours, and a wrong one is a mistake. */
@@ -44,16 +48,52 @@ export async function readSuperblockConfig(
   return superblockConfig([...assumed, ...fromFile, ...settingsOf(environment), ...given], preset);
 }
 
-async function settingsIn(path: string): Promise<Given[]> {
-  const { isAlias, isMap, isScalar, LineCounter, parseDocument } = await yaml();
-  const text = await readFile(path, "utf8").catch((cause) => {
-    throw new ConfigError("Invalid", `Cannot read ${path}: ${cause.message}`, { cause });
+/** What is wrong with the block of a file and with the environment, each for itself. */
+export async function wrongSettingsIn(flags: FlagValues): Promise<readonly ConfigError[]> {
+  const path = textOf(flags, "config");
+  const fromFile = path === undefined ? [] : await settingsIn(path);
+  return [...fromFile, ...settingsOf(process.env)].flatMap((each) => {
+    try {
+      readSetting(each);
+      return [];
+    } catch (error) {
+      if (error instanceof ConfigError) return [error];
+      throw error;
+    }
   });
-  const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, intAsBigInt: true });
-  const [problem] = document.errors;
-  if (problem) throw new ConfigError("Invalid", `Cannot read ${path}: ${withoutExcerpt(problem)}`);
+}
+
+/** A value that counts, and who says so. */
+export interface Counting extends Given {
+  readonly kind: "environment" | "file" | "default";
+}
+
+/** All values that count, in the order of the keys. */
+export async function superblockSettingsGiven(
+  { path, environment = process.env, preset = "production" }: SuperblockConfigOptions,
+): Promise<readonly Counting[]> {
+  const fromFile = path === undefined ? [] : await settingsIn(path);
+  const defaults = Object.entries(presetValues(preset)).map(([key, value]) => ({
+    key,
+    value: SETTINGS[key as SettingKey].kind === "duration" ? `${value}ms` : value,
+    origin: "default",
+    kind: "default" as const,
+  }));
+  const all = new Map<string, Counting>(defaults.map((each) => [each.key, each]));
+  for (const each of fromFile) all.set(each.key, { ...each, kind: "file" });
+  for (const each of settingsOf(environment)) {
+    all.set(each.key, { ...each, origin: environmentName(each.key), kind: "environment" });
+  }
+  for (const each of all.values()) if (each.kind !== "default") readSetting(each);
+  return Object.keys(SETTINGS).flatMap((key) => all.get(key) ?? []);
+}
+
+async function settingsIn(path: string): Promise<Given[]> {
+  const { isAlias, isMap, isScalar } = await yaml();
+  const { document, at } = await readYaml(path, { intAsBigInt: true });
   const batch = document.get("batch", true);
+  // Whoever has a block for the role may say all of it in the environment.
+  if (batch === undefined && document.has("superblock")) return [];
   if (!isMap(batch)) {
     throw new ConfigError(
       "Invalid",
@@ -69,23 +109,16 @@ async function settingsIn(path: string): Promise<Given[]> {
         read(value, `${name}.`);
         continue;
       }
-      const at = isScalar(key) ? key.range?.[0] : undefined;
-      const line = at === undefined ? "" : `, line ${lines.linePos(at).line}`;
+      const offset = isScalar(key) ? key.range?.[0] : undefined;
       given.push({
         key: name,
         value: isScalar(value) ? value.value : document.createNode(value).toJSON(),
-        origin: path + line,
+        origin: offset === undefined ? path : at(offset),
       });
     }
   };
   read(batch, "");
   return given;
-}
-
-/** What is wrong and where, without the line itself: a URL in it may hold a key. */
-function withoutExcerpt({ message, code }: { message: string; code: string }): string {
-  const [first = ""] = message.split("\n");
-  return (first.includes("://") ? code : first).replace(/:$/, "");
 }
 
 function settingsOf(environment: NonNullable<SuperblockConfigOptions["environment"]>): Given[] {

@@ -35,10 +35,6 @@ const PROOF_TYPES = ["groth16", "execute"] as const;
 
 const CONFIG_FLAGS: readonly Flag[] = [
   {
-    flags: "--config <file>",
-    help: "YAML with a block `batch:`; environment variables BATCH_… count for more",
-  },
-  {
     flags: "--preset <name>",
     help: "what is not set: production or test",
     value: "production",
@@ -149,11 +145,13 @@ export interface SuperblockSettings {
 
 /**
  * @param beside what other roles of the process were given: their L1 and L2 are meant, where no other is set
+ * @param options `readsKey`: whether the file of `--aggregation-vkey` is looked at
  * @throws {ConfigError} `Usage` or `Invalid`, naming what cannot be, or cannot be together
  */
 export async function superblockSettings(
   flags: FlagValues,
   beside: Readonly<Record<string, FlagValues>> = {},
+  { readsKey = true }: { readonly readsKey?: boolean } = {},
 ): Promise<SuperblockSettings> {
   const text = (name: string) => textOf(flags, name);
   const dataDir = dataDirOf(text("dataDir") ?? "");
@@ -170,7 +168,7 @@ export async function superblockSettings(
     if (key === undefined) throw usage(`Cannot use --set "${each}": need key=value`);
     return { key, value, origin: "--set" };
   });
-  const proving = await provingPlaces(flags, l2 !== undefined);
+  const proving = await provingPlaces(flags, { hasL2: l2 !== undefined, readsKey });
   const config = await readSuperblockConfig({
     preset,
     assumed: Object.values(beside).flatMap(chainsOf),
@@ -242,7 +240,7 @@ function optionalFlags(proofType: string | undefined, hasL2: boolean): readonly 
 
 async function provingPlaces(
   flags: FlagValues,
-  hasL2: boolean,
+  { hasL2, readsKey }: { readonly hasL2: boolean; readonly readsKey: boolean },
 ): Promise<ProvingPlaces | undefined> {
   const proofType = textOf(flags, "proofType");
   const optional = optionalFlags(proofType, hasL2);
@@ -278,7 +276,9 @@ async function provingPlaces(
       rollupConfigHash: bytes("--rollup-config-hash", 32),
       multiBlockVKey: bytes("--multi-block-vkey", 32),
       proverAddress: bytes("--prover-address", 20),
-      aggregationVKey: vkey === undefined ? {} : await jsonIn("--aggregation-vkey", vkey),
+      aggregationVKey: vkey === undefined || !readsKey
+        ? {}
+        : await jsonIn("--aggregation-vkey", vkey),
     },
   };
 }

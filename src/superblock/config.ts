@@ -84,6 +84,11 @@ const TEST: typeof PRODUCTION = {
   "pipeline.retry_delay": 10_000,
 };
 
+/** What counts where nothing is given, by the keys. */
+export function presetValues(preset: PresetName): Readonly<Record<string, SettingValue>> {
+  return preset === "test" ? TEST : PRODUCTION;
+}
+
 /**
  * The configuration that comes of what was given: of two values for a key the later counts.
  *
@@ -107,9 +112,7 @@ export function superblockConfig(
   given: readonly Given[],
   preset: PresetName = "production",
 ): SuperblockConfig {
-  const values = new Map<string, SettingValue>(
-    Object.entries(preset === "test" ? TEST : PRODUCTION),
-  );
+  const values = new Map<string, SettingValue>(Object.entries(presetValues(preset)));
   const origins = new Map<string, Given>();
   for (const each of given) {
     values.set(each.key, readSetting(each));

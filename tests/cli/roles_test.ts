@@ -20,6 +20,7 @@ class Stage {
     more: Partial<RoleSpec> = {},
   ): { spec: RoleSpec; flags: Record<string, string> } {
     const spec = asRole({
+      read: () => {},
       ...{ name, summary: name, flags: [], examples: [] },
       ...more,
       runRole: async (_flags, context) => {

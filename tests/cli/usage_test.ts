@@ -17,6 +17,7 @@ const COMMANDS = [
   "superblock",
   "prover",
   "run",
+  "config",
   "ctl",
   "proofs",
   "encode",
