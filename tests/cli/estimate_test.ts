@@ -4,13 +4,14 @@
  * @module
  */
 import { deepStrictEqual as deepEqual, match, ok, strictEqual as equal } from "node:assert/strict";
-import { readdir, writeFile } from "node:fs/promises";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import type { Estimate } from "../../src/cli/estimate_table.ts";
 import { plainBlocks, withDirectory } from "../helpers.ts";
 import { joinLines, lineOf, report, sourceText } from "./files.ts";
 import { failed, inPairs, run, succeeded } from "./montana.ts";
+import { filesIn } from "./traps.ts";
 
 const BLOCKS = "estimate --l2 blocks.jsonl --compressor none";
 const FEES = "--base-fee 2gwei --tip 1gwei --blob-base-fee 5gwei";
@@ -89,7 +90,7 @@ test("montana estimate --json has the cost of each batch and of all at the fees 
       "shutdown",
     ]);
     equal(totals.longestWaitMs, 10_000);
-    deepEqual(await readdir(cwd), ["blocks.jsonl"], "it writes nothing");
+    deepEqual(await filesIn(cwd), ["blocks.jsonl"], "it writes nothing");
   });
 });
 

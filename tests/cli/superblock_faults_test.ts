@@ -162,7 +162,7 @@ test(FAULTS, { skip: skipUnlessShown("source", FAULTS) }, async () => {
         const args = [
           ...["superblock", ...shortClock(chains.genesis), "--data-dir", "d", "--l2", l2],
           ...["--l2-head", "unsafe", "--proof-poll", "20ms", "--set", `l1_listener.l1_rpc=${l1}`],
-          ...["--set", "pipeline.retry_delay=100ms", "--set", "pipeline.job_timeout=1500ms"],
+          ...["--set", "pipeline.retry_delay=100ms", "--set", "pipeline.job_timeout=4s"],
           ...["--set", "pipeline.max_retries=3", "--set", "pipeline.max_concurrent_jobs=2"],
           ...["--prover", prover, "--superblock-prover", networkProver, "--publisher", collector],
           ...["--rollup-node", rollupNode, "--rollup-config-hash", `0x${"01".repeat(32)}`],
@@ -220,7 +220,7 @@ test(FAULTS, { skip: skipUnlessShown("source", FAULTS) }, async () => {
         match(
           all,
           new RegExp(
-            `1001-${number + 1} tries its range proof again, retry 1: .*more than 1500 ms`,
+            `1001-${number + 1} tries its range proof again, retry 1: .*more than 4000 ms`,
           ),
         );
         match(

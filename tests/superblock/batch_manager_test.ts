@@ -281,6 +281,34 @@ test("Blocks between that nobody reported are told when the batch is finalized",
   deepEqual(events.of("batch_finalized").map(({ missingBlocks }) => missingBlocks), [3n]);
 });
 
+test("The log gets its room back: a snapshot follows the change after which one is due", async () => {
+  const clock = new ManualClock(slotMs(0));
+  const { journal } = await openManager(new MemoryStorage(), clock);
+  let [changes, isSnapshotDue] = [0, false];
+  const saved: unknown[][] = [];
+  const manager = new BatchManager({
+    journal: {
+      found: journal.found,
+      note(change) {
+        isSnapshotDue = ++changes % 3 === 0;
+        return journal.note(change);
+      },
+      get isSnapshotDue() {
+        return isSnapshotDue;
+      },
+      save(snapshot) {
+        saved.push([changes, snapshot.batches.flatMap(({ blocks }) => blocks.length)]);
+        return journal.save(snapshot);
+      },
+    },
+    clock,
+  }, SMALL_CONFIG);
+  clock.advance(40_000);
+  for (let number = 0; number < 6; number++) await manager.addBlock(blockAt(number, number));
+  deepEqual(saved, [[3, [3]], [6, [6]]]);
+  await journal.close();
+});
+
 test("Defect 9: no restart loses a block, a batch, a job or an epoch", async () => {
   await fc.assert(
     fc.asyncProperty(fc.integer(), async (seed) => {

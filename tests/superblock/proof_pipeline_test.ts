@@ -184,6 +184,18 @@ pipelineTest("defect 11: a failed job is taken up again by hand, where it was", 
   equal(world.prover.asked.length, 4);
 });
 
+pipelineTest("a job that is taken up again by hand has all of its retries again", async (world) => {
+  world.prover.fault = () => ({ state: "failed", reason: "out of memory" });
+  await world.pipeline.enqueue(batchOf(1n, 1));
+  await world.untilStage("1001-1", "failed");
+  equal((await world.queue.get("1001-1"))!.retries, 3);
+  await world.pipeline.requeue("1001-1");
+  equal((await world.queue.get("1001-1"))!.retries, 0);
+  await world.untilStage("1001-1", "failed");
+  const retries = world.events.filter((each) => each.event === "job_retry");
+  deepEqual(retries.map(({ retries }) => retries), [1, 2, 3, 1, 2, 3]);
+});
+
 pipelineTest(
   "a cancelled job is given up within a lease, and holds up those behind it",
   async (world) => {
