@@ -35,7 +35,7 @@ export const check: CommandSpec = {
     const refuse = (problem: Problem) => {
       problems.push(problem);
     };
-    const told = await toldRoles(flags, values, refuse);
+    const told = await toldRoles(flags, values ?? [], refuse);
     for (const each of told.roles) await checkRole(each, told, refuse);
     const warnings = told.roles.flatMap(({ role }) => unknownVariables(role, process.env));
     return await tell(told, { problems, warnings }, flags.json === true);

@@ -4,7 +4,7 @@
  * @module
  */
 import process from "node:process";
-import { type Flag, type FlagValues, textOf } from "./command.ts";
+import { type CommandSpec, type Flag, type FlagValues, textOf } from "./command.ts";
 import { type Entry, readConfigFile } from "./config_file.ts";
 import {
   CONFIG_VARIABLE,
@@ -25,10 +25,10 @@ import { RoleFlags } from "./role_flags.ts";
 import { ROLES, rolesNamed } from "./run.ts";
 
 /** Which file. */
-export const FILE_ARGUMENT = {
+export const FILE_ARGUMENT: NonNullable<CommandSpec["argument"]> = {
   name: "[file]",
   help: `YAML with a block for each role (${CONFIG_VARIABLE} where none is named)`,
-} as const;
+};
 
 /** Which roles of it. */
 export const ROLES_FLAG: Flag = {
@@ -64,7 +64,7 @@ export async function loadRoles(names: readonly RoleName[] = ROLE_NAMES): Promis
  */
 export async function toldRoles(
   flags: FlagValues,
-  [file]: readonly string[] = [],
+  [file]: readonly string[],
   refuse: (problem: Problem) => void,
 ): Promise<ToldRoles> {
   const { env: environment } = process;

@@ -33,7 +33,7 @@ export const show: CommandSpec = {
   ],
   examples: ["config show montana.yaml --origin", "config show montana.yaml --role batcher --json"],
   async run(flags, values) {
-    const { roles } = await toldRoles(flags, values, ({ at, text }) => {
+    const { roles } = await toldRoles(flags, values ?? [], ({ at, text }) => {
       throw new ConfigError("Invalid", `${at}: ${text}`);
     });
     const shown: Shown[] = [];

@@ -91,7 +91,7 @@ test("montana superblock refuses what cannot be, by flag, key, value and place",
     ].join(" ");
     const refused: readonly (readonly [string, number, RegExp])[] = [
       ["", 78, /batch_manager\.chain_id is not set\. .*BATCH_BATCH_MANAGER_CHAIN_ID/],
-      ["--config bad.yaml", 78, /batch_manager\.chain_id x1 \(bad\.yaml, line \d+\): need a whole/],
+      ["--config bad.yaml", 78, /batch_manager\.chain_id x1 \(bad\.yaml:\d+:\d+\): need a whole/],
       ["--config none.yaml", 78, /none\.yaml: /],
       ["--set batch_manager.chain_id=0", 78, /batch_manager\.chain_id 0 \(--set\)/],
       ["--set pipeline.retries=1", 78, /pipeline\.retries .*no such key/],
