@@ -69,6 +69,7 @@ async function runProver(flags: FlagValues, context: RoleContext): Promise<numbe
           ? `${what} is as it should be: an execution check, no proof`
           : `${what} cannot be checked: ${failure}`,
       ),
+    onRangeAway: (what, reason) => tell(`${what} waits until a node answers: ${reason}`),
   }, address);
   const blocks = ranges ? `blocks of ${ranges.name} and ` : "";
   const publisher = chains.length > 0

@@ -47,6 +47,8 @@ export interface ExecuteProverParts {
   readonly onChecked?: (superblock: bigint, broken: string | undefined) => void;
   /** Told what came of each range and aggregation: the reason, where it cannot be checked. */
   readonly onRangeChecked?: (what: string, failure: string | undefined) => void;
+  /** Told once of each of them that waits until the nodes of L2 answer. */
+  readonly onRangeAway?: (what: string, reason: string) => void;
 }
 
 /**
@@ -81,9 +83,14 @@ export async function serveExecuteProver(
   parts: ExecuteProverParts,
   address: Address,
 ): Promise<Listening> {
-  const { clock, ranges, publisher, onRangeChecked = () => {} } = parts;
+  const { clock, ranges, publisher, onRangeChecked = () => {}, onRangeAway = () => {} } = parts;
   const prover = new ExecuteProver(parts);
-  const rangeProver = new RangeProverApi({ ranges, onChecked: onRangeChecked });
+  const rangeProver = new RangeProverApi({
+    clock,
+    ranges,
+    onChecked: onRangeChecked,
+    onAway: onRangeAway,
+  });
   const standIn = publisher && new StandInPublisherApi({ clock, ...publisher });
   const server = await listen(address, async (request) => {
     if (request.origin !== undefined) return plain(403, "programs only");

@@ -12,7 +12,8 @@
  *
  * | fulfillment | execution |                                                |
  * | ----------: | --------: | ---------------------------------------------- |
- * |           2 |         1 | under way: one after the other                 |
+ * |           2 |         1 | under way: one after the other; also while the |
+ * |             |           | nodes do not answer                            |
  * |           3 |         1 | checked; nothing was executed                  |
  * |           4 |         1 | it cannot be checked (now); `error` tells why  |
  *
@@ -21,7 +22,8 @@
  * @module
  */
 import { Buffer } from "node:buffer";
-import { CodecError, describeError } from "../errors.ts";
+import { CodecError, describeError, RpcError } from "../errors.ts";
+import type { Clock } from "../ports.ts";
 import {
   aggregated,
   type CheckReport,
@@ -40,6 +42,10 @@ const KEPT_JOBS = 1024;
 const MAX_RANGE_BLOCKS = 86_400n;
 const MAX_BODY_BYTES = 64 * 2 ** 20;
 
+/** Between two tries, where the nodes do not answer. */
+const AWAY_MS = 1000;
+const AWAY: readonly unknown[] = ["Unreachable", "Timeout", "Busy"];
+
 const ASSIGNED = 2;
 const FULFILLED = 3;
 const UNFULFILLABLE = 4;
@@ -52,10 +58,13 @@ export interface CheckedRanges {
 
 /** What it is made of. */
 export interface RangeProverParts {
+  readonly clock: Clock;
   /** Without one, ranges are refused: a start and an end alone tell nothing. */
   readonly ranges: CheckedRanges | undefined;
   /** Told what came of each request: the reason, where it cannot be checked. */
   readonly onChecked: (what: string, failure: string | undefined) => void;
+  /** Told once of each request that waits until the nodes answer. */
+  readonly onAway: (what: string, reason: string) => void;
 }
 
 interface CheckedJob {
@@ -141,13 +150,31 @@ export class RangeProverApi {
     this.#last = this.#last.then(async () => {
       try {
         signal.throwIfAborted();
-        job.report = await run(signal);
+        job.report = await this.#whereNodesAnswer(what, run, signal);
       } catch (error) {
         job.failure = describeError(error);
       }
       if (!signal.aborted) this.#parts.onChecked(what, job.failure);
     });
     return id;
+  }
+
+  /** A pipeline that is told of a failure splits the range, which helps nobody while the nodes are away. */
+  async #whereNodesAnswer(
+    what: string,
+    run: Action["run"],
+    signal: AbortSignal,
+  ): Promise<CheckReport> {
+    for (let tries = 1;; tries++) {
+      try {
+        return await run(signal);
+      } catch (error) {
+        if (!(error instanceof RpcError && AWAY.includes(error.code))) throw error;
+        if (tries === 1) this.#parts.onAway(what, describeError(error));
+      }
+      await this.#parts.clock.sleep(AWAY_MS, signal);
+      signal.throwIfAborted();
+    }
   }
 
   #status(id: string): ApiResponse {

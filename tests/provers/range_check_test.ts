@@ -17,6 +17,7 @@ import { brokenRule } from "../../src/provers/settlement.ts";
 import { sealSuperblock } from "../../src/provers/superblock_hash.ts";
 import { systemClock as clock, systemRandom as random } from "../../src/runtime.ts";
 import { serveExecuteProver } from "../../src/service/prover_api.ts";
+import { RangeProverApi } from "../../src/service/range_prover_api.ts";
 import { fromHex, toHex } from "../../src/wire/hex.ts";
 import { noise } from "../helpers.ts";
 import { type Anvil, skipWithoutAnvil, startAnvil } from "../l1/anvil.ts";
@@ -339,6 +340,53 @@ test("Without an L2, montana prover refuses ranges, and says why", async () => {
   } finally {
     await server.close();
   }
+});
+
+test("A range stays under way while no node answers, and is looked at then", async () => {
+  let wake = () => {};
+  const clock = { now: () => 0, sleep: () => new Promise<void>((done) => wake = done) };
+  const faults = ["Unreachable", "Timeout", "Busy"] as const;
+  const told: string[] = [];
+  let tries = 0;
+  const ranges = {
+    check: () => {
+      const code = faults[tries++];
+      if (code) return Promise.reject(new RpcError(code, `Cannot ask: ${code}`));
+      return Promise.reject(new RpcError("Invalid", "Cannot check L2 block 2: it is another one"));
+    },
+  };
+  const api = new RangeProverApi({
+    clock,
+    ranges,
+    onChecked: (what, failure) => told.push(`${what}: ${failure}`),
+    onAway: (what, reason) => told.push(`${what} waits: ${reason}`),
+  });
+  const ask = async (method: string, path: string, body = "") => {
+    const answer = await api.answer({
+      method,
+      url: URL.parse(`http://localhost${path}`)!,
+      contentType: undefined,
+      body: () => Promise.resolve(new TextEncoder().encode(body)),
+    });
+    return answer?.body as Record<string, unknown>;
+  };
+  const { proof_id } = await ask("POST", "/request_span_proof", `{"start":1,"end":3}`);
+  const path = `/status/${toHex(Uint8Array.from(proof_id as number[])).slice(2)}`;
+  const status = async () => Number((await ask("GET", path)).fulfillment_status);
+  const turn = () => new Promise((done) => setTimeout(done));
+  for (const at of faults.keys()) {
+    while (tries <= at) await turn();
+    equal(await status(), 2);
+    await turn();
+    wake();
+  }
+  while (await status() === 2) await turn();
+  equal(await status(), 4);
+  deepEqual(told, [
+    "range of blocks 2 to 3 waits: Unreachable: Cannot ask: Unreachable",
+    "range of blocks 2 to 3: Invalid: Cannot check L2 block 2: it is another one",
+  ]);
+  await api.close();
 });
 
 test("A proof of an account leads from the state root, or is none", async () => {
