@@ -71,7 +71,9 @@ export function configure(
   const take = (setting: Setting, origin: Origin, text: string | readonly string[]) => {
     const value = valueIn(setting, text);
     if (value instanceof Error) {
-      const shown = text === "" ? "" : ` ${JSON.stringify(text)}`;
+      // A URL may hold a key.
+      const isHidden = text === "" || `${text}`.includes("://");
+      const shown = isHidden ? "" : ` ${JSON.stringify(text)}`;
       return refuse({
         at: origin.at,
         text: `Cannot use ${role.name}.${setting.key}${shown}: ${value.message}`,

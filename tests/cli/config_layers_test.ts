@@ -94,6 +94,10 @@ test("A source that is wrong is refused, though one above it counts", () => {
     [{ l1: [] }, "Cannot use batcher.l1 []: the list is empty"],
     [{ l1: ["a", ""] }, 'Cannot use batcher.l1 ["a",""]: an entry of the list names nothing'],
     [
+      { l1: ["https://l1.example/v3/KEY", ""] },
+      "Cannot use batcher.l1: an entry of the list names nothing",
+    ],
+    [
       { max_blob: "1" },
       "Cannot use batcher.max_blob: there is no such key; did you mean max_blobs?",
     ],
