@@ -94,11 +94,11 @@ export const batcher: RoleSpec = asRole({
     "batcher --l2 blocks.jsonl --l1 ./l1 --data-dir ./batcher --throttle http://127.0.0.1:8545",
     "batcher --l2 blocks.jsonl --l1 http://127.0.0.1:8545 --inbox 0xff00000000000000000000000000000000008453 --key-file batcher.key --data-dir ./batcher",
   ],
-  check: async (flags) => await mustBeThere(settingsFrom(flags).l2),
   read: (flags) => {
     const { place, da } = settingsFrom(flags);
     checkBatcherL1(flags, place, da);
   },
+  check: async (flags) => await mustBeThere(l2Place(flags)),
   runRole: runBatcher,
 });
 

@@ -17,6 +17,7 @@ import {
 } from "./config_roles.ts";
 import { type Problem, problemIn, unknownVariables } from "./configuration.ts";
 import { metricsAddress } from "./monitor.ts";
+import { mustFitTogether } from "./run.ts";
 import { wrongSettingsIn } from "./superblock_config.ts";
 import { countOf, toJson, withoutKeys } from "./text.ts";
 
@@ -37,6 +38,7 @@ export const check: CommandSpec = {
     };
     const told = await toldRoles(flags, values ?? [], refuse);
     for (const each of told.roles) await checkRole(each, told, refuse);
+    if (told.isTogether) checkTogether(told, refuse);
     const warnings = told.roles.flatMap(({ role }) => unknownVariables(role, process.env));
     return await tell(told, { problems, warnings }, flags.json === true);
   },
@@ -81,6 +83,19 @@ async function checkRole(
       found.add(name);
       values[name] = flag.value;
     }
+  }
+}
+
+/** As `montana run` refuses them. */
+function checkTogether(
+  { path = "the environment", roles }: ToldRoles,
+  refuse: (problem: Problem) => void,
+): void {
+  try {
+    mustFitTogether(roles.map(({ spec, configured }) => ({ spec, flags: configured.values })));
+  } catch (error) {
+    if (!(error instanceof MontanaError)) throw error;
+    refuse(problemOf(error, path));
   }
 }
 

@@ -77,7 +77,6 @@ export const deriver: RoleSpec = asRole({
     "deriver --l1 ./l1 --out derived.jsonl --listen 8600",
     "deriver --l1 http://127.0.0.1:8545 --beacon http://127.0.0.1:5052 --inbox 0xff00000000000000000000000000000000008453 --batcher 0x5050f69a9786f081509234f1a7f4684b5e5b76c9 --out derived.jsonl --data-dir ./deriver",
   ],
-  check: (flags) => Promise.resolve().then(() => settingsFrom(flags)),
   read: (flags) => {
     const { log, once } = settingsFrom(flags);
     outPlace(flags, log, { once, signal: new AbortController().signal });

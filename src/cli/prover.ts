@@ -39,7 +39,6 @@ export const prover: RoleSpec = asRole({
     "prover --listen 3000 --l2 http://127.0.0.1:9545 --publisher-for 1001",
   ],
   isServer: true,
-  check: (flags) => Promise.resolve(flags).then(placesOf),
   read: placesOf,
   runRole: runProver,
 });

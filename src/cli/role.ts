@@ -46,19 +46,19 @@ export interface RoleSpec extends CommandSpec {
   /** Others begin once it says that it has opened. */
   readonly isAwaited?: boolean;
   /**
-   * Refuses flags that cannot be, before any role makes anything.
-   *
-   * @param beside what the other roles of the process were given, by name
-   * @throws {ConfigError} | {SourceError}
-   */
-  readonly check?: (flags: FlagValues, beside: RoleContext["beside"]) => Promise<unknown>;
-  /**
-   * The same by what the flags alone say: no file is looked at, and nobody is asked.
+   * Refuses flags that cannot be, by what they alone say: no file is looked at, and nobody is asked.
    *
    * @param beside what the other roles of the process were given, by name
    * @throws {ConfigError}
    */
   readonly read: (flags: FlagValues, beside: RoleContext["beside"]) => unknown;
+  /**
+   * Refuses what a look at files tells beyond that, before any role makes anything.
+   *
+   * @param beside what the other roles of the process were given, by name
+   * @throws {ConfigError} | {SourceError}
+   */
+  readonly check?: (flags: FlagValues, beside: RoleContext["beside"]) => Promise<unknown>;
   /** @returns the exit code */
   readonly runRole: (flags: FlagValues, context: RoleContext) => Promise<number>;
 }

@@ -28,7 +28,9 @@ export async function runTogether(tasks: readonly RoleTask[]): Promise<number> {
   for (const task of tasks) {
     const { spec, flags } = task;
     try {
-      await spec.check?.(flags, besideOf(task, tasks));
+      const beside = besideOf(task, tasks);
+      await spec.read(flags, beside);
+      await spec.check?.(flags, beside);
     } catch (error) {
       return speakingAs(spec.name, () => tellFailure(error));
     }

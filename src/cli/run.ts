@@ -9,7 +9,7 @@ import { type Configured, configuredRole, withOrigins } from "./configuration.ts
 import { parseChoice, usage } from "./options.ts";
 import type { RoleSpec } from "./role.ts";
 import { RoleFlags } from "./role_flags.ts";
-import { runTogether } from "./roles.ts";
+import { type RoleTask, runTogether } from "./roles.ts";
 
 /** In the order in which they begin; they end the other way round. */
 export const ROLES: Readonly<Record<RoleName, () => Promise<RoleSpec>>> = {
@@ -70,10 +70,15 @@ function examplesFor(names: readonly string[]): readonly string[] {
 
 /** The roles that a command line names. */
 function rolesIn(args: readonly string[]): readonly RoleName[] {
-  const at = args.findIndex((arg) => /^--role(?:=|$)/.test(arg));
-  if (at < 0) return [];
-  const [, text = args[at + 1] ?? ""] = /^--role=(.*)$/s.exec(args[at]!) ?? [];
-  return rolesNamed(text);
+  const [text, another] = args.flatMap((arg, at) => {
+    const [, value] = /^--role(?:=(.*))?$/s.exec(arg) ?? [arg, null];
+    return value === null ? [] : [value ?? args[at + 1] ?? ""];
+  });
+  if (text === undefined) return [];
+  if (another === undefined) return rolesNamed(text);
+  throw usage(
+    `Cannot use --role ${text} and --role ${another}: give one, --role ${text},${another}`,
+  );
 }
 
 /**
@@ -107,15 +112,23 @@ async function runRoles(
     const configured = await configuredRole(role, flags.valuesOf(spec.name, values));
     return { spec: withItsOrigins(spec, role, configured), flags: configured.values };
   }));
+  mustFitTogether(tasks);
+  return await runTogether(tasks);
+}
+
+/**
+ * Refuses what each role alone may be told, and those of one process may not.
+ *
+ * @throws {ConfigError} `Usage`
+ */
+export function mustFitTogether(tasks: readonly RoleTask[]): void {
+  const names = tasks.map(({ spec }) => spec.name);
   if (tasks.some(({ flags }) => textOf(flags, "out") === "-")) {
     throw usage(
-      `Cannot use --out - with --role ${
-        textOf(values, "role")
-      }: other roles answer on standard output ` +
-        `too; name a file`,
+      `Cannot use --out - with --role ${names}: other roles answer on standard output too; name a file`,
     );
   }
-  const isBoth = ["batcher", "deriver"].every((name) => roles.some((role) => role.name === name));
+  const isBoth = ["batcher", "deriver"].every((name) => names.includes(name));
   if (tasks.some(({ flags }) => flags["once"] === true) && isBoth) {
     throw usage(
       "Cannot use --once with batcher and deriver in one process: one is done before the other has " +
@@ -130,14 +143,14 @@ async function runRoles(
       }: give one --metrics-listen`,
     );
   }
-  return await runTogether(tasks);
 }
 
 /** The same role, whose errors say where a value that cannot be stands. */
 function withItsOrigins(spec: RoleSpec, role: Configurable, configured: Configured): RoleSpec {
-  const { check, runRole } = spec;
+  const { read, check, runRole } = spec;
   return {
     ...spec,
+    read: (flags, beside) => withOrigins(role, configured, () => read(flags, beside)),
     ...(check && {
       check: (flags, beside) => withOrigins(role, configured, () => check(flags, beside)),
     }),

@@ -35,11 +35,11 @@ export const superblock: RoleSpec = asRole({
   without: { batcher: REPORTED_L2_FLAGS },
   isServer: true,
   isAwaited: true,
-  check: (flags, beside) => superblockSettings(flags, beside),
   read: async (flags, beside) => {
     await superblockSettings(flags, beside, { readsKey: false });
     logFrom(flags);
   },
+  check: (flags, beside) => superblockSettings(flags, beside),
   runRole: runSuperblock,
 });
 

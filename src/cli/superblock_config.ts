@@ -51,16 +51,21 @@ export async function readSuperblockConfig(
 /** What is wrong with the block of a file and with the environment, each for itself. */
 export async function wrongSettingsIn(flags: FlagValues): Promise<readonly ConfigError[]> {
   const path = textOf(flags, "config");
-  const fromFile = path === undefined ? [] : await settingsIn(path);
+  const fromFile = path === undefined ? [] : await settingsIn(path).catch(configErrorOf);
+  if (fromFile instanceof ConfigError) return [fromFile];
   return [...fromFile, ...settingsOf(process.env)].flatMap((each) => {
     try {
       readSetting(each);
       return [];
     } catch (error) {
-      if (error instanceof ConfigError) return [error];
-      throw error;
+      return [configErrorOf(error)];
     }
   });
+}
+
+function configErrorOf(error: unknown): ConfigError {
+  if (error instanceof ConfigError) return error;
+  throw error;
 }
 
 /** A value that counts, and who says so. */

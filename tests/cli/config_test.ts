@@ -191,6 +191,36 @@ test("montana config check tells all that is wrong at once", async () => {
   });
 });
 
+test("montana config check --role tells what each may be told alone, and not in one process", async () => {
+  const file = (out: string, port: number) =>
+    `batcher:
+  l2: http://127.0.0.1:9545
+  l1: ./l1
+  data_dir: data
+  metrics_listen: 7300
+deriver:
+  l1: ./l1
+  out: "${out}"
+  data_dir: data
+  metrics_listen: ${port}
+`;
+  const cases: readonly (readonly [text: string, roles: string, problem: RegExp])[] = [
+    [file("-", 7300), "batcher,deriver", /Cannot use --out - with --role batcher,deriver/],
+    [file("o", 7301), "batcher,deriver", /metrics of one process at 7300 and 7301: give one/],
+    // What is wrong with the others is told all the same.
+    [file("o", 7300), "batcher,superblock", /it has no block "batch:" with keys in it$/],
+  ];
+  await inPairs(halfOf(cases), async ([text, roles, problem]) => {
+    await withFile(text, async (cwd) => {
+      succeeded(await run("config check montana.yaml", { cwd }));
+      const together = await run(`config check montana.yaml --role ${roles} --json`, { cwd });
+      failed(together, 78, /Cannot use montana\.yaml: \d problems?$/);
+      const { problems } = JSON.parse(textOf(together));
+      match(problems.at(-1).text, problem);
+    });
+  });
+});
+
 test("Each role takes its file and the environment, and a flag counts for more", async () => {
   const block = (role: string) => `${role}:\n  log_level: loud\n`;
   const cases: readonly (readonly [role: string, flags: string])[] = [

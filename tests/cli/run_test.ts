@@ -27,6 +27,7 @@ test("montana run refuses roles and flags that do not go together, before it mak
     const cases: [string, RegExp, number?][] = [
       ["run --role batchr", /--role "batchr": need one of .*; did you mean batcher\?/],
       ["run --role batcher,batcher", /--role batcher,batcher: it names batcher twice/],
+      ["run --role batcher --role=deriver", /--role batcher and .*: give one, --role batcher,der/],
       ["run --role processor,batcher", /a processor needs standard input.* a process of its own/],
       [`${both} --out o`, /--out .*: it is a flag of deriver; did you mean --role .*,deriver\?/],
       [`${both} --shards 4`, /--shards .*: it is a flag of processor/],
@@ -46,11 +47,20 @@ test("montana run refuses roles and flags that do not go together, before it mak
         /level 99: Brotli has 1 to 11/,
       ],
       [`${both} --l2 - --l1 l1 --data-dir d`, /batch_manager.chain_id is not set/, 78],
+      // Not by the one that would begin first.
+      [
+        `${both} --set batch_manager.chain_id=7 --l2 - --l1 l1 --data-dir d --da auto`,
+        /--da auto with an L1 in a directory/,
+      ],
+      [
+        "run --role batcher,deriver --l2 - --l1 l1 --data-dir d --out o --gas-limit 7",
+        /--gas-limit with --out o: it is for an execution client/,
+      ],
     ];
     await inPairs(halfOf(cases), async ([args, error, code = 2]) => {
       const outcome = await run(args, { cwd });
       // A role that is to run says which it is.
-      const stderr = outcome.stderr.replace(/^(?:batcher|superblock): /gm, "");
+      const stderr = outcome.stderr.replace(/^(?:batcher|superblock|deriver): /gm, "");
       failed({ ...outcome, stderr }, code, error);
     });
     const missing: [string, RegExp][] = [
