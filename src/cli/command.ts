@@ -84,6 +84,11 @@ export const DESCRIPTION = "L2 blocks in, blobs out, blocks back.";
 /** The flag of every command that answers. */
 export const JSON_FLAG: Flag = { flags: "--json", help: "answer in JSON" };
 
+/** As a command is handed it: `dataDir`, of `--data-dir`. */
+export function attributeName(flag: string): string {
+  return flag.slice(2).replace(/-(\w)/g, (_, letter: string) => letter.toUpperCase());
+}
+
 /** The text of a flag, where it was given or has a value. */
 export function textOf(flags: FlagValues, name: string): string | undefined {
   const value = flags[name];

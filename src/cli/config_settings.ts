@@ -5,7 +5,7 @@
  * @module
  */
 import { BLOB_SIZE } from "../wire/blob.ts";
-import type { Flag, FlagValues } from "./command.ts";
+import { attributeName, type Flag, type FlagValues } from "./command.ts";
 
 /** Where a file is named, with settings of several roles. */
 export const CONFIG_FLAG: Flag = {
@@ -72,7 +72,7 @@ function blobsOf(text: string): string {
 export function settingsOf({ name: role, flags }: Configurable): readonly Setting[] {
   return flags.filter((flag) => flag !== CONFIG_FLAG).map((flag) => {
     const [word = "", value = ""] = flag.flags.split(" ");
-    const name = word.slice(2).replace(/-(\w)/g, (_, letter: string) => letter.toUpperCase());
+    const name = attributeName(word);
     const key = word.slice(2).replaceAll("-", "_");
     return {
       flag,

@@ -7,6 +7,7 @@ import { HttpJsonRpc } from "../l1/json_rpc.ts";
 import { RangeChecker } from "../provers/range_check.ts";
 import { speakerName, systemClock, systemRandom, writeStderr } from "../runtime.ts";
 import { serveExecuteProver } from "../service/prover_api.ts";
+import { aborted } from "../superblock/together.ts";
 import { EXIT, type FlagValues, listOf, textOf } from "./command.ts";
 import { nodeUrl, parseListen, parseWhole, usage } from "./options.ts";
 import { asRole, type RoleContext, type RoleSpec } from "./role.ts";
@@ -78,9 +79,7 @@ async function runProver(flags: FlagValues, context: RoleContext): Promise<numbe
     `listening on ${server.name}; it checks ${blocks}the settlement rules and proves nothing${publisher}`,
   );
   context.watch.looked();
-  if (!signal.aborted) {
-    await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve()));
-  }
+  await aborted(signal);
   await server.close();
   return EXIT.done;
 }

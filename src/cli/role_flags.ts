@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { Flag, FlagValues } from "./command.ts";
+import { attributeName, type Flag, type FlagValues } from "./command.ts";
 import type { Configurable } from "./config_settings.ts";
 import { usage } from "./options.ts";
 import type { RoleSpec } from "./role.ts";
@@ -149,5 +149,5 @@ function nameOf({ flags }: Flag): string {
 
 /** As the command line hands it on: `dataDir`. */
 function keyOf(flag: Flag): string {
-  return nameOf(flag).slice(2).replace(/-(\w)/g, (_, letter: string) => letter.toUpperCase());
+  return attributeName(nameOf(flag));
 }

@@ -11,7 +11,7 @@ import type { Address } from "../service/http_server.ts";
 import type { Given, PresetName, SuperblockConfig } from "../superblock/config.ts";
 import type { ProvenRollup } from "../superblock/proof_config.ts";
 import { fromHex } from "../wire/hex.ts";
-import { type Flag, type FlagValues, listOf, textOf } from "./command.ts";
+import { attributeName, type Flag, type FlagValues, listOf, textOf } from "./command.ts";
 import {
   nodeUrl,
   outOfEnvironment,
@@ -245,7 +245,7 @@ async function provingPlaces(
   const proofType = textOf(flags, "proofType");
   const optional = optionalFlags(proofType, hasL2);
   const given = PROVING_FLAGS.map(({ flags: text }) => text.split(" ")[0]!)
-    .map((flag) => ({ flag, value: textOf(flags, nameOf(flag)) }));
+    .map((flag) => ({ flag, value: textOf(flags, attributeName(flag)) }));
   const missing = given.filter(({ flag, value }) => value === undefined && !optional.includes(flag))
     .map(({ flag }) => flag);
   const named = given.filter(({ value }) => value !== undefined).map(({ flag }) => flag);
@@ -259,7 +259,7 @@ async function provingPlaces(
         "them to collect batches only",
     );
   }
-  const text = (flag: string) => textOf(flags, nameOf(flag));
+  const text = (flag: string) => textOf(flags, attributeName(flag));
   const url = (flag: string) => nodeUrl(flag, text(flag)!);
   const bytes = (flag: string, size: number) => {
     const value = text(flag);
@@ -281,11 +281,6 @@ async function provingPlaces(
         : await jsonIn("--aggregation-vkey", vkey),
     },
   };
-}
-
-/** As the command line hands it on: `--rollup-node` is `rollupNode`. */
-function nameOf(flag: string): string {
-  return flag.slice(2).replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase());
 }
 
 function hexOf(flag: string, text: string, bytes: number): Uint8Array {

@@ -15,6 +15,7 @@ import {
 import type { Log, Sequencer } from "../ports.ts";
 import { leaveMemoryOutOfCores, systemClock } from "../runtime.ts";
 import { type Flag, type FlagValues, listOf, textOf } from "./command.ts";
+import { dashed } from "./l1_flags.ts";
 import { nodeUrl, parseChoice, parseDuration, parseSize, usage } from "./options.ts";
 
 /** Nobody waits longer for a sequencer that hangs: not the other ones, and not a batcher that ends. */
@@ -157,8 +158,4 @@ function configFrom(flags: FlagValues): ThrottleConfig {
 function sizeText(bytes: number): string {
   if (bytes >= 1_000_000) return `${bytes / 1_000_000}MB`;
   return bytes >= 1000 ? `${bytes / 1000}KB` : `${bytes}B`;
-}
-
-function dashed(name: string): string {
-  return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 }
