@@ -21,7 +21,7 @@ export const init: CommandSpec = {
   name: "init",
   summary: "Print a commented configuration to begin with",
   flags: [
-    { flags: "--profile <name>", help: NAMES.join(", "), value: "devnet" },
+    { flags: "--profile <name>", help: NAMES.join(", "), value: "devnet", choices: NAMES },
   ],
   examples: [
     "config init > montana.yaml",

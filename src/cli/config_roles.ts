@@ -34,6 +34,7 @@ export const FILE_ARGUMENT: NonNullable<CommandSpec["argument"]> = {
 export const ROLES_FLAG: Flag = {
   flags: "--role <roles>",
   help: "as `montana run` has them together; without it all of the file, each alone",
+  choices: ROLE_NAMES,
 };
 
 /** A role, and what it is told. */

@@ -39,6 +39,8 @@ const CASES: readonly Case[] = [
   { typed: "montana wal repair --dr", shown: ["--dry-run"] },
   { typed: "montana run --role ", shown: ["batcher", "processor"], hidden: ["--l1"] },
   { typed: "montana run --role batcher --least", shown: ["--least-level"] },
+  { typed: "montana config check --role ", shown: ["batcher", "deriver"], hidden: ["--json"] },
+  { typed: "montana config init --profile ", shown: ["devnet", "low-throughput"] },
   { typed: "montana completions ", shown: ["bash", "zsh", "fish"], hidden: ["blocks.jsonl"] },
 ];
 
