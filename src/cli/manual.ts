@@ -33,6 +33,12 @@ const ENVIRONMENT: readonly (readonly [name: string, text: string])[] = [
     "MONTANA_KEY",
     "A private key, where --key-env names no other variable. It is removed when it was read.",
   ],
+  ["MONTANA_CONFIG", "The file of a configuration, where --config names none."],
+  [
+    "MONTANA_ROLE_FLAG",
+    "A flag of a role that is not given, such as MONTANA_BATCHER_MAX_BLOBS for --max-blobs of batcher. " +
+    "It counts for more than the file.",
+  ],
   [
     "BATCH_*",
     "Settings of the superblock coordinator, such as BATCH_L1_LISTENER_L1_RPC. They count for more " +

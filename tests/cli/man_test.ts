@@ -54,6 +54,7 @@ test(whole, { skip: skipWithout(MANDOC, whole) }, async () => {
     }
   }
   match(words, /EXIT STATUS 0 done or drained 1 failed/);
+  match(words, /ENVIRONMENT .*MONTANA_CONFIG The file of a .*MONTANA_ROLE_FLAG A flag of a role/);
 });
 
 test("the manual page is in ASCII, has the day in UTC and the version", async () => {

@@ -171,7 +171,8 @@ export const ALERTS: Readonly<Record<string, readonly AlertRule[]>> = {
     ]),
     critical("MontanaBlocksLeftOut", "0m", "increase(montana_blocks_left_out_total[1h]) > 0", [
       "blocks of L2 are in no batch",
-      "They were read too late for their batch, and will not be proved. The log names them.",
+      "They were read too late for their batch: no superblock has them, and they are proved with the next. " +
+      "The log names them.",
     ]),
   ],
 };
