@@ -113,10 +113,25 @@ type Part = "alone" | "chains";
 const WITH_CHAINS =
   /^(?:ethereum|l2|engine|demo_anvil|doctor_l1|progress|throttle|rollup|superblock)_?/;
 
-function filesOf(part: Part): string[] {
+/**
+ * Long tests of what does not differ by the runtime: in the gate one of the two programs is shown each. All
+ * are shown to both with `MONTANA_TESTS=all`, and where one suite is run alone.
+ */
+const SHOWN_TO: Readonly<Record<"source" | "executable", readonly string[]>> = {
+  source: ["ethereum_account", "ethereum_engine", "ethereum_estimate", "ethereum_lies"]
+    .concat("ethereum_rotation"),
+  executable: ["ethereum_fees", "ethereum_outsiders", "ethereum_takeover", "ethereum_window"]
+    .concat("l2_lies"),
+};
+
+/** The test files of a part; `other` is the program that some are left to. */
+function filesOf(part: Part, other: keyof typeof SHOWN_TO | undefined): string[] {
+  const left = part === "chains" && other ? SHOWN_TO[other] : [];
+  if (left.length > 0) console.log(`  left to the ${other}: ${left.join(", ")}`);
   return readdirSync(join(root, "tests/cli"))
     .filter((name) => name.endsWith("_test.ts"))
     .filter((name) => WITH_CHAINS.test(name) === (part === "chains"))
+    .filter((name) => !left.includes(name.replace(/_test\.ts$/, "")))
     .map((name) => `tests/cli/${name}`);
 }
 
@@ -124,7 +139,10 @@ function filesOf(part: Part): string[] {
 function fromSource(report: string, { filter, isHalved }: Options, part: Part): Plan {
   return {
     title: `tests/cli under Deno ${process.versions["deno"]} (${part})`,
-    command: [...denoTest(report, filter), "--no-check", ...filesOf(part)],
+    command: [
+      ...[...denoTest(report, filter), "--no-check"],
+      ...filesOf(part, isHalved ? "executable" : undefined),
+    ],
     ...(isHalved ? { env: { MONTANA_HALF: "0" } } : {}),
   };
 }
@@ -134,7 +152,10 @@ function asExecutable(report: string, options: Options, part: Part): Plan {
   const made = needBinary(builder, directory);
   return {
     title: `tests/cli against the executable (${made.builder}; ${part})`,
-    command: [...denoTest(report, filter), "--no-check", ...filesOf(part)],
+    command: [
+      ...[...denoTest(report, filter), "--no-check"],
+      ...filesOf(part, isHalved ? "source" : undefined),
+    ],
     env: {
       MONTANA_CLI: made.out,
       MONTANA_TRAPS: join(directory, `traps-${part}`),
