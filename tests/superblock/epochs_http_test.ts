@@ -74,7 +74,7 @@ async function withL1(check: (l1: ScriptedL1) => Promise<void>): Promise<void> {
             new BeaconEpochs({
               url: beacon.url,
               clock: systemClock,
-              timeoutMs: 200,
+              timeoutMs: 2000,
               l1Clock: SMALL_CLOCK,
               chain: rpc,
             }),
