@@ -131,8 +131,11 @@ async function prove(
   status: (requestId: string) => Promise<ProofStatus>,
 ): Promise<void> {
   while (!run.job[field]?.proof) {
-    const requestId = run.job[field]?.requestId ?? await request();
-    await run.save({ ...run.job, [field]: { requestId } });
+    let requestId = run.job[field]?.requestId;
+    if (requestId === undefined) {
+      requestId = await request();
+      await run.save({ ...run.job, [field]: { requestId } });
+    }
     const answer = await run.status(status(requestId));
     if (answer.state === "proved") {
       const { proof, isExecutionCheck } = answer;
