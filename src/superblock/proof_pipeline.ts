@@ -244,7 +244,7 @@ export class ProofPipeline {
               job = saved;
             },
           );
-          return await runStage(run);
+          await runStage(run);
         });
         const isExecutionCheck = isOnlyChecked(job, stage);
         const durationMs = clock.now() - stageSinceMs;
