@@ -18,7 +18,8 @@ export class ServiceWatch {
   readonly #clock: Clock;
   readonly #roles: readonly RoleWatch[];
   readonly #ended = new AbortController();
-  #isReady = false;
+  /** Nobody is to be told that all is ready: it was told, or it ends. */
+  #hasToldReady = false;
 
   constructor(
     roles: readonly string[],
@@ -48,6 +49,7 @@ export class ServiceWatch {
   }
 
   stopping(why: string): void {
+    this.#hasToldReady = true;
     this.#notifier?.stopping(why);
   }
 
@@ -56,15 +58,19 @@ export class ServiceWatch {
   }
 
   #tellReady(): void {
-    if (this.#isReady || !this.#roles.every(({ hasLooked }) => hasLooked)) return;
-    this.#isReady = true;
-    this.#notifier?.ready(`running ${this.#roles.map(({ name }) => name).join(", ")}`);
+    if (this.#hasToldReady || !this.#roles.every(({ hasLooked }) => hasLooked)) return;
+    const status = `running ${this.#roles.map(({ name }) => name).join(", ")}`;
+    this.#hasToldReady = this.#notifier?.ready(status) ?? true;
   }
 
-  /** It only asks: what is stuck stays silent, and systemd ends it. */
+  /**
+   * It only asks: what is stuck stays silent, and systemd ends it. Where systemd had no room to be told that
+   * all is ready, which it waits for, it is told again.
+   */
   async #feed(notifier: Notifier, watchdogMs: number): Promise<void> {
     const { signal } = this.#ended;
     while (!signal.aborted) {
+      this.#tellReady();
       if (this.#roles.every((role) => role.isAlive(watchdogMs / 2))) notifier.alive();
       await this.#clock.sleep(watchdogMs / 4, signal);
     }

@@ -35,7 +35,6 @@ export type PromLabels = Record<string, string>;
 /** It grows. */
 export interface PromCounter {
   inc(labels: PromLabels, value?: number): void;
-  reset(): void;
 }
 
 /** It is what it is. */
@@ -43,7 +42,7 @@ export interface PromGauge {
   set(labels: PromLabels, value: number): void;
   /** It is not known, which is not 0. */
   remove(): void;
-  /** The same, for all its labels. */
+  /** The same, whatever its labels. */
   reset(): void;
 }
 

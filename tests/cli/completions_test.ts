@@ -96,7 +96,7 @@ async function shows(
   const [file, ...args] = command;
   const env = { PATH: process.env["PATH"], HOME: cwd, TERM: "xterm", LC_ALL: "C.UTF-8" };
   const child = spawn(file!, args, { cwd, env: { ...env, COLUMNS: "200" }, stdio: "pipe" });
-  const limit = setTimeout(() => child.kill("SIGKILL"), 60_000);
+  const limit = setTimeout(() => child.kill("SIGKILL"), 120_000);
   const ended = new Promise<void>((resolve) => child.on("close", () => resolve()));
   try {
     let screen = "";

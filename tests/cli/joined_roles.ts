@@ -7,6 +7,8 @@
 import { match, ok, strictEqual as equal } from "node:assert/strict";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { controlPath } from "../../src/cli/processor_flags.ts";
+import { askControl } from "../../src/service/control_client.ts";
 import type { L1ClockConfig } from "../../src/superblock.ts";
 import { type Anvil, startAnvil } from "../l1/anvil.ts";
 import { INBOX, type Programs, programsOn } from "./ethereum.ts";
@@ -32,6 +34,12 @@ interface Place extends Programs {
   readonly flags: readonly string[];
   /** Of the superblock. */
   readonly proving: readonly string[];
+}
+
+/** As the program tells it. */
+export interface CollectingBatch {
+  readonly id: number;
+  readonly blocks: readonly { readonly block_number: number }[];
 }
 
 /** What runs. */
@@ -130,6 +138,13 @@ export class JoinedRoles implements AsyncDisposable {
   startAgain(roles: RoleNames = "batcher,superblock"): void {
     this.#life = this.#start(roles);
     this.#isOver = false;
+  }
+
+  /** The batch that collects; `undefined` where there is none, or nobody answers yet. */
+  async collecting(): Promise<CollectingBatch | undefined> {
+    const place = { at: controlPath(join(this.place.cwd, "data")), who: "montana run" };
+    const answer = await askControl(place, "GET", "/v1/batch/current").catch(() => undefined);
+    return (answer?.body["batch"] ?? undefined) as CollectingBatch | undefined;
   }
 
   async untilAccepted(batch: number): Promise<void> {

@@ -4,15 +4,14 @@
  * @module
  */
 import { deepStrictEqual as deepEqual, match, ok, strictEqual as equal } from "node:assert/strict";
-import { spawnSync } from "node:child_process";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import process from "node:process";
 import { test } from "node:test";
 import { alertRules, ALERTS } from "../../src/cli/ops/alerts.ts";
 import { allMetrics } from "../../src/cli/ops/catalogue.ts";
 import { dashboard, PLOTS } from "../../src/cli/ops/dashboard.ts";
 import { withDirectory } from "../helpers.ts";
+import { promtoolSays, skipWithoutPromtool } from "../promtool.ts";
 import { failed, run, succeeded } from "./montana.ts";
 
 const RULES = Object.values(ALERTS).flat();
@@ -283,21 +282,13 @@ test("each alert has a trial", () => {
   deepEqual(Object.keys(TRIALS).sort(), RULES.map(({ alert }) => alert).sort());
 });
 
-const promtool = process.env["PROMTOOL"] ?? "promtool";
-const hasPromtool = spawnSync(promtool, ["--version"]).status === 0;
 const NAME =
   "promtool finds no fault with the files, and each alert is told when it should be, only";
-if (!hasPromtool) process.stdout.write(`skipped: ${NAME}: there is no promtool here\n`);
-
-test(NAME, { skip: !hasPromtool }, async () => {
+test(NAME, { skip: skipWithoutPromtool(NAME) }, async () => {
   await withDirectory(async (cwd) => {
-    const promtoolSays = (...args: string[]) => {
-      const { status, stderr, stdout } = spawnSync(promtool, args, { cwd });
-      return { status, said: `${stdout}${stderr}` };
-    };
     await writeFile(join(cwd, "montana-alerts.yml"), succeeded(await run("ops dump alerts")));
     await writeFile(join(cwd, "prometheus.yml"), succeeded(await run("ops dump prometheus")));
-    const checked = promtoolSays("check", "config", "prometheus.yml");
+    const checked = promtoolSays(["check", "config", "prometheus.yml"], { cwd });
     equal(checked.status, 0, checked.said);
     match(checked.said, new RegExp(`SUCCESS: ${RULES.length} rules found`));
 
@@ -307,12 +298,12 @@ test(NAME, { skip: !hasPromtool }, async () => {
       tests: promtoolTests(),
     };
     await writeFile(join(cwd, "tests.yml"), JSON.stringify(tests));
-    const tested = promtoolSays("test", "rules", "tests.yml");
+    const tested = promtoolSays(["test", "rules", "tests.yml"], { cwd });
     equal(tested.status, 0, tested.said);
 
     // Rules that tell nothing would be found.
     await writeFile(join(cwd, "montana-alerts.yml"), JSON.stringify({ groups: [] }));
-    equal(promtoolSays("test", "rules", "tests.yml").status, 1);
+    equal(promtoolSays(["test", "rules", "tests.yml"], { cwd }).status, 1);
     equal((alertRules() as { groups: object[] }).groups.length, Object.keys(ALERTS).length);
   });
 });

@@ -150,7 +150,7 @@ test(contained, { skip: why }, async () => {
       spawnSync("unshare", ["-m", "sh", "-c", enter, root, ...args], {
         encoding: "utf8",
         env: { PATH: process.env["PATH"]!, HOME: "/home/nonroot" },
-        timeout: 60_000,
+        timeout: 120_000,
       });
     const version = inRoot("version");
     match(version.stdout, /^montana \d/, version.stderr);

@@ -44,9 +44,10 @@ test(telling, { skip: skipWithout(PYTHON, telling) }, async () => {
   });
 });
 
+const lastReady = "montana run is ready once the last of its roles is";
 test(
-  "montana run is ready once the last of its roles is",
-  { skip: skipWithout(PYTHON, telling) },
+  lastReady,
+  { skip: skipWithout(PYTHON, lastReady) },
   async () => {
     await withDirectory(async (cwd) => {
       const name = `@montana-test-${crypto.randomUUID()}`;
@@ -67,9 +68,8 @@ test(
   },
 );
 
-test("montana processor keeps from its command who is to be told", {
-  skip: skipWithout(PYTHON, telling),
-}, async () => {
+const kept = "montana processor keeps from its command who is to be told";
+test(kept, { skip: skipWithout(PYTHON, kept) }, async () => {
   await withDirectory(async (cwd) => {
     const socket = join(cwd, "notify");
     await using systemd = await Notified.listen(socket);
@@ -185,6 +185,37 @@ test("systemd is told that a process lives every quarter of its time, as long as
   service.close();
   loop.turned();
   deepEqual(await quarter(), []);
+});
+
+test("systemd is told again that all is ready where it had no room, and not once it ends", async () => {
+  const clock = new SteppedClock();
+  const told: string[] = [];
+  let hasRoom = false;
+  const notifier = {
+    watchdogMs: 400,
+    ready: (status: string) => hasRoom && told.push(status) > 0,
+    stopping: (why: string) => told.push(why) > 0,
+    alive: () => true,
+  };
+  const begin = () => new ServiceWatch(["batcher"], notifier, clock);
+  const quarter = async () => {
+    clock.advance(100);
+    await new Promise((resolve) => setTimeout(resolve));
+    return told.splice(0);
+  };
+  const service = begin();
+  service.of("batcher").looked();
+  deepEqual(await quarter(), []);
+  hasRoom = true;
+  deepEqual(await quarter(), ["running batcher"]);
+  deepEqual(await quarter(), [], "once is enough");
+  service.close();
+
+  const ending = begin();
+  ending.stopping("ending");
+  ending.of("batcher").looked();
+  deepEqual(await quarter(), ["ending"]);
+  ending.close();
 });
 
 /** Answers the second time. */

@@ -139,6 +139,9 @@ test(RUN, { skip: skipUnlessShown("executable", RUN) || skipWithoutSkew(RUN) }, 
       l1.branch = SLOTS_PER_EPOCH * (lastEpoch - 1);
       const second = await live(STOPPED_EPOCHS * SLOTS_PER_EPOCH * 1000, async (life) => {
         await more(life, "all that were missed", STOPPED_EPOCHS);
+        // As many again as its start took. One that is written down and not told yet would be told by nobody.
+        const headEpoch = () => Math.floor(l1.headSlot / SLOTS_PER_EPOCH);
+        await life.until("all that came since", () => epochs(life).at(-1)! >= headEpoch());
         await more(life, "one more", 1);
       });
       const third = await live(STOPPED_EPOCHS * SLOTS_PER_EPOCH * 1000, (life) =>

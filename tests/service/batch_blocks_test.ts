@@ -245,7 +245,7 @@ test("who sends too slowly is answered 408 and cut off, and others are served me
       match(answer, /its body came too slowly/);
     }
     equal((await ask(server, "/v1/batch/blocks", { json })).status, 200);
-  }, { stalledMs: 100 });
+  }, { stalledMs: 300 });
 });
 
 test("who goes away half way takes nobody along", async () => {

@@ -1,6 +1,4 @@
 import { deepStrictEqual as deepEqual, match, ok, strictEqual as equal } from "node:assert/strict";
-import { spawnSync } from "node:child_process";
-import process from "node:process";
 import { test } from "node:test";
 import { SourceError } from "../../src/errors.ts";
 import { ManualClock } from "../../src/local/memory.ts";
@@ -9,6 +7,7 @@ import { PROOF_STAGES, ProvingError } from "../../src/proving.ts";
 import { BATCH_METRICS } from "../../src/service/batch_metrics.ts";
 import type { Listening } from "../../src/service/http_server.ts";
 import { Metrics } from "../../src/service/metrics.ts";
+import { promtoolSays, skipWithoutPromtool } from "../promtool.ts";
 import { blockAt, slotMs } from "../superblock/world.ts";
 import { valuesOf } from "./metric_values.ts";
 import { ask, BatchesWorld, countingBatches } from "./served_batches.ts";
@@ -183,17 +182,12 @@ test("metrics are named as Prometheus wants it, with no label of many values", a
   });
 });
 
-const promtool = process.env["PROMTOOL"] ?? "promtool";
-const hasPromtool = spawnSync(promtool, ["--version"]).status === 0;
 const NAME = "promtool finds no fault with the metrics";
-if (!hasPromtool) process.stdout.write(`skipped: ${NAME}: there is no promtool here\n`);
-
-test(NAME, { skip: !hasPromtool }, async () => {
+test(NAME, { skip: skipWithoutPromtool(NAME) }, async () => {
   const world = await busyWorld();
   await world.served(async (server) => {
     const input = await metricsOf(server);
-    const { status, stderr, stdout } = spawnSync(promtool, ["check", "metrics"], { input });
-    deepEqual([status, `${stderr}`, `${stdout}`], [0, "", ""]);
+    deepEqual(promtoolSays(["check", "metrics"], { input }), { status: 0, said: "" });
   });
 });
 

@@ -74,7 +74,6 @@ async function withL1(check: (l1: ScriptedL1) => Promise<void>): Promise<void> {
             new BeaconEpochs({
               url: beacon.url,
               clock: systemClock,
-              // Whoever does not hang answers in time, on a machine that is busy too.
               timeoutMs: 2000,
               l1Clock: SMALL_CLOCK,
               chain: rpc,
