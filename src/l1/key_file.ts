@@ -106,7 +106,8 @@ export function parseSecret(text: Uint8Array, what: string, source: string): Uin
 
 /**
  * Reads a file that holds a secret, and that its owner alone may read. A symbolic link is followed, and
- * what it leads to is looked at. An access list shows in the bits of the group, so it is seen too.
+ * what it leads to is looked at. An access list shows in the bits of the group, so it is seen too; that of
+ * a credential of systemd is the only one that is taken.
  *
  * @param what it is, for the error: `the key file`
  * @returns its bytes, for the caller to overwrite
@@ -116,8 +117,8 @@ export async function readSecretFile(what: string, path: string): Promise<Uint8A
   return await withFile(what, path, async (file) => {
     // Of the file that is open, which nobody can exchange meanwhile. Windows knows no such bits.
     const { mode } = await file.stat();
-    const open = mode & (isCredential(path) ? 0o037 : 0o077);
-    if (open === 0 || process.platform === "win32") return await readWhole(file);
+    const foreign = mode & (isCredential(path) ? 0o037 : 0o077);
+    if (foreign === 0 || process.platform === "win32") return await readWhole(file);
     const bits = (mode & 0o777).toString(8).padStart(4, "0");
     throw new SignerError(
       "TooOpen",

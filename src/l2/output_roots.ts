@@ -13,6 +13,7 @@ import { data, list, objectOf } from "../l1/json_fields.ts";
 import { fromHex } from "../wire/hex.ts";
 import { storageRootOf } from "./account_proof.ts";
 import { readHeader } from "./node_block.ts";
+import { toQuantity } from "./payload.ts";
 
 /** `L2ToL1MessagePasser`, a predeploy. */
 const MESSAGE_PASSER = "0x4200000000000000000000000000000000000016";
@@ -61,7 +62,7 @@ export class OutputRoots {
    * @throws {RpcError} where it cannot be asked, has no such block, or says what cannot be
    */
   async at(number: bigint): Promise<OutputAt> {
-    const tag = `0x${number.toString(16)}`;
+    const tag = toQuantity(number);
     try {
       const block = await this.#l2.request("eth_getBlockByNumber", [tag, false]);
       if (block === null) throw new CodecError("InvalidHeader", "it has none");

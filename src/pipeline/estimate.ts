@@ -65,16 +65,14 @@ export async function estimateBatches(
       const transactions = sealed.get(batchNumber)!;
       sealed.delete(batchNumber);
       batches.push({
-        ...{
-          batchNumber,
-          reason,
-          blocks,
-          transactions,
-          rawBytes,
-          compressedBytes,
-          blobs,
-          lastBlock,
-        },
+        batchNumber,
+        reason,
+        blocks,
+        transactions,
+        rawBytes,
+        compressedBytes,
+        blobs,
+        lastBlock,
         ...(isBacklog ? {} : { waitedMs }),
         ...(cost ? { cost } : {}),
       });

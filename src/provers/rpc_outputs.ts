@@ -6,6 +6,7 @@
  */
 import type { JsonRpc } from "../ethereum.ts";
 import type { OutputRoots } from "../l2/output_roots.ts";
+import { toQuantity } from "../l2/payload.ts";
 import { type OutputSource, ProvingError } from "../proving.ts";
 import { bytesOf, fieldsOf } from "./json.ts";
 
@@ -44,7 +45,7 @@ export class RpcOutputSource implements OutputSource {
   /** @throws {RpcError} | {ProvingError} `Invalid` where it answers something else */
   async outputRoot(blockNumber: bigint): Promise<Uint8Array> {
     const method = "optimism_outputAtBlock";
-    const answer = await this.#parts.rollup.request(method, [`0x${blockNumber.toString(16)}`]);
+    const answer = await this.#parts.rollup.request(method, [toQuantity(blockNumber)]);
     return rootIn(answer, "outputRoot", method);
   }
 }

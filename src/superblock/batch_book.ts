@@ -12,12 +12,10 @@ import type {
   L1ClockConfig,
   ReportedBlock,
 } from "../superblock.ts";
-import { batchAt, batchOfEpoch, batchWindow } from "./clock.ts";
+import { batchAt, batchOfEpoch, batchWindow, WATCHED_EPOCHS } from "./clock.ts";
 
 /** So many batches that are completed are kept, for whoever asks; failed ones until they are not. */
 const KEPT_COMPLETED = 64;
-/** After so many epochs a block of L1 is final where it ever is: none is looked at again. */
-const KEPT_EPOCHS = 2;
 
 /** The batches of one chain, in the order of their numbers. */
 export class BatchBook {
@@ -109,7 +107,7 @@ export class BatchBook {
         const { epoch, block } = change;
         this.#lastEpoch = epoch;
         const mark = { epoch, ...(block && { block }) };
-        this.#recentEpochs = [...this.#recentEpochs, mark].slice(-KEPT_EPOCHS);
+        this.#recentEpochs = [...this.#recentEpochs, mark].slice(-WATCHED_EPOCHS);
         const number = batchOfEpoch(this.#clock, epoch);
         const begun = this.#openUpTo(number, atMs);
         for (const { window, state, endedBy } of [...this.#batches]) {

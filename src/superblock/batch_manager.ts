@@ -371,16 +371,23 @@ export class BatchManager implements EpochTaker, ProvableBatches {
   /** Into the log first. */
   async #change(change: BatchChange): Promise<void> {
     const { journal, log } = this.#parts;
-    await journal.note(change).catch((error) => {
+    await this.#kept(journal.note(change));
+    this.#logError = undefined;
+    for (const batch of this.#book.apply(change)) log?.({ event: "batch_started", batch });
+    if (journal.isSnapshotDue) await this.#kept(journal.save(this.#book.snapshot));
+    this.#changed.abort();
+    this.#changed = new AbortController();
+  }
+
+  /** Where the log breaks, {@link run} is woken, and ends with what it said. */
+  async #kept(written: Promise<void>): Promise<void> {
+    try {
+      await written;
+    } catch (error) {
       this.#logError = error;
       if (!isRetryable(error)) this.#changed.abort();
       throw error;
-    });
-    this.#logError = undefined;
-    for (const batch of this.#book.apply(change)) log?.({ event: "batch_started", batch });
-    if (journal.isSnapshotDue) await journal.save(this.#book.snapshot);
-    this.#changed.abort();
-    this.#changed = new AbortController();
+    }
   }
 
   /** One after the other: what is decided rests on what is known. */

@@ -14,6 +14,9 @@ import { BlockFollower, type ChainStart, type FollowedChain } from "./block_foll
 import { reportBlocks } from "./block_report.ts";
 import type { SequencerIntegration } from "./sequencer.ts";
 
+/** A chain that has nothing to be reported. */
+const NOTHING: FollowedChain = { pendingBlocks: () => Promise.resolve([]), rewind() {} };
+
 const PATIENT = { ...RETRY_DEFAULTS, maxAttempts: Number.MAX_SAFE_INTEGER };
 
 /** What a {@link BlockTap} stands on. */
@@ -115,8 +118,8 @@ export class BlockTap {
     const numbers = manager.batches.flatMap(({ blocks }) => blocks.at(-1)?.number ?? []);
     const newest = numbers.at(-1);
     const last = lastPosted?.number;
-    if (last !== undefined && last > (newest ?? -1n)) {
-      if (open) await this.#follow(open, last, signal);
+    if (lastPosted && last !== undefined && last > (newest ?? -1n)) {
+      if (open) await this.#follow(open, { last, timestamp: lastPosted.timestamp }, signal);
       else if (newest !== undefined) {
         const error = new SourceError(
           "Empty",
@@ -184,16 +187,23 @@ export class BlockTap {
     });
   }
 
-  /** Reads the chain up to block `last`. */
+  /** Reads the chain up to block `last`, which has that timestamp. */
   async #follow(
     open: NonNullable<BlockTapParts["open"]>,
-    last: bigint,
+    { last, timestamp }: { readonly last: bigint; readonly timestamp: bigint },
     signal: AbortSignal,
   ): Promise<void> {
     const read = new AbortController();
     const follower = new BlockFollower({
       ...this.#parts,
-      open: async (start) => new ChainUpTo(last, await open(start, last), () => read.abort()),
+      open: async (start) => {
+        // Older than the batches: the chain would begin behind it, where there may be no block yet.
+        if (start.reported.length === 0 && timestamp < start.notBefore) {
+          read.abort();
+          return NOTHING;
+        }
+        return new ChainUpTo(last, await open(start, last), () => read.abort());
+      },
     });
     await follower.run(AbortSignal.any([signal, read.signal]));
   }

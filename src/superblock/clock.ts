@@ -15,6 +15,9 @@ export const ETHEREUM_CLOCK: L1ClockConfig = Object.freeze({
   batchFactor: 10n,
 });
 
+/** After so many epochs a block of L1 is final where it ever is: none is looked at again. */
+export const WATCHED_EPOCHS = 2;
+
 /** @throws {ConfigError} `Invalid` for a clock that cannot be */
 export function checkedClock(clock: L1ClockConfig): L1ClockConfig {
   for (const name of ["genesisTime", "slotSeconds", "slotsPerEpoch", "batchFactor"] as const) {

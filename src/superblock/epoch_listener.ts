@@ -26,10 +26,8 @@ import {
   firstSlotOf,
   slotAt,
   triggerAt,
+  WATCHED_EPOCHS,
 } from "./clock.ts";
-
-/** After so many epochs a block of L1 is final where it ever is: none is looked at again. */
-const WATCHED_EPOCHS = 2;
 
 /** What an {@link EpochListener} stands on. */
 export interface EpochListenerParts {

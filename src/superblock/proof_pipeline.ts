@@ -147,7 +147,8 @@ export class ProofPipeline {
   }
 
   async #intake(signal: AbortSignal): Promise<void> {
-    const { batches, clock } = this.#parts;
+    const { batches, clock, log } = this.#parts;
+    const { pollIntervalMs: retryMs } = this.#config;
     while (batches && !signal.aborted) {
       try {
         for (const batch of batches.batchesReadyForProving()) {
@@ -157,9 +158,11 @@ export class ProofPipeline {
         await this.#report(batches);
       } catch (error) {
         // A batch may have gone on meanwhile.
-        if (!isRetryable(error) && !(error instanceof BatchError)) throw error;
+        const isOutdated = error instanceof BatchError;
+        if (!isOutdated && !isRetryable(error)) throw error;
+        if (!isOutdated) log?.({ event: "tick.failed", error, retryMs });
       }
-      await clock.sleep(this.#config.pollIntervalMs, signal);
+      await clock.sleep(retryMs, signal);
     }
   }
 
@@ -241,7 +244,7 @@ export class ProofPipeline {
               job = saved;
             },
           );
-          return await runStage(run);
+          await runStage(run);
         });
         const isExecutionCheck = isOnlyChecked(job, stage);
         const durationMs = clock.now() - stageSinceMs;

@@ -17,21 +17,17 @@ import { proofFailure, type StageRun, WaitsForBatch } from "./stage_run.ts";
 import { firstParent, superblockBlocks } from "./superblocks.ts";
 
 /** Works until the stage is done, and the job stands at the next, or is to be completed. */
-export async function runStage(run: StageRun): Promise<"next" | "completed"> {
+export async function runStage(run: StageRun): Promise<void> {
   switch (run.job.stage) {
     case "range_proof":
       if (!run.isEmpty) await proveRanges(run);
-      await run.save({ ...run.job, stage: run.isEmpty ? "network_agg" : "aggregation" });
-      return "next";
+      return await run.save({ ...run.job, stage: run.isEmpty ? "network_agg" : "aggregation" });
     case "aggregation":
-      await aggregate(run);
-      return "next";
+      return await aggregate(run);
     case "network_agg":
-      await aggregateNetwork(run);
-      return "next";
+      return await aggregateNetwork(run);
     default:
-      await submit(run);
-      return "completed";
+      return await submit(run);
   }
 }
 
@@ -131,8 +127,11 @@ async function prove(
   status: (requestId: string) => Promise<ProofStatus>,
 ): Promise<void> {
   while (!run.job[field]?.proof) {
-    const requestId = run.job[field]?.requestId ?? await request();
-    await run.save({ ...run.job, [field]: { requestId } });
+    let requestId = run.job[field]?.requestId;
+    if (requestId === undefined) {
+      requestId = await request();
+      await run.save({ ...run.job, [field]: { requestId } });
+    }
     const answer = await run.status(status(requestId));
     if (answer.state === "proved") {
       const { proof, isExecutionCheck } = answer;

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { ConfigError, isRetryable } from "../errors.ts";
+import { ConfigError, isRetryable, WalError } from "../errors.ts";
 import { replay } from "./journal_log.ts";
 import { fromJsonPayload, toJsonPayload } from "./json_payload.ts";
 import type { Wal } from "./log.ts";
@@ -96,13 +96,18 @@ export class SnapshotLog {
     return this.#bytesSinceSnapshot >= Math.max(snapshotAfterBytes, times);
   }
 
-  /** One record instead of all those before it: it only gives room back, so that it may fail for now. */
+  /**
+   * One record instead of all those before it. It only gives room back: it may fail for now, and where all
+   * that is known is too much for one record, those before it stay.
+   */
   async save(snapshot: object): Promise<void> {
     try {
       const sequence = await this.append(this.#rules.snapshotType, snapshot);
       await this.#wal.checkpoint(sequence);
     } catch (error) {
-      if (!isRetryable(error)) throw error;
+      if (!isTooMuch(error) && !isRetryable(error)) throw error;
+      // Not with each record: it is made anew in vain until less is known.
+      if (isTooMuch(error)) this.#bytesSinceSnapshot = 0;
     }
   }
 
@@ -118,4 +123,10 @@ export class SnapshotLog {
       this.#bytesSinceSnapshot += bytes;
     }
   }
+}
+
+/** For a record of the log, or for a text of the runtime. */
+function isTooMuch(error: unknown): boolean {
+  return error instanceof RangeError ||
+    (error instanceof WalError && error.code === "RecordTooLarge");
 }

@@ -1,5 +1,6 @@
 import { deepStrictEqual as deepEqual, strictEqual as equal } from "node:assert/strict";
 import { test } from "node:test";
+import { WalError } from "../../src/errors.ts";
 import { ManualClock } from "../../src/local/memory.ts";
 import { MemoryStorage } from "../../src/local/memory_storage.ts";
 import { ProofWorld } from "./proof_world.ts";
@@ -84,4 +85,17 @@ test("an empty batch that is skipped does not hold up the one behind it", async 
   deepEqual(proofs.publisher.numbers, [0n, 2n]);
   end.abort();
   await running;
+});
+
+test("a batch that no job can be kept for, as the disk is full, is told of, and proved in the end", async () => {
+  const { proofs, stop, state } = await world();
+  const enqueue = proofs.queue.enqueue.bind(proofs.queue);
+  const full = new WalError("NoSpace", "Cannot append: the disk is full");
+  let isFull = true;
+  proofs.queue.enqueue = (batch) => isFull ? Promise.reject(full) : enqueue(batch);
+  await proofs.until(() => proofs.names().includes("tick.failed"));
+  equal(proofs.events.some((each) => each.event === "tick.failed" && each.error === full), true);
+  isFull = false;
+  await proofs.until(() => state(1n) === "completed");
+  await stop();
 });

@@ -171,6 +171,25 @@ test("BlockTap reports what a batcher finds on L1 whose journal is gone", async 
   deepEqual(content(blocks), content(world.chain));
 });
 
+test("BlockTap waits for no block where all that was posted is older than the batches", async () => {
+  const world = new TappedWorld();
+  const alone = await world.start({ isJoined: false });
+  alone.source.push(...world.mine(3));
+  await alone.batcher.tick();
+  await alone.batcher.forceSubmit();
+  alone.source.push(...world.mine(1));
+  await alone.batcher.tick();
+  world.storage.crash(new SeededRandom(1));
+  world.clock.advance(1_000_000);
+  Object.assign(world, { open: () => Promise.reject(new Error("there is nothing to be read")) });
+
+  const { manager, batcher } = await world.start({ batches: "later" });
+  deepEqual(reported(manager), []);
+  await batcher.shutdown();
+  const blocks = (await posted(world.l1)).flatMap((batch) => batch.blocks);
+  deepEqual(content(blocks), content(world.chain));
+});
+
 test("BlockTap tells which blocks nobody can give again", async () => {
   const world = new TappedWorld();
   const first = await world.start();

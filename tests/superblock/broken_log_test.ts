@@ -40,16 +40,32 @@ test("a pipeline whose log is broken before it runs ends at once", async () => {
   equal((await run() as WalError).code, "Unwritable");
 });
 
-test("a manager ends when its log breaks under a block that is reported", async () => {
+/** Ends with what it ended with, when its log was broken in the hands of who reports a block. */
+async function brokenManager(breakLog: (journal: LogBatchJournal) => void): Promise<unknown> {
   const clock = new SimulatedClock(Number(SMALL_CONFIG.l1Clock.genesisTime) * 1000);
   const parts = { storage: new MemoryStorage(), directory: "batches" };
   const journal = await LogBatchJournal.open(parts, SMALL_CONFIG);
   const manager = new BatchManager({ journal, clock }, SMALL_CONFIG);
   let ended: unknown;
   const running = manager.run(new AbortController().signal).catch((error) => ended = error);
-  journal.note = broken;
+  breakLog(journal);
   await rejects(manager.addBlock(blockAt(1, 1)), IS_BROKEN);
   await clock.run(() => ended !== undefined, 60_000);
   await running;
+  return ended;
+}
+
+test("a manager ends when its log breaks under a block that is reported", async () => {
+  const ended = await brokenManager((journal) => {
+    journal.note = broken;
+  });
+  equal((ended as WalError).code, "Unwritable");
+});
+
+test("a manager ends when its log breaks under a snapshot", async () => {
+  const ended = await brokenManager((journal) => {
+    Object.defineProperty(journal, "isSnapshotDue", { value: true });
+    journal.save = broken;
+  });
   equal((ended as WalError).code, "Unwritable");
 });

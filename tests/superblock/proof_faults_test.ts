@@ -56,6 +56,22 @@ faultTest(
   { maxRetries: 1 },
 );
 
+test("what is written down of a job is no more where its proofs take longer", async () => {
+  const writes = async (provingMs: number) => {
+    const world = new ProofWorld();
+    let saves = 0;
+    const save = world.queue.save.bind(world.queue);
+    world.queue.save = (claim, progress) => (saves += 1, save(claim, progress));
+    world.prover.provingMs = world.networkProver.provingMs = provingMs;
+    world.start();
+    await world.pipeline.enqueue(batchOf(1n));
+    await world.untilStage("1001-1", "completed");
+    await world.stop();
+    return saves;
+  };
+  equal(await writes(20 * MINUTE_MS), await writes(MINUTE_MS));
+});
+
 faultTest("a request that is never answered is given up in time, and made again", async (world) => {
   const { prover } = world;
   const real = prover.requestRange.bind(prover);

@@ -81,13 +81,20 @@ export class TappedWorld {
     });
   };
 
-  /** @param isJoined the batcher reports its blocks */
+  /**
+   * @param isJoined the batcher reports its blocks
+   * @param batches where they are
+   */
   async start(
-    { isJoined = true, canOpen = true, directory = "batcher" } = {},
+    { isJoined = true, canOpen = true, directory = "batcher", batches = "batches" } = {},
   ): Promise<Life> {
     const { clock, storage, l1, events: { log } } = this;
     const random = new SeededRandom();
-    const { manager } = await openManager(storage, clock, { log, awaitsNextBlock: true });
+    const { manager } = await openManager(storage, clock, {
+      log,
+      awaitsNextBlock: true,
+      directory: batches,
+    });
     const listener = new EpochListener({
       sources: [new ClockEpochs(SMALL_CLOCK, clock)],
       taker: manager,

@@ -1,7 +1,7 @@
 import { deepStrictEqual as deepEqual, rejects, strictEqual as equal } from "node:assert/strict";
 import { test } from "node:test";
 import { MemoryStorage } from "../../src/local/memory_storage.ts";
-import { ETHEREUM_CLOCK } from "../../src/superblock/clock.ts";
+import { batchWindow, ETHEREUM_CLOCK } from "../../src/superblock/clock.ts";
 import { LogBatchJournal } from "../../src/wal/batch_journal.ts";
 import { Wal } from "../../src/wal/log.ts";
 import { blockAt, range } from "../superblock/world.ts";
@@ -51,6 +51,38 @@ test("LogBatchJournal makes room by snapshots, and goes on from the last one", a
   const again = await LogBatchJournal.open({ storage, directory }, OWNER);
   deepEqual(again.found.snapshot, snapshot);
   deepEqual(again.found.changes.at(-1), { change: "epoch", epoch: 9n, atMs: 0 });
+  await again.close();
+});
+
+test("LogBatchJournal keeps its records where all that is known is too much for one", async () => {
+  const storage = new MemoryStorage();
+  const config = { maxRecordBytes: 1024 * 1024 };
+  const journal = await LogBatchJournal.open({ storage, directory }, OWNER, config);
+  const names = range(0, 10_000).map((each) => `transaction ${each}`);
+  const blocks = range(0, 30).map((number) => {
+    return { ...blockAt(number, number), crossTransactions: names };
+  });
+  const batch = {
+    chainId: OWNER.chainId,
+    window: batchWindow(ETHEREUM_CLOCK, 0n),
+    blocks,
+    state: "collecting",
+    slotCount: 3,
+    createdAtMs: 0,
+    updatedAtMs: 0,
+  } as const;
+  let snapshots = 0;
+  for (const block of blocks) {
+    await journal.note({ change: "block", block, atMs: 0 });
+    if (!journal.isSnapshotDue) continue;
+    await journal.save({ lastEpoch: undefined, finalized: 0, batches: [batch] });
+    snapshots += 1;
+  }
+  equal(snapshots, 1, "it is not tried with each record");
+  await journal.close();
+  const again = await LogBatchJournal.open({ storage, directory }, OWNER);
+  equal(again.found.snapshot, undefined);
+  equal(again.found.changes.length, blocks.length);
   await again.close();
 });
 
