@@ -261,8 +261,8 @@ export class L1Directory implements LocalL1 {
     }
     if (await this.#hasBlock(latest)) return latest;
     const missing = `it names block ${latest}, and ${blockPath(this.path, latest)} is missing`;
-    const todo = "bring that back, or remove the heads if there never was one";
-    throw damaged("L1 heads", path, `${missing}; ${todo}`);
+    const advice = "bring that back, or remove the heads if there never was one";
+    throw damaged("L1 heads", path, `${missing}; ${advice}`);
   }
 
   async #highestBlock(): Promise<bigint> {
